@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The seam: the file systems of one guest's disk, as little of them as kvmnet needs.
+//
+// guestfs::Image implements it with libguestfs; tests have one in memory. Nothing above this
+// header may assume an appliance.
+//
+// Paths are absolute on the mounted volume, with forward slashes, in the letter case that the
+// volume has (see resolve). Everything throws guestfs::Error.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kvmnet::guestfs {
+
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// The guest's disk could not be opened at all.
+class LaunchError : public Error {
+ public:
+  using Error::Error;
+};
+
+// A partition, or a whole disk without partitions.
+struct Volume {
+  std::string device;   // "/dev/sda2"
+  std::string content;  // "ntfs", "vfat", "BitLocker", ...; empty: not recognised
+  bool operator==(const Volume&) const = default;
+};
+
+// Whether an NTFS volume may be written (ntfs-3g.probe(8)).
+enum class NtfsState {
+  clean,
+  hibernated,  // hibernated, or shut down with fast startup: Windows will overwrite what we write
+  unclean,     // its journal holds changes that are not in place yet
+  damaged,
+};
+
+enum class Access { read_only, read_write };
+
+enum class FileType { regular, directory, other };
+
+struct DirectoryEntry {
+  std::string name;
+  FileType type = FileType::other;
+  bool operator==(const DirectoryEntry&) const = default;
+};
+
+class GuestFiles {
+ public:
+  GuestFiles() = default;
+  GuestFiles(const GuestFiles&) = delete;
+  GuestFiles& operator=(const GuestFiles&) = delete;
+  virtual ~GuestFiles() = default;
+
+  virtual std::vector<Volume> volumes() = 0;
+  // Asks what a read-write mount would find; may itself write to the volume's journal area.
+  virtual NtfsState ntfs_state(const std::string& device) = 0;
+  // Mounts one volume; nothing else is mounted. A read-only mount never writes. A read-write mount
+  // may turn out read-only without an error: see is_writable.
+  virtual void mount(const std::string& device, Access access) = 0;
+  // Unmounts and drops what is cached, so that the next mount reads the disk again.
+  virtual void unmount() = 0;
+
+  // The path in the volume's own letter case; nothing if it does not exist. ASCII letters match
+  // whatever their case.
+  virtual std::optional<std::string> resolve(const std::string& path) = 0;
+  virtual std::vector<DirectoryEntry> list(const std::string& directory) = 0;
+  virtual std::uint64_t size(const std::string& path) = 0;
+  // Up to `size` bytes at `offset`; fewer only at the end of the file.
+  virtual std::vector<std::byte> read_at(const std::string& path, std::uint64_t offset,
+                                         std::size_t size) = 0;
+  // Replaces the content of the (host) file behind `fd` by that of the guest's file.
+  virtual void download(const std::string& path, int fd) = 0;
+
+  // Writes and removes a file of its own in `directory`.
+  virtual bool is_writable(const std::string& directory) = 0;
+  // Overwrites an existing file in place with all of the (host) file behind `fd`: a new file renamed over
+  // it would not have its security descriptor.
+  virtual void upload(int fd, const std::string& path) = 0;
+  // Creates the file or replaces its content.
+  virtual void write(const std::string& path, std::string_view content) = 0;
+  virtual void make_directory(const std::string& path) = 0;
+  virtual void remove(const std::string& path) = 0;
+};
+
+}  // namespace kvmnet::guestfs

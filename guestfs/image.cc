@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "guestfs/image.h"
+
+#include <fmt/format.h>
+#include <guestfs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <span>
+
+namespace kvmnet::guestfs {
+namespace {
+
+struct Free {
+  void operator()(void* p) const { std::free(p); }
+};
+using CString = std::unique_ptr<char, Free>;
+
+// A NULL-terminated list of strings from libguestfs.
+std::vector<std::string> take_strings(char** list) {
+  std::vector<std::string> strings;
+  for (char** s = list; *s != nullptr; ++s) {
+    strings.emplace_back(*s);
+    std::free(*s);
+  }
+  std::free(list);
+  return strings;
+}
+
+// The name under which libguestfs opens one of our own descriptors.
+std::string fd_path(int fd) { return fmt::format("/dev/fd/{}", fd); }
+
+// "/dev/sda1" is one of "/dev/sda"; "/dev/sdaa1" is not.
+bool is_partition_of(const std::string& device, const std::string& disk) {
+  return device.starts_with(disk) && device.size() > disk.size() && device[disk.size()] >= '0' &&
+         device[disk.size()] <= '9';
+}
+
+void print_message(guestfs_h* /*handle*/, void* /*opaque*/, std::uint64_t /*event*/,
+                   int /*event_handle*/, int /*flags*/, const char* text, std::size_t size,
+                   const std::uint64_t* /*array*/, std::size_t /*array_size*/) {
+  std::fwrite(text, 1, size, stderr);
+  std::fputc('\n', stderr);
+}
+
+void collect_message(guestfs_h* /*handle*/, void* messages, const char* text) {
+  static_cast<std::vector<std::string>*>(messages)->emplace_back(text);
+}
+
+// The most telling of libguestfs' messages about a failed launch, as one line.
+std::string launch_problem(const std::vector<std::string>& messages) {
+  std::string best = "no reason given";
+  for (const std::string& message : messages) {
+    const std::string line = message.substr(0, message.find_first_of("\n,"));
+    if (!line.starts_with("guestfs_launch failed")) best = line;
+  }
+  return best;
+}
+
+}  // namespace
+
+void Image::Close::operator()(guestfs_h* handle) const { guestfs_close(handle); }
+
+Image::Image(const std::vector<Drive>& drives, const LaunchOptions& options)
+    : handle_(guestfs_create()) {
+  if (!handle_) throw Error("libguestfs could not be initialised");
+  guestfs_h* g = handle_.get();
+  // Errors are thrown from here with the handle's own message; nothing is printed. What is said
+  // before a launch fails tells more than the last message.
+  std::vector<std::string> messages;
+  guestfs_set_error_handler(g, collect_message, &messages);
+  guestfs_set_verbose(g, options.verbose ? 1 : 0);
+  guestfs_set_trace(g, options.trace ? 1 : 0);
+  guestfs_set_event_callback(g, print_message, GUESTFS_EVENT_TRACE, 0, nullptr);
+  // A Ctrl-C at the terminal is for kvmnet, which then stops the appliance in an orderly way.
+  check(guestfs_set_pgroup(g, 1), "preparing the appliance");
+  // Direct, whatever LIBGUESTFS_BACKEND says: the drive setting below is QEMU's own.
+  check(guestfs_set_backend(g, "direct"), "preparing the appliance");
+  if (!options.temporary_directory.empty())
+    check(guestfs_set_tmpdir(g, options.temporary_directory.c_str()), "preparing the appliance");
+  if (options.accelerator != Accelerator::environment) {
+    const char* setting = options.accelerator == Accelerator::kvm ? "force_kvm" : "force_tcg";
+    check(guestfs_set_backend_setting(g, setting, "1"), "preparing the appliance");
+  }
+  for (std::size_t i = 0; i < drives.size(); ++i) {
+    check(guestfs_add_drive_opts(g, drives[i].path.c_str(),                           //
+                                 GUESTFS_ADD_DRIVE_OPTS_FORMAT, drives[i].format.c_str(),  //
+                                 GUESTFS_ADD_DRIVE_OPTS_CACHEMODE,
+                                 options.throw_away ? "unsafe" : "writeback",  //
+                                 -1),
+          "adding " + drives[i].path);
+    // Without this QEMU stops the appliance for ever when the host's disk is full.
+    check(guestfs_config(g, "-set", fmt::format("drive.hd{}.werror=report", i).c_str()),
+          "preparing the appliance");
+  }
+  const int launched = guestfs_launch(g);
+  guestfs_set_error_handler(g, nullptr, nullptr);
+  if (launched == -1) throw LaunchError(launch_problem(messages));
+}
+
+Image::~Image() = default;
+
+void Image::finish() {
+  check(guestfs_umount_all(handle_.get()), "unmounting");
+  check(guestfs_sync(handle_.get()), "writing to the disk");
+  check(guestfs_shutdown(handle_.get()), "stopping the appliance");
+  handle_.reset();
+}
+
+std::string Image::last_error() const {
+  const char* text = guestfs_last_error(handle_.get());
+  return text != nullptr ? text : "unknown error";
+}
+
+int Image::last_errno() const { return guestfs_last_errno(handle_.get()); }
+
+void Image::fail(std::string_view what) const {
+  throw Error(fmt::format("{}: {}", what, last_error()));
+}
+
+void Image::check(int result, std::string_view what) const {
+  if (result == -1) fail(what);
+}
+
+std::vector<Volume> Image::volumes() {
+  // Not guestfs_list_filesystems: it also looks for LVM, MD and LDM, which takes seconds.
+  char** partitions = guestfs_list_partitions(handle_.get());
+  if (partitions == nullptr) fail("listing partitions");
+  std::vector<std::string> devices = take_strings(partitions);
+  char** disks = guestfs_list_devices(handle_.get());
+  if (disks == nullptr) fail("listing disks");
+  const std::vector<std::string> partitioned = devices;
+  for (const std::string& disk : take_strings(disks)) {
+    const bool has_partitions = std::any_of(
+        partitioned.begin(), partitioned.end(),
+        [&disk](const std::string& device) { return is_partition_of(device, disk); });
+    if (!has_partitions) devices.push_back(disk);
+  }
+  std::vector<Volume> volumes;
+  for (const std::string& device : devices) {
+    const CString type(guestfs_vfs_type(handle_.get(), device.c_str()));
+    if (!type) fail("reading " + device);
+    volumes.push_back({device, type.get()});
+  }
+  return volumes;
+}
+
+NtfsState Image::ntfs_state(const std::string& device) {
+  // The exit statuses of ntfs-3g.probe(8).
+  constexpr int hibernated = 14;
+  constexpr int unclean = 15;
+  const int status = guestfs_ntfs_3g_probe(handle_.get(), 1, device.c_str());
+  if (status == -1) fail("checking " + device);
+  if (status == 0) return NtfsState::clean;
+  if (status == hibernated) return NtfsState::hibernated;
+  return status == unclean ? NtfsState::unclean : NtfsState::damaged;
+}
+
+void Image::mount(const std::string& device, Access access) {
+  // norecover: an unclean journal is never emptied behind our back. permissions and inherit: new
+  // files get the security descriptor that Windows would give them in their directory.
+  const char* options = access == Access::read_only ? "ro" : "norecover,permissions,inherit";
+  check(guestfs_mount_options(handle_.get(), options, device.c_str(), "/"), "mounting " + device);
+}
+
+void Image::unmount() {
+  check(guestfs_umount_all(handle_.get()), "unmounting");
+  check(guestfs_drop_caches(handle_.get(), 3), "unmounting");
+}
+
+std::optional<std::string> Image::resolve(const std::string& path) {
+  // case_sensitive_path accepts a missing last element only; a missing parent is an error that
+  // cannot be told from a failing disk. So element by element.
+  std::string found;
+  std::size_t end = 0;
+  while (end < path.size()) {
+    const std::size_t start = end;
+    end = std::min(path.find('/', start + 1), path.size());
+    const std::string wanted = found + path.substr(start, end - start);
+    const CString actual(guestfs_case_sensitive_path(handle_.get(), wanted.c_str()));
+    if (!actual) fail("looking for " + wanted);
+    const int there = guestfs_exists(handle_.get(), actual.get());
+    check(there, "looking for " + wanted);
+    if (there == 0) return std::nullopt;
+    found = actual.get();
+  }
+  return found;
+}
+
+std::vector<DirectoryEntry> Image::list(const std::string& directory) {
+  struct FreeList {
+    void operator()(guestfs_dirent_list* list) const { guestfs_free_dirent_list(list); }
+  };
+  const std::unique_ptr<guestfs_dirent_list, FreeList> found(
+      guestfs_readdir(handle_.get(), directory.c_str()));
+  if (!found) fail("listing " + directory);
+  std::vector<DirectoryEntry> entries;
+  for (const guestfs_dirent& entry : std::span(found->val, found->len)) {
+    const std::string name = entry.name;
+    if (name == "." || name == "..") continue;
+    const FileType type = entry.ftyp == 'd'   ? FileType::directory
+                          : entry.ftyp == 'r' ? FileType::regular
+                                              : FileType::other;
+    entries.push_back({name, type});
+  }
+  return entries;
+}
+
+std::uint64_t Image::size(const std::string& path) {
+  const std::int64_t bytes = guestfs_filesize(handle_.get(), path.c_str());
+  if (bytes < 0) fail("reading " + path);
+  return static_cast<std::uint64_t>(bytes);
+}
+
+std::vector<std::byte> Image::read_at(const std::string& path, std::uint64_t offset,
+                                      std::size_t size) {
+  constexpr std::size_t largest_reply = 2 << 20;  // libguestfs' messages end at 4 MiB
+  std::vector<std::byte> bytes;
+  while (size > 0) {
+    std::size_t got = 0;
+    const CString part(guestfs_pread(handle_.get(), path.c_str(),
+                                     static_cast<int>(std::min(size, largest_reply)),
+                                     static_cast<std::int64_t>(offset), &got));
+    if (!part) fail("reading " + path);
+    if (got == 0) break;
+    const auto data = std::as_bytes(std::span(part.get(), got));
+    bytes.insert(bytes.end(), data.begin(), data.end());
+    offset += got;
+    size -= std::min(size, got);
+  }
+  return bytes;
+}
+
+void Image::download(const std::string& path, int fd) {
+  check(guestfs_download(handle_.get(), path.c_str(), fd_path(fd).c_str()), "reading " + path);
+}
+
+bool Image::is_writable(const std::string& directory) {
+  const std::string file = directory + "/kvmnet-write-test";
+  if (guestfs_write(handle_.get(), file.c_str(), "", 0) == -1) {
+    if (last_errno() == EROFS) return false;
+    fail("writing to " + directory);
+  }
+  remove(file);
+  return true;
+}
+
+void Image::upload(int fd, const std::string& path) {
+  check(guestfs_upload(handle_.get(), fd_path(fd).c_str(), path.c_str()), "writing " + path);
+}
+
+void Image::write(const std::string& path, std::string_view content) {
+  check(guestfs_write(handle_.get(), path.c_str(), content.data(), content.size()),
+        "writing " + path);
+}
+
+void Image::make_directory(const std::string& path) {
+  check(guestfs_mkdir_mode(handle_.get(), path.c_str(), 0755), "creating " + path);
+}
+
+void Image::remove(const std::string& path) {
+  check(guestfs_rm(handle_.get(), path.c_str()), "removing " + path);
+}
+
+}  // namespace kvmnet::guestfs

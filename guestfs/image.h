@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One disk image opened with libguestfs: an appliance of its own, launched once.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "guestfs/accelerator.h"
+#include "guestfs/guest_files.h"
+
+struct guestfs_h;
+
+namespace kvmnet::guestfs {
+
+struct Drive {
+  std::string path;
+  std::string format;  // always given to QEMU: probing a guest's disk is CVE-2010-3851
+};
+
+struct LaunchOptions {
+  Accelerator accelerator = Accelerator::kvm;
+  // Writes need not reach the host's disk: for drives that are thrown away.
+  bool throw_away = false;
+  bool trace = false;    // libguestfs' own trace and debug messages on stderr
+  bool verbose = false;
+  std::string temporary_directory;  // for libguestfs' own files; empty: its default
+};
+
+class Image : public GuestFiles {
+ public:
+  // Launches the appliance with the drives, writable. Throws LaunchError if it cannot start.
+  Image(const std::vector<Drive>& drives, const LaunchOptions& options);
+  ~Image() override;
+
+  // Unmounts, stops the appliance and checks that both went well: only then have writes reached
+  // the drives' files. The object is of no use afterwards. The destructor alone checks nothing.
+  void finish();
+
+  std::vector<Volume> volumes() override;
+  NtfsState ntfs_state(const std::string& device) override;
+  void mount(const std::string& device, Access access) override;
+  void unmount() override;
+  std::optional<std::string> resolve(const std::string& path) override;
+  std::vector<DirectoryEntry> list(const std::string& directory) override;
+  std::uint64_t size(const std::string& path) override;
+  std::vector<std::byte> read_at(const std::string& path, std::uint64_t offset,
+                                 std::size_t size) override;
+  void download(const std::string& path, int fd) override;
+  bool is_writable(const std::string& directory) override;
+  void upload(int fd, const std::string& path) override;
+  void write(const std::string& path, std::string_view content) override;
+  void make_directory(const std::string& path) override;
+  void remove(const std::string& path) override;
+
+ private:
+  struct Close {
+    void operator()(guestfs_h* handle) const;
+  };
+  [[noreturn]] void fail(std::string_view what) const;
+  void check(int result, std::string_view what) const;
+  std::string last_error() const;
+  int last_errno() const;
+
+  std::unique_ptr<guestfs_h, Close> handle_;
+};
+
+}  // namespace kvmnet::guestfs

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hive/base_block.h"
+
+#include <fmt/format.h>
+
+namespace kvmnet::hive {
+namespace {
+
+constexpr std::uint32_t signature_regf = 0x66676572;
+
+// Empty if hivex and we may read a hive with this header; else what is wrong with it. What hivex
+// itself does not look at is in this list, too: file type, format, versions, bins size.
+std::string damage(std::span<const std::byte> start, std::uint64_t file_size) {
+  if (start.size() < base_block_size || file_size < base_block_size)
+    return "shorter than a base block";
+  if (read_u32(start, 0) != signature_regf) return "does not begin with 'regf'";
+  const std::uint32_t major = read_u32(start, 20);
+  const std::uint32_t minor = read_u32(start, 24);
+  if (major != 1 || minor < 3 || minor > 6)
+    return fmt::format("unknown hive version {}.{}", major, minor);
+  if (read_u32(start, 28) != 0) return "a transaction log, not a primary file";
+  if (read_u32(start, 32) != 1) return "unknown file format";
+  if (read_u32(start, 44) != 1) return "unsupported clustering factor";
+  return {};
+}
+
+std::string damaged_sizes(const BaseBlock& block, std::uint64_t file_size) {
+  if (file_size % base_block_size != 0) return "file size is not a multiple of 4096";
+  if (block.bins_size == 0 || block.bins_size % base_block_size != 0)
+    return "hive bins size is not a multiple of 4096";
+  if (block.bins_size > file_size - base_block_size)
+    return fmt::format("truncated: {} bytes of hive bins announced, {} in the file",
+                       block.bins_size, file_size - base_block_size);
+  if (block.root_cell >= block.bins_size) return "root cell lies outside the hive";
+  return {};
+}
+
+}  // namespace
+
+std::uint32_t read_u32(std::span<const std::byte> bytes, std::size_t offset) {
+  std::uint32_t number = 0;
+  for (std::size_t i = 0; i < 4; ++i)
+    number |= std::to_integer<std::uint32_t>(bytes[offset + i]) << (8 * i);
+  return number;
+}
+
+std::uint16_t read_u16(std::span<const std::byte> bytes, std::size_t offset) {
+  return static_cast<std::uint16_t>(std::to_integer<unsigned>(bytes[offset]) |
+                                    (std::to_integer<unsigned>(bytes[offset + 1]) << 8));
+}
+
+std::uint32_t base_block_checksum(std::span<const std::byte> start) {
+  std::uint32_t sum = 0;
+  for (std::size_t offset = 0; offset < 508; offset += 4) sum ^= read_u32(start, offset);
+  if (sum == 0xFFFFFFFF) return 0xFFFFFFFE;
+  return sum == 0 ? 1 : sum;
+}
+
+BaseBlock read_base_block(std::span<const std::byte> start, std::uint64_t file_size) {
+  BaseBlock block;
+  block.reason = damage(start, file_size);
+  if (!block.reason.empty()) return block;
+  block.primary_sequence = read_u32(start, 4);
+  block.secondary_sequence = read_u32(start, 8);
+  block.root_cell = read_u32(start, 36);
+  block.bins_size = read_u32(start, 40);
+  block.condition = Condition::dirty;
+  if (read_u32(start, 508) != base_block_checksum(start)) {
+    block.reason = "header checksum is wrong, as after an interrupted write";
+    return block;
+  }
+  if (block.primary_sequence != block.secondary_sequence) {
+    block.reason = fmt::format("sequence numbers differ ({}/{})", block.primary_sequence,
+                               block.secondary_sequence);
+    return block;
+  }
+  block.reason = damaged_sizes(block, file_size);
+  block.condition = block.reason.empty() ? Condition::clean : Condition::damaged;
+  return block;
+}
+
+}  // namespace kvmnet::hive

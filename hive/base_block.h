@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The base block (file header) of a hive: is this a hive at all, and may it be read as it stands?
+// Format: msuhanov/regf specification, "Base block" and "Dirty state of a hive".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace kvmnet::hive {
+
+inline constexpr std::size_t base_block_size = 4096;
+
+enum class Condition {
+  clean,
+  dirty,    // changes that Windows made are only in the transaction logs
+  damaged,  // not a hive, or one that cannot be read safely
+};
+
+struct BaseBlock {
+  Condition condition = Condition::damaged;
+  std::string reason;  // why it is not clean; empty if it is
+  std::uint32_t primary_sequence = 0;
+  std::uint32_t secondary_sequence = 0;
+  std::uint32_t root_cell = 0;  // both in bytes, relative to the end of the base block
+  std::uint32_t bins_size = 0;
+};
+
+// Reads a base block from the first bytes of a hive file of `file_size` bytes. A wrong checksum
+// counts as dirty: Windows then recovers the header from a log.
+BaseBlock read_base_block(std::span<const std::byte> start, std::uint64_t file_size);
+
+// The checksum to be stored at offset 508 of a base block, with the two substitutions that
+// Windows makes. `start` has at least 508 bytes.
+std::uint32_t base_block_checksum(std::span<const std::byte> start);
+
+// The little-endian number at `offset`, which the caller has checked to lie inside `bytes`.
+std::uint32_t read_u32(std::span<const std::byte> bytes, std::size_t offset);
+std::uint16_t read_u16(std::span<const std::byte> bytes, std::size_t offset);
+
+}  // namespace kvmnet::hive

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hive/hive.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <hivex.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <system_error>
+
+#include "hive/error.h"
+
+namespace kvmnet::hive {
+namespace {
+
+// Largest value data stored in one cell; beyond it Windows wants a `db` record from hive version
+// 1.4 on (msuhanov/regf, "Big data"), which hivex replaces by one cell.
+constexpr std::size_t largest_plain_value = 16344;
+
+[[noreturn]] void fail(std::string_view what) {
+  throw Error(fmt::format("{}: {}", what, std::generic_category().message(errno)));
+}
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (fd_ < 0) fail("opening the hive");
+  }
+  ~FileDescriptor() { ::close(fd_); }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+std::size_t read_at(int fd, std::span<std::byte> into, std::uint64_t offset) {
+  const ssize_t n = ::pread(fd, into.data(), into.size(), static_cast<off_t>(offset));
+  if (n < 0) fail("reading the hive");
+  return static_cast<std::size_t>(n);
+}
+
+// The bins must cover exactly the size that the header announces: hivex puts a new bin at that
+// offset, which would lie inside an existing bin or behind a hole otherwise.
+void check_bins(int fd, const BaseBlock& block) {
+  constexpr std::uint32_t signature_hbin = 0x6E696268;
+  std::array<std::byte, 12> header{};
+  for (std::uint64_t offset = 0; offset < block.bins_size;) {
+    const std::size_t got = read_at(fd, header, base_block_size + offset);
+    const std::uint64_t size = got == header.size() ? read_u32(header, 8) : 0;
+    const bool sound = size != 0 && read_u32(header, 0) == signature_hbin &&
+                       read_u32(header, 4) == offset && size % base_block_size == 0 &&
+                       size <= block.bins_size - offset;
+    if (!sound) throw Error(fmt::format("hive bin at offset {:#x} is damaged", offset));
+    offset += size;
+  }
+}
+
+struct Free {
+  void operator()(void* p) const { std::free(p); }
+};
+
+template <typename T>
+using Malloced = std::unique_ptr<T, Free>;
+
+}  // namespace
+
+BaseBlock read_base_block(int fd) {
+  struct stat st {};
+  if (::fstat(fd, &st) != 0) fail("reading the hive");
+  std::array<std::byte, base_block_size> start{};
+  const std::size_t size = read_at(fd, start, 0);
+  return read_base_block(std::span(start).first(size), static_cast<std::uint64_t>(st.st_size));
+}
+
+void Hive::Close::operator()(hive_h* handle) const { hivex_close(handle); }
+
+Hive::Hive(const std::string& path, Mode mode) {
+  const FileDescriptor file(path);
+  const BaseBlock block = read_base_block(file.get());
+  if (block.condition != Condition::clean) throw Error("hive is not clean: " + block.reason);
+  check_bins(file.get(), block);
+  handle_.reset(hivex_open(path.c_str(), mode == Mode::edit ? HIVEX_OPEN_WRITE : 0));
+  if (!handle_) fail("opening the hive");
+}
+
+Hive::Node Hive::child(Node parent, const std::string& name) const {
+  errno = 0;  // hivex answers 0 for "none" and for "failed" alike
+  const Node node = hivex_node_get_child(handle_.get(), parent, name.c_str());
+  if (node == 0 && errno != 0) fail("reading key " + escaped(name));
+  return node;
+}
+
+Hive::Node Hive::find(const KeyPath& key) const {
+  Node node = hivex_root(handle_.get());
+  if (node == 0) fail("reading the root key");
+  for (const std::string& name : key.elements()) {
+    node = child(node, name);
+    if (node == 0) return 0;
+  }
+  return node;
+}
+
+bool Hive::has_key(const KeyPath& key) const { return find(key) != 0; }
+
+std::optional<Value> Hive::value(const KeyPath& key, std::string_view name) const {
+  const auto all = values(key);
+  if (!all) return std::nullopt;
+  for (const NamedValue& v : *all)
+    if (same_name(v.name, name)) return v.value;
+  return std::nullopt;
+}
+
+std::optional<std::vector<NamedValue>> Hive::values(const KeyPath& key) const {
+  const Node node = find(key);
+  if (node == 0) return std::nullopt;
+  return values_of(node);
+}
+
+std::vector<NamedValue> Hive::values_of(Node node) const {
+  const Malloced<hive_value_h[]> list(hivex_node_values(handle_.get(), node));
+  if (!list) fail("reading the values of a key");
+  std::vector<NamedValue> values;
+  for (const hive_value_h* v = list.get(); *v != 0; ++v) {
+    const Malloced<char> name(hivex_value_key(handle_.get(), *v));
+    hive_type type = hive_t_none;
+    std::size_t size = 0;
+    if (!name || hivex_value_type(handle_.get(), *v, &type, &size) != 0)
+      fail("reading the values of a key");
+    NamedValue value{name.get(), {static_cast<Type>(type), {}}};
+    if (size != 0) {
+      const Malloced<char> data(hivex_value_value(handle_.get(), *v, &type, &size));
+      if (!data) fail("reading value " + escaped(value.name));
+      const auto bytes = std::as_bytes(std::span(data.get(), size));
+      value.value.data.assign(bytes.begin(), bytes.end());
+    }
+    values.push_back(std::move(value));
+  }
+  return values;
+}
+
+std::vector<std::string> Hive::subkeys(const KeyPath& key) const {
+  std::vector<std::string> names;
+  const Node node = find(key);
+  if (node == 0) return names;
+  const Malloced<hive_node_h[]> list(hivex_node_children(handle_.get(), node));
+  if (!list) fail("reading the subkeys of " + key.to_string());
+  for (const hive_node_h* n = list.get(); *n != 0; ++n) {
+    const Malloced<char> name(hivex_node_name(handle_.get(), *n));
+    if (!name) fail("reading the subkeys of " + key.to_string());
+    names.emplace_back(name.get());
+  }
+  return names;
+}
+
+void Hive::set(const KeyPath& key, const std::vector<NamedValue>& values) {
+  Node node = hivex_root(handle_.get());
+  for (const std::string& name : key.elements()) {
+    const Node existing = child(node, name);
+    node = existing != 0 ? existing : hivex_node_add_child(handle_.get(), node, name.c_str());
+    if (node == 0) fail("creating key " + key.to_string());
+  }
+  const std::vector<NamedValue> present = values_of(node);
+  for (const NamedValue& v : present) {
+    const std::size_t size = v.value.data.size();
+    if (size == 0 || size > largest_plain_value)
+      throw Unsupported(fmt::format("key {} has the value '{}' of {} bytes, which hivex would damage",
+                                    key.to_string(), escaped(v.name), size));
+  }
+  for (NamedValue v : values) {
+    for (const NamedValue& old : present)
+      if (same_name(old.name, v.name)) v.name = old.name;
+    set_in(node, v);
+  }
+}
+
+void Hive::set_in(Node node, const NamedValue& value) {
+  Bytes data = value.value.data;
+  std::string name = value.name;
+  const hive_set_value set = {name.data(), static_cast<hive_type>(value.value.type), data.size(),
+                              reinterpret_cast<char*>(data.data())};
+  if (hivex_node_set_value(handle_.get(), node, &set, 0) != 0)
+    fail("setting value " + escaped(value.name));
+}
+
+void Hive::commit() {
+  if (hivex_commit(handle_.get(), nullptr, 0) != 0) fail("writing the hive");
+}
+
+}  // namespace kvmnet::hive

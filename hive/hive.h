@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A hive file opened with hivex, for reading or for one edit.
+//
+// hivex trusts what it opens: it reads dirty hives as if they were clean, and writes over hives
+// whose header it misreads. So a Hive refuses anything but a clean hive with sound bins, and
+// refuses the edits that hivex is known to get wrong instead of making them.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hive/base_block.h"
+#include "hive/key_path.h"
+#include "hive/value.h"
+
+struct hive_h;
+
+namespace kvmnet::hive {
+
+// The base block of the hive file behind `fd`; the file position is left alone. Throws hive::Error
+// if the file cannot be read.
+BaseBlock read_base_block(int fd);
+
+class Hive {
+ public:
+  enum class Mode { read, edit };
+
+  // `path` may be /proc/self/fd/N. In mode `edit` hivex reads the file whole and nothing reaches
+  // it before commit(). Throws hive::Error unless the hive is clean and its bins are sound.
+  Hive(const std::string& path, Mode mode);
+
+  bool has_key(const KeyPath& key) const;
+  std::optional<Value> value(const KeyPath& key, std::string_view name) const;
+  // All values of a key in the hive's order; nothing if there is no such key.
+  std::optional<std::vector<NamedValue>> values(const KeyPath& key) const;
+  // The names of a key's subkeys; empty if there is no such key.
+  std::vector<std::string> subkeys(const KeyPath& key) const;
+
+  // Sets values of `key`, which is created with its parents where it is missing; values that are
+  // not named stay. Existing values keep their names' letter case.
+  // Throws hive::Unsupported where hivex would damage the key: hivex rewrites every value of a key
+  // when it sets one, turns a value above 16344 bytes into a form that Windows does not accept,
+  // and aborts on values with no data. After any exception the Hive must be dropped.
+  void set(const KeyPath& key, const std::vector<NamedValue>& values);
+
+  // Writes the edited hive over the file: truncates and rewrites it, so `path` must be a copy.
+  void commit();
+
+ private:
+  struct Close {
+    void operator()(hive_h* handle) const;
+  };
+  using Node = std::size_t;  // hivex' hive_node_h; 0 is "none"
+
+  Node find(const KeyPath& key) const;
+  Node child(Node parent, const std::string& name) const;
+  std::vector<NamedValue> values_of(Node node) const;
+  void set_in(Node node, const NamedValue& value);
+
+  std::unique_ptr<hive_h, Close> handle_;
+};
+
+}  // namespace kvmnet::hive

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads single values out of a hive without loading it: a SOFTWARE hive has 80 to 120 MB, and the
+// Windows version is a few hundred bytes of it.
+//
+// Every byte comes from a guest and is taken for hostile: sizes and offsets are checked against
+// the hive before they are used, the work per lookup is bounded, and there is no recursion.
+// Format: msuhanov/regf specification.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "hive/base_block.h"
+#include "hive/key_path.h"
+#include "hive/value.h"
+
+namespace kvmnet::hive {
+
+// Returns up to `size` bytes at `offset` of the hive file; fewer only at the end of the file.
+using ReadAt = std::function<Bytes(std::uint64_t offset, std::size_t size)>;
+
+class Reader {
+ public:
+  // Reads the base block only. Throws hive::Error where it is not that of a clean hive; see
+  // `base_block` to ask first.
+  Reader(ReadAt read_at, std::uint64_t file_size);
+
+  // Nothing if the key or the value is not there. Throws hive::Error on a damaged hive and on a
+  // value above 16344 bytes.
+  std::optional<Value> value(const KeyPath& key, std::string_view name);
+
+ private:
+  struct Cell {
+    std::uint64_t offset;  // of the cell's data, in the file
+    std::size_t size;      // of the cell's data
+  };
+
+  Bytes read(std::uint64_t offset, std::size_t size);
+  const Bytes& page(std::uint64_t number);
+  Cell cell(std::uint32_t relative);
+  Bytes part(const Cell& cell, std::size_t offset, std::size_t size);
+  std::optional<Cell> subkey(const Cell& key, std::string_view name);
+  std::optional<Cell> search_list(const Cell& list, std::string_view name);
+  bool key_is_named(const Cell& key, std::string_view name);
+  std::optional<Value> value_of(const Cell& key, std::string_view name);
+  Value value_data(const Bytes& record);
+  void count_step();
+
+  ReadAt read_at_;
+  BaseBlock base_;
+  std::map<std::uint64_t, Bytes> pages_;
+  std::size_t steps_ = 0;
+};
+
+}  // namespace kvmnet::hive

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/apply.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "hive/hive.h"
+#include "src/support/error.h"
+#include "src/support/overloaded.h"
+
+namespace kvmnet {
+namespace {
+
+using guestfs::GuestFiles;
+using hive::Hive;
+
+struct KeyEdits {
+  hive::KeyPath key;
+  std::vector<hive::NamedValue> values;
+};
+
+// hivex rewrites a key's values at each call, so all edits of a key go into one.
+std::vector<KeyEdits> by_key(const std::vector<Edit>& edits) {
+  std::vector<KeyEdits> keys;
+  for (const Edit& edit : edits) {
+    const auto* set = std::get_if<SetValue>(&edit);
+    if (set == nullptr) continue;
+    auto found = std::find_if(keys.begin(), keys.end(),
+                              [&](const KeyEdits& k) { return k.key == set->key; });
+    if (found == keys.end()) found = keys.insert(keys.end(), {set->key, {}});
+    found->values.push_back({set->name, set->value});
+  }
+  return keys;
+}
+
+void check_edited(const Fd& file, const std::vector<Edit>& edits) {
+  const Hive hive(proc_path(file), Hive::Mode::read);
+  for (const Edit& edit : edits) {
+    const auto* set = std::get_if<SetValue>(&edit);
+    if (set != nullptr && hive.value(set->key, set->name) != set->value)
+      throw Error(fmt::format("the edited hive does not have {}\\{} as it was set",
+                              set->key.to_string(), set->name));
+  }
+}
+
+// The parent directory of `path` in the guest, created where it is missing; one level only, as all
+// our files are in %SystemRoot%\kvmnet.
+std::string parent_in_guest(GuestFiles& guest, const std::string& path) {
+  const std::string parent = path.substr(0, path.rfind('/'));
+  if (const auto found = guest.resolve(parent)) return *found;
+  guest.make_directory(parent);
+  return parent;
+}
+
+void write_file(GuestFiles& guest, const std::string& root, const WriteFile& edit) {
+  const std::string path = root + "/" + edit.path;
+  const std::string name = path.substr(path.rfind('/'));
+  const std::string parent = parent_in_guest(guest, path);
+  guest.write(guest.resolve(path).value_or(parent + name), edit.content);
+}
+
+void remove_file(GuestFiles& guest, const std::string& root, const RemoveFile& edit) {
+  if (const auto path = guest.resolve(root + "/" + edit.path)) guest.remove(*path);
+}
+
+}  // namespace
+
+bool has_registry_edits(const std::vector<Edit>& edits) {
+  return std::any_of(edits.begin(), edits.end(),
+                     [](const Edit& e) { return std::holds_alternative<SetValue>(e); });
+}
+
+void edit_hive(const Fd& file, const std::vector<Edit>& edits) {
+  if (!has_registry_edits(edits)) return;
+  {
+    Hive hive(proc_path(file), Hive::Mode::edit);
+    for (const KeyEdits& key : by_key(edits)) hive.set(key.key, key.values);
+    hive.commit();
+  }
+  check_edited(file, edits);
+}
+
+void apply_files(GuestFiles& guest, const std::string& root, const std::vector<Edit>& edits) {
+  for (const Edit& edit : edits)
+    std::visit(Overloaded{[&](const WriteFile& e) { write_file(guest, root, e); },
+                          [&](const RemoveFile& e) { remove_file(guest, root, e); },
+                          [](const SetValue&) {}},
+               edit);
+}
+
+}  // namespace kvmnet

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/batch.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <optional>
+
+#include "src/apply/worker.h"
+#include "src/disk/image_lock.h"
+#include "src/disk/overlay.h"
+#include "src/support/error.h"
+#include "src/support/temp_dir.h"
+
+namespace kvmnet {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::seconds;
+
+constexpr seconds kvm_launch_limit{60};  // real KVM needs 2 to 6 s; some hang for ever
+constexpr seconds phase_limit{600};
+
+// SIGINT, SIGTERM and SIGHUP as a file descriptor, for as long as the scope lasts.
+class Signals {
+ public:
+  Signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
+    ::sigprocmask(SIG_BLOCK, &set, &before_);
+    fd_ = Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!fd_.is_open()) throw system_error("preparing for signals", errno);
+  }
+  ~Signals() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+  int fd() const { return fd_.get(); }
+  // The signal that came; 0: none.
+  int take() {
+    signalfd_siginfo info{};
+    const ssize_t n = ::read(fd_.get(), &info, sizeof info);
+    return n == static_cast<ssize_t>(sizeof info) ? static_cast<int>(info.ssi_signo) : 0;
+  }
+
+ private:
+  sigset_t before_{};
+  Fd fd_;
+};
+
+class Batch {
+ public:
+  Batch(const BatchRequest& request, const BatchOutput& output)
+      : request_(request), output_(output) {
+    adopt_orphans();
+    choose_accelerator();
+  }
+
+  int run() {
+    for (const std::string& image : request_.images) {
+      run_image(image);
+      if (signal_ != 0) break;
+    }
+    return signal_;
+  }
+
+ private:
+  // How a worker ended, as far as its parent must do something about it.
+  enum class End { result, died, hung, interrupted };
+
+  void choose_accelerator() {
+    using guestfs::Accelerator;
+    if (guestfs::environment_decides()) {
+      accelerator_ = Accelerator::environment;
+    } else if (request_.accelerator != AcceleratorChoice::automatic) {
+      accelerator_ = request_.accelerator == AcceleratorChoice::kvm ? Accelerator::kvm
+                                                                    : Accelerator::tcg;
+    } else if (const std::string why = guestfs::why_no_kvm(); !why.empty()) {
+      fall_back(why);
+    } else {
+      may_fall_back_ = true;
+    }
+  }
+
+  void fall_back(const std::string& why) {
+    output_.note(fmt::format("KVM cannot be used ({}): going on with TCG, which is much slower", why));
+    accelerator_ = guestfs::Accelerator::tcg;
+    may_fall_back_ = false;
+  }
+
+  void run_image(const std::string& image) {
+    End end = attempt(image);
+    if (end == End::hung && may_fall_back_ && phase_ == Phase::launch) {
+      fall_back(fmt::format("the appliance did not start within {} s", kvm_launch_limit.count()));
+      end = attempt(image);
+    }
+    if (end == End::result) return;
+    clean_up(image);
+    Outcome outcome;
+    outcome.image = image;
+    outcome.error = fmt::format("{}: {}", image, problem(end));
+    output_.result(outcome.status, output_.render(outcome));
+  }
+
+  std::string problem(End end) const {
+    const std::string where = phase_ ? fmt::format(" in phase '{}'", to_string(*phase_)) : "";
+    if (end == End::interrupted) return fmt::format("interrupted by signal {}{}", signal_, where);
+    if (end == End::hung) return fmt::format("gave up{}: nothing happened for too long", where);
+    return fmt::format("the worker process {}{}", died_, where);
+  }
+
+  End attempt(const std::string& image) {
+    const TempDir directory;
+    WorkerTask task;
+    task.image = image;
+    task.request = request_.patch;
+    task.accelerator = accelerator_;
+    task.may_fall_back = may_fall_back_;
+    task.temporary_directory = directory.path();
+    task.render = output_.render;
+    phase_.reset();
+    Worker worker(task);
+    return follow(image, worker);
+  }
+
+  End follow(const std::string& image, Worker& worker) {
+    auto deadline = Clock::now() + phase_limit;
+    while (true) {
+      if (const auto end = wait_for_message(worker, deadline)) return *end;
+      const std::optional<Message> message = worker.receive();
+      if (!message) {
+        died_ = worker.wait();
+        return End::died;
+      }
+      switch (message->kind) {
+        case Message::Kind::phase:
+          phase_ = static_cast<Phase>(message->number);
+          deadline = Clock::now() + limit_of(*phase_);
+          output_.phase(image, *phase_);
+          break;
+        case Message::Kind::fallback:
+          fall_back(message->text);
+          break;
+        case Message::Kind::result:
+          worker.wait();
+          output_.result(static_cast<Status>(message->number), message->text);
+          return End::result;
+      }
+    }
+  }
+
+  seconds limit_of(Phase phase) const {
+    const bool kvm = accelerator_ == guestfs::Accelerator::kvm;
+    return phase == Phase::launch && kvm ? kvm_launch_limit : phase_limit;
+  }
+
+  // Returns when there is a message, or with the reason to end the worker. Once the commit has
+  // begun nothing ends it: the image is being written.
+  std::optional<End> wait_for_message(const Worker& worker, Clock::time_point deadline) {
+    while (true) {
+      const bool committing = phase_ == Phase::commit;
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+      if (!committing && left <= 0) return End::hung;
+      std::array<pollfd, 2> fds = {{{worker.message_fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}}};
+      const int ready = ::poll(fds.data(), fds.size(), committing ? -1 : static_cast<int>(left));
+      if (ready < 0 && errno != EINTR) throw system_error("waiting for a worker", errno);
+      if (ready <= 0) continue;
+      if (fds[1].revents != 0) signal_ = signals_.take();
+      if (fds[0].revents != 0) return std::nullopt;
+      if (signal_ != 0 && !committing) return End::interrupted;
+    }
+  }
+
+  // What a killed worker left beside the image. Nobody else's: the lock tells.
+  void clean_up(const std::string& image) {
+    if (request_.patch.mode != Mode::patch) return;
+    try {
+      const auto info = disk::identify(image, request_.patch.format);
+      if (!std::holds_alternative<disk::ImageInfo>(info)) return;
+      const auto& found = std::get<disk::ImageInfo>(info);
+      const auto lock = disk::ImageLock::take(found, disk::Use::write);
+      if (std::holds_alternative<disk::ImageLock>(lock)) disk::remove_leftover_overlay(found);
+    } catch (const std::exception& e) {
+      output_.note(fmt::format("{}: cleaning up: {}", image, e.what()));
+    }
+  }
+
+  const BatchRequest& request_;
+  const BatchOutput& output_;
+  Signals signals_;
+  guestfs::Accelerator accelerator_ = guestfs::Accelerator::kvm;
+  bool may_fall_back_ = false;
+  std::optional<Phase> phase_;
+  std::string died_;
+  int signal_ = 0;
+};
+
+}  // namespace
+
+int run_batch(const BatchRequest& request, const BatchOutput& output) {
+  return Batch(request, output).run();
+}
+
+}  // namespace kvmnet

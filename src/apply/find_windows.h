@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Where on a guest's disk Windows is installed.
+//
+// A Windows root is a directory that has the hives System32\config\SYSTEM and SOFTWARE. Nothing
+// else is asked for: guests installed with CompactOS have system files that ntfs-3g cannot read,
+// and libguestfs' own inspection then finds no Windows.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "guestfs/guest_files.h"
+#include "src/support/refusal.h"
+
+namespace kvmnet {
+
+struct WindowsRoot {
+  std::string device;
+  std::string directory;  // in the volume's letter case, e.g. "/Windows"
+  bool operator==(const WindowsRoot&) const = default;
+};
+
+struct Search {
+  std::vector<WindowsRoot> roots;  // in the order of the disk
+  std::vector<guestfs::Volume> volumes;
+  std::vector<std::string> problems;  // volumes that could not be looked into, and why
+};
+
+// Looks into every NTFS volume, mounted read-only: the search never writes. Leaves nothing mounted.
+Search find_windows(guestfs::GuestFiles& guest);
+
+// `selector`: "single" (refused if there are several), "first", or a device.
+std::variant<WindowsRoot, Refusal> choose_root(const Search& search, const std::string& selector);
+
+}  // namespace kvmnet

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What became of one image: everything that a report says.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/plan/edit.h"
+#include "src/plan/facts.h"
+#include "src/support/refusal.h"
+
+namespace kvmnet {
+
+enum class Status {
+  patched,
+  unchanged,  // nothing to do
+  pending,    // `plan`: edits would be made
+  refused,    // not touched; `refusal` says why
+  failed,     // `error` says why; the image is as it was
+};
+
+struct Outcome {
+  std::string image;  // as the user named it
+  Status status = Status::failed;
+  std::optional<Refusal> refusal;
+  std::string error;
+  std::optional<Facts> facts;  // as before any edit; nothing if it was not got that far
+  std::string device;          // of the Windows root
+  std::vector<Edit> edits;     // made, or that would be made
+  std::vector<std::string> warnings;
+  std::string accelerator;                              // "KVM", "TCG"; empty: no appliance
+  std::vector<std::pair<std::string, double>> phases;   // name and seconds
+};
+
+}  // namespace kvmnet

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/worker.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+
+#include "guestfs/guest_files.h"
+#include "src/support/error.h"
+
+namespace kvmnet {
+namespace {
+
+struct Header {
+  Message::Kind kind;
+  std::int32_t number;
+  std::uint32_t size;
+};
+
+void send(const Fd& fd, Message::Kind kind, int number, const std::string& text) {
+  const Header header = {kind, number, static_cast<std::uint32_t>(text.size())};
+  std::string bytes(sizeof header, '\0');
+  std::memcpy(bytes.data(), &header, sizeof header);
+  write_whole(fd, bytes + text);
+}
+
+// Fills `into` whole; false at the end of the stream.
+bool receive_whole(int fd, char* into, std::size_t size) {
+  while (size > 0) {
+    const ssize_t n = ::read(fd, into, size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    into += n;
+    size -= static_cast<std::size_t>(n);
+  }
+  return true;
+}
+
+void become_worker(pid_t parent) {
+  ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);
+  const rlimit none = {0, 0};
+  ::setrlimit(RLIMIT_CORE, &none);
+  ::umask(077);
+  sigset_t nothing;
+  sigemptyset(&nothing);
+  ::sigprocmask(SIG_SETMASK, &nothing, nullptr);
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ::dup2(null, STDIN_FILENO);
+  ::dup2(STDERR_FILENO, STDOUT_FILENO);
+}
+
+Outcome work(const WorkerTask& task, const Fd& out) {
+  PatchContext context;
+  context.accelerator = task.accelerator;
+  context.temporary_directory = task.temporary_directory;
+  context.begin = [&out](Phase phase) {
+    send(out, Message::Kind::phase, static_cast<int>(phase), {});
+  };
+  try {
+    try {
+      return patch_image(task.image, task.request, context);
+    } catch (const guestfs::LaunchError& e) {
+      if (!task.may_fall_back) throw;
+      send(out, Message::Kind::fallback, 0, e.what());
+    }
+    context.accelerator = guestfs::Accelerator::tcg;
+    return patch_image(task.image, task.request, context);
+  } catch (const guestfs::LaunchError& e) {
+    Outcome outcome;
+    outcome.image = task.image;
+    outcome.error = fmt::format(
+        "{}: the appliance could not be started ({}): {}; 'libguestfs-test-tool' tells more",
+        task.image, guestfs::to_string(context.accelerator), e.what());
+    return outcome;
+  }
+}
+
+[[noreturn]] void run_worker(const WorkerTask& task, const Fd& out) {
+  int status = 0;
+  try {
+    const Outcome outcome = work(task, out);
+    send(out, Message::Kind::result, static_cast<int>(outcome.status), task.render(outcome));
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "kvmnet: %s: %s\n", task.image.c_str(), e.what());
+    status = 1;
+  }
+  std::fflush(stderr);
+  ::_exit(status);
+}
+
+// Ends every child of ours. There is one worker at a time, so once that has been reaped the rest is
+// what it left behind: an appliance, or qemu-img.
+void kill_orphans() {
+  std::ifstream children(fmt::format("/proc/self/task/{}/children", ::getpid()));
+  for (pid_t pid = 0; children >> pid;) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+  }
+}
+
+}  // namespace
+
+void adopt_orphans() { ::prctl(PR_SET_CHILD_SUBREAPER, 1); }
+
+Worker::Worker(const WorkerTask& task) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error("starting a worker", errno);
+  messages_ = Fd(ends[0]);
+  const Fd write_end(ends[1]);
+  const pid_t parent = ::getpid();
+  std::fflush(nullptr);
+  pid_ = ::fork();
+  if (pid_ < 0) throw system_error("starting a worker", errno);
+  if (pid_ != 0) return;
+  become_worker(parent);
+  messages_.reset();
+  run_worker(task, write_end);
+}
+
+Worker::~Worker() {
+  if (pid_ > 0) {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  kill_orphans();
+}
+
+std::optional<Message> Worker::receive() {
+  Header header{};
+  std::array<char, sizeof header> raw{};
+  if (!receive_whole(messages_.get(), raw.data(), raw.size())) return std::nullopt;
+  std::memcpy(&header, raw.data(), sizeof header);
+  Message message{header.kind, header.number, std::string(header.size, '\0')};
+  if (!receive_whole(messages_.get(), message.text.data(), message.text.size()))
+    return std::nullopt;
+  return message;
+}
+
+std::string Worker::wait() {
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  }
+  pid_ = -1;
+  if (WIFEXITED(status)) return fmt::format("exited with status {}", WEXITSTATUS(status));
+  const int signal = WTERMSIG(status);
+  return fmt::format("was killed by signal {} ({})", signal, ::sigdescr_np(signal));
+}
+
+}  // namespace kvmnet

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/cli/options.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <map>
+
+#include "src/cli/exit_status.h"
+#include "version.h"
+
+namespace kvmnet::cli {
+namespace {
+
+constexpr const char* examples = R"(Examples:
+  kvmnet plan win10.qcow2                     what would be changed; writes nothing
+  kvmnet patch win10.qcow2 xp.img             change them, all or nothing
+  kvmnet patch --autotuning experimental --congestion-provider cubic win2022.qcow2
+  kvmnet patch --set 'Tcpip\Parameters\TcpWindowSize=0x40000' win2003.qcow2
+  kvmnet plan --json *.qcow2                  one JSON object per image
+  kvmnet script --windows 10.0.19045          the first-boot script of that Windows
+  kvmnet hive patch SYSTEM --windows 5.2      the registry part, on a bare hive file
+
+Exit status: 0 done or nothing to do, 1 failed, 2 wrong usage, 3 refused (the image was not
+touched), 4 changes pending (with --exit-code), 128+n interrupted by signal n.)";
+
+// The library's own check, with the words as they stand in one place.
+CLI::Validator one_of(std::span<const std::string_view> words) {
+  return CLI::IsMember(std::vector<std::string>(words.begin(), words.end()));
+}
+
+void add_setting_options(CLI::App& app, SettingOptions& settings) {
+  const auto word_list = [](std::span<const std::string_view> words) {
+    return fmt::format("{}", fmt::join(words, "|"));
+  };
+  app.add_option("--profile", settings.profile,
+                 "kvm: recommended settings; wiki: the KVM wiki page to the letter")
+      ->check(one_of(profile_names()))
+      ->type_name(word_list(profile_names()))
+      ->capture_default_str()
+      ->group("Settings");
+  const auto add = [&](const char* name, std::optional<std::string>& value,
+                       std::span<const std::string_view> words, const char* help) {
+    app.add_option(name, value, help)
+        ->check(one_of(words))
+        ->type_name(word_list(words))
+        ->group("Settings");
+  };
+  add("--autotuning", settings.autotuning, autotuning_words(),
+      "receive window auto-tuning level (Vista and later); disabled limits it to 64 KiB");
+  add("--congestion-provider", settings.congestion_provider, congestion_provider_words(),
+      "congestion control; auto: CTCP below build 16299, else the system's CUBIC");
+  add("--heuristics", settings.heuristics, switch_words(),
+      "window-scaling heuristics (Vista and later)");
+  add("--forcews", settings.forcews, switch_words(),
+      "force window scaling on retransmit (Windows 7 and later)");
+  app.add_option("--set", settings.set,
+                 "change one of the registry values, e.g. 'AFD\\Parameters\\DefaultSendWindow=65536'")
+      ->type_name("KEY\\VALUE=DATA")
+      ->allow_extra_args(false)
+      ->group("Settings");
+}
+
+void add_output_options(CLI::App& app, Options& options) {
+  app.add_flag("--json", options.json, "print one JSON object per image")->group("Output");
+  app.add_flag("-q,--quiet", options.quiet, "print only what went wrong")->group("Output");
+  app.add_flag("-v,--verbose", options.verbose, "print phases and their times")->group("Output");
+}
+
+void add_image_options(CLI::App& app, Options& options) {
+  app.add_option("IMAGE,-a,--add", options.files, "disk image of a shut-down guest (repeatable)")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("--format", options.format, "format of the images; default: by their content")
+      ->check(CLI::IsMember({"qcow2", "raw"}))
+      ->type_name("qcow2|raw");
+  app.add_option("--root", options.root,
+                 "which Windows of a multi-boot disk: single (refuse several), first, or a device")
+      ->type_name("single|first|DEVICE")
+      ->capture_default_str();
+  const std::map<std::string, AcceleratorChoice> accelerators = {
+      {"auto", AcceleratorChoice::automatic},
+      {"kvm", AcceleratorChoice::kvm},
+      {"tcg", AcceleratorChoice::tcg}};
+  app.add_option("--accel", options.accelerator,
+                 "how to run the appliance; auto: KVM, or TCG where KVM cannot be used; "
+                 "LIBGUESTFS_BACKEND_SETTINGS in the environment wins")
+      ->transform(CLI::CheckedTransformer(accelerators))
+      ->type_name("auto|kvm|tcg")
+      ->default_str("auto");
+  add_setting_options(app, options.settings);
+  add_output_options(app, options);
+  app.add_flag("-x,--trace", options.trace, "trace libguestfs calls on standard error")
+      ->group("Output");
+}
+
+void add_windows_options(CLI::App& app, Options& options) {
+  app.add_option("--windows", options.windows, "NT version, e.g. 5.2, 6.1 or 10.0.19045")
+      ->required()
+      ->type_name("VERSION");
+  app.add_option("--build", options.build, "build number, e.g. 19045")
+      ->check(CLI::Range(1, 999999))
+      ->type_name("N");
+}
+
+void add_exit_code(CLI::App& app, Options& options) {
+  app.add_flag("--exit-code", options.exit_code, "exit with status 4 if changes are pending")
+      ->group("Output");
+}
+
+void add_hive_command(CLI::App& hive, const char* name, const char* help, Command command,
+                      Options& options) {
+  CLI::App* app = hive.add_subcommand(name, help);
+  app->add_option("FILE", options.files, "a SYSTEM hive")
+      ->required()
+      ->expected(1)
+      ->type_name("FILE");
+  add_windows_options(*app, options);
+  add_setting_options(*app, options.settings);
+  add_output_options(*app, options);
+  if (command == Command::hive_plan) add_exit_code(*app, options);
+  app->callback([&options, command] { options.command = command; });
+}
+
+void add_commands(CLI::App& app, Options& options, bool& dry_run) {
+  CLI::App* patch = app.add_subcommand("patch", "apply the settings to shut-down guests");
+  add_image_options(*patch, options);
+  patch->add_flag("-n,--dry-run", dry_run, "only say what would be changed, as plan does");
+  add_exit_code(*patch, options);
+  patch->callback(
+      [&] { options.command = dry_run ? Command::plan : Command::patch; });
+
+  CLI::App* plan = app.add_subcommand("plan", "say what patch would change; write nothing");
+  add_image_options(*plan, options);
+  plan->add_flag("-n,--dry-run", dry_run, "accepted and without effect: plan writes nothing");
+  add_exit_code(*plan, options);
+  plan->callback([&] { options.command = Command::plan; });
+
+  CLI::App* script = app.add_subcommand("script", "print the first-boot script of a Windows version");
+  add_windows_options(*script, options);
+  script->add_flag("--server", options.server, "for the server edition of that version");
+  add_setting_options(*script, options.settings);
+  script->callback([&] { options.command = Command::script; });
+
+  CLI::App* hive = app.add_subcommand("hive", "work on a bare SYSTEM hive file");
+  hive->require_subcommand(1);
+  add_hive_command(*hive, "plan", "say what hive patch would change", Command::hive_plan, options);
+  add_hive_command(*hive, "patch", "set the registry values in the file, atomically",
+                   Command::hive_patch, options);
+}
+
+}  // namespace
+
+std::variant<Options, int> parse_options(int argc, const char* const* argv) {
+  Options options;
+  bool dry_run = false;
+  CLI::App app("kvmnet applies TCP/IP settings to Windows guests on KVM from the host, while they "
+               "are shut down.",
+               "kvmnet");
+  app.set_version_flag("-V,--version", fmt::format("kvmnet {}", version));
+  app.require_subcommand(1);
+  app.footer(examples);
+  app.get_formatter()->column_width(36);
+  add_commands(app, options, dry_run);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e, std::cout, std::cerr);
+    std::cerr << fmt::format("kvmnet: {}\nkvmnet: 'kvmnet --help' tells more\n", e.what());
+    return static_cast<int>(ExitStatus::usage);
+  }
+  return options;
+}
+
+}  // namespace kvmnet::cli

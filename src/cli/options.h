@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The command line as a struct; no behaviour.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "src/apply/batch.h"
+#include "src/plan/settings.h"
+
+namespace kvmnet::cli {
+
+enum class Command { patch, plan, script, hive_patch, hive_plan };
+
+struct Options {
+  Command command = Command::plan;
+  SettingOptions settings;
+  std::vector<std::string> files;  // images, or the one hive file
+  std::optional<std::string> format;
+  std::string root = "single";
+  AcceleratorChoice accelerator = AcceleratorChoice::automatic;
+  bool exit_code = false;
+  bool json = false;
+  bool quiet = false;
+  bool verbose = false;
+  bool trace = false;
+  std::string windows;  // --windows
+  int build = 0;
+  bool server = false;
+};
+
+// Options, or the exit status if there is nothing left to do: --help was printed, or the usage was
+// wrong and the user has been told.
+std::variant<Options, int> parse_options(int argc, const char* const* argv);
+
+}  // namespace kvmnet::cli

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/cli/report.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "hive/value.h"
+
+namespace kvmnet::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string_view word(Status status) {
+  switch (status) {
+    case Status::patched: return "patched";
+    case Status::unchanged: return "unchanged";
+    case Status::pending: return "pending";
+    case Status::refused: return "refused";
+    case Status::failed: return "failed";
+  }
+  return "failed";
+}
+
+// Guest text without control characters, as the plain JSON string that programs want.
+std::string clean(const std::string& text) { return hive::escaped(text); }
+
+ordered_json guest_json(const Facts& facts, const std::string& device) {
+  ordered_json guest;
+  if (facts.version) {
+    guest["nt_version"] = fmt::format("{}.{}", facts.version->major, facts.version->minor);
+    if (facts.version->build != 0) guest["build"] = facts.version->build;
+  }
+  if (!facts.product_name.empty()) guest["product_name"] = clean(facts.product_name);
+  if (facts.architecture) guest["architecture"] = to_string(*facts.architecture);
+  if (facts.product_type) guest["product_type"] = to_string(*facts.product_type);
+  if (!device.empty()) guest["device"] = device;
+  if (!facts.system_root.empty()) guest["system_root"] = clean(facts.system_root);
+  guest["control_sets"] = ordered_json::array();
+  for (const ControlSet& set : facts.control_sets) guest["control_sets"].push_back(set.name);
+  return guest;
+}
+
+ordered_json edit_json(const Edit& edit) {
+  const EditText text = describe(edit);
+  return {{"verb", text.verb}, {"target", text.target}, {"old", text.old},
+          {"new", text.value}, {"why", text.why}};
+}
+
+std::string json(const Outcome& outcome) {
+  ordered_json object;
+  object["schema"] = schema_version;
+  object["image"] = outcome.image;
+  object["status"] = word(outcome.status);
+  if (outcome.refusal)
+    object["reason"] = {{"code", code(outcome.refusal->reason)},
+                        {"message", outcome.refusal->message},
+                        {"remedy", remedy(outcome.refusal->reason)}};
+  if (!outcome.error.empty()) object["error"] = outcome.error;
+  if (outcome.facts) object["guest"] = guest_json(*outcome.facts, outcome.device);
+  object["edits"] = ordered_json::array();
+  for (const Edit& edit : outcome.edits) object["edits"].push_back(edit_json(edit));
+  object["warnings"] = outcome.warnings;
+  if (!outcome.accelerator.empty()) object["accelerator"] = outcome.accelerator;
+  object["phases"] = ordered_json::object();
+  for (const auto& [name, seconds] : outcome.phases) object["phases"][name] = seconds;
+  return object.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+class Text {
+ public:
+  Text(const Outcome& outcome, const ReportOptions& options)
+      : outcome_(outcome), options_(options) {}
+
+  std::string run() {
+    const bool bad = outcome_.status == Status::refused || outcome_.status == Status::failed;
+    if (options_.quiet && !bad) return {};
+    if (!bad) {
+      guest();
+      edits();
+      for (const std::string& warning : outcome_.warnings)
+        line(fmt::format("  {} {}", paint("warning:", "33"), warning));
+    }
+    conclusion();
+    if (options_.verbose) phases();
+    return out_;
+  }
+
+ private:
+  void guest() {
+    if (!outcome_.facts || !outcome_.facts->version) return;
+    const Facts& facts = *outcome_.facts;
+    std::string text = fmt::format("  Windows NT {}", to_string(*facts.version));
+    if (!facts.product_name.empty()) text += fmt::format(" ({})", clean(facts.product_name));
+    if (facts.architecture) text += fmt::format(", {}", to_string(*facts.architecture));
+    if (facts.product_type) text += fmt::format(", {}", to_string(*facts.product_type));
+    if (!outcome_.device.empty())
+      text += fmt::format(", {} on {}", clean(facts.system_root), outcome_.device);
+    for (const ControlSet& set : facts.control_sets) text += fmt::format(", {}", set.name);
+    line(fmt::format("{}:", outcome_.image));
+    line(text);
+  }
+
+  void edits() {
+    for (const Edit& edit : outcome_.edits) {
+      const EditText text = describe(edit);
+      line(fmt::format("  {:6} {}", text.verb, text.target));
+      line(fmt::format("         {} -> {}", text.old, paint(text.value, "32")));
+      line(fmt::format("         {}", text.why));
+    }
+  }
+
+  void conclusion() {
+    const std::string& image = outcome_.image;
+    const std::size_t n = outcome_.edits.size();
+    const std::string changes = fmt::format("{} change{}", n, n == 1 ? "" : "s");
+    switch (outcome_.status) {
+      case Status::patched: line(fmt::format("{}: patched, {}", image, changes)); break;
+      case Status::unchanged: line(fmt::format("{}: nothing to do", image)); break;
+      case Status::pending: line(fmt::format("{}: {} pending", image, changes)); break;
+      case Status::refused: refused(); break;
+      case Status::failed:
+        line(fmt::format("{}: {} {}", image, paint("failed:", "31"), without_name(outcome_.error)));
+        break;
+    }
+  }
+
+  void refused() {
+    const Refusal& refusal = *outcome_.refusal;
+    line(fmt::format("{}: {} {} [{}]", outcome_.image, paint("refused:", "33"),
+                     without_name(refusal.message), code(refusal.reason)));
+    line(fmt::format("  the image was not touched; {}", remedy(refusal.reason)));
+  }
+
+  // Messages that name the image already are not made to name it twice.
+  std::string without_name(const std::string& message) const {
+    const std::string prefix = outcome_.image + ": ";
+    return message.starts_with(prefix) ? message.substr(prefix.size()) : message;
+  }
+
+  void phases() {
+    std::string text = "  phases:";
+    double total = 0;
+    for (const auto& [name, seconds] : outcome_.phases) {
+      text += fmt::format(" {} {:.2f} s,", name, seconds);
+      total += seconds;
+    }
+    line(fmt::format("{} total {:.2f} s", text, total));
+    if (!outcome_.accelerator.empty()) line("  accelerator: " + outcome_.accelerator);
+  }
+
+  std::string paint(std::string_view text, std::string_view colour) const {
+    return options_.colour ? fmt::format("\x1b[{}m{}\x1b[0m", colour, text) : std::string(text);
+  }
+  void line(const std::string& text) { out_ += text + "\n"; }
+
+  const Outcome& outcome_;
+  const ReportOptions& options_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string report(const Outcome& outcome, const ReportOptions& options) {
+  return options.json ? json(outcome) : Text(outcome, options).run();
+}
+
+}  // namespace kvmnet::cli

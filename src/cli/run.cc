@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/cli/run.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "src/apply/hive_file.h"
+#include "src/cli/exit_status.h"
+#include "src/cli/report.h"
+#include "src/plan/firstboot.h"
+#include "src/plan/netsh.h"
+#include "src/support/error.h"
+
+namespace kvmnet::cli {
+namespace {
+
+int number(ExitStatus status) { return static_cast<int>(status); }
+
+void print(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw system_error("writing to standard output", errno);
+}
+
+ReportOptions report_options(const Options& options) {
+  // https://no-color.org; read before there is a second thread.
+  const bool no_colour = std::getenv("NO_COLOR") != nullptr;  // NOLINT(concurrency-mt-unsafe)
+  const bool colour = ::isatty(STDOUT_FILENO) == 1 && !no_colour;
+  return {options.json, options.quiet, options.verbose, colour};
+}
+
+// Two workers on one image would refuse each other; a list that names one twice is a mistake.
+void check_images(const std::vector<std::string>& images) {
+  for (std::size_t i = 0; i < images.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j) {
+      std::error_code ignored;
+      if (images[i] == images[j] || std::filesystem::equivalent(images[i], images[j], ignored))
+        throw UsageError(
+            fmt::format("{} and {} are the same image", images[j], images[i]));
+    }
+}
+
+BatchRequest batch_request(const Options& options) {
+  BatchRequest request;
+  request.images = options.files;
+  request.accelerator = options.accelerator;
+  request.patch.mode = options.command == Command::patch ? Mode::patch : Mode::plan;
+  request.patch.settings = make_settings(options.settings);
+  request.patch.format = options.format;
+  request.patch.root = options.root;
+  request.patch.trace = options.trace;
+  request.patch.verbose = options.verbose && options.trace;
+  return request;
+}
+
+int run_images(const Options& options) {
+  check_images(options.files);
+  const BatchRequest request = batch_request(options);
+  const ReportOptions how = report_options(options);
+  ExitStatus status = ExitStatus::ok;
+  BatchOutput output;
+  output.render = [how](const Outcome& outcome) { return report(outcome, how); };
+  output.result = [&](Status image_status, const std::string& text) {
+    print(text);
+    status = worse(status, exit_status(image_status, options.exit_code));
+  };
+  output.note = [&](const std::string& line) {
+    if (!options.quiet) std::fprintf(stderr, "kvmnet: %s\n", line.c_str());
+  };
+  output.phase = [&](const std::string& image, Phase phase) {
+    if (!options.verbose) return;
+    std::fprintf(stderr, "kvmnet: %s: %s\n", image.c_str(), std::string(to_string(phase)).c_str());
+  };
+  const int signal = run_batch(request, output);
+  return signal != 0 ? 128 + signal : number(status);
+}
+
+WindowsVersion windows_version(const Options& options) {
+  WindowsVersion version = parse_windows_version(options.windows);
+  if (options.build != 0) {
+    if (version.build != 0 && version.build != options.build)
+      throw UsageError(fmt::format("--build {} contradicts --windows {}", options.build,
+                                   options.windows));
+    version.build = options.build;
+  }
+  return version;
+}
+
+int run_script(const Options& options) {
+  const WindowsVersion version = windows_version(options);
+  if (version.major == 10 && version.build == 0)
+    throw UsageError("--windows 10.0 needs the build, because its commands differ: --build N, e.g. "
+                     "19045");
+  if (!is_supported(version))
+    throw UsageError(fmt::format("--windows {}: kvmnet knows 5.1, 5.2, 6.0 to 6.3 and 10.0",
+                                 options.windows));
+  if (is_legacy(version))
+    throw UsageError(fmt::format("Windows NT {} has no first-boot script: its settings are registry "
+                                 "values only",
+                                 options.windows));
+  const auto plan = plan_netsh(version, options.server ? ProductType::server : ProductType::client,
+                               make_settings(options.settings));
+  if (const auto* refusal = std::get_if<Refusal>(&plan)) {
+    std::fprintf(stderr, "kvmnet: %s\n", refusal->message.c_str());
+    return number(ExitStatus::refused);
+  }
+  const auto& netsh = std::get<NetshPlan>(plan);
+  for (const std::string& warning : netsh.warnings)
+    std::fprintf(stderr, "kvmnet: warning: %s\n", warning.c_str());
+  print(firstboot::script(netsh.steps));
+  return number(ExitStatus::ok);
+}
+
+int run_hive(const Options& options) {
+  const HiveFileRequest request = {
+      options.command == Command::hive_patch ? Mode::patch : Mode::plan, windows_version(options),
+      make_settings(options.settings)};
+  const Outcome outcome = patch_hive_file(options.files.front(), request);
+  print(report(outcome, report_options(options)));
+  return number(exit_status(outcome.status, options.exit_code));
+}
+
+}  // namespace
+
+int run(const Options& options) {
+  switch (options.command) {
+    case Command::patch:
+    case Command::plan: return run_images(options);
+    case Command::script: return run_script(options);
+    case Command::hive_patch:
+    case Command::hive_plan: return run_hive(options);
+  }
+  return number(ExitStatus::failed);
+}
+
+}  // namespace kvmnet::cli

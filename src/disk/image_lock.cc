@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/disk/image_lock.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <span>
+#include <utility>
+
+#include "src/support/error.h"
+
+namespace kvmnet::disk {
+namespace {
+
+// Far above QEMU's lock bytes and any image; locks may lie behind the end of a file.
+constexpr off_t our_byte = 0x6B766D6E6574;  // "kvmnet"
+
+// QEMU's file driver locks byte 100 + n for a permission that it uses and 200 + n for one that it
+// does not share (block/file-posix.c); permission 1 is writing, 3 resizing, 0 consistent reading.
+constexpr std::array<off_t, 2> written_by_qemu = {101, 103};
+constexpr std::array<off_t, 4> kept_from_writing = {101, 103, 201, 203};
+
+struct flock one_byte(short type, off_t byte) {
+  struct flock lock {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = byte;
+  lock.l_len = 1;
+  return lock;
+}
+
+bool is_locked(const Fd& fd, off_t byte) {
+  struct flock lock = one_byte(F_WRLCK, byte);
+  if (::fcntl(fd.get(), F_OFD_GETLK, &lock) != 0) throw system_error("asking for locks", errno);
+  return lock.l_type != F_UNLCK;
+}
+
+bool has_open(const std::filesystem::path& process, const struct stat& image) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(process / "fd", error)) {
+    struct stat st {};
+    if (::stat(entry.path().c_str(), &st) == 0 && st.st_dev == image.st_dev &&
+        st.st_ino == image.st_ino)
+      return true;
+  }
+  return false;
+}
+
+// " (qemu-system-x86, pid 42)" for another process that has the image open, as far as we may look.
+std::string holder(const Fd& fd) {
+  struct stat image {};
+  if (::fstat(fd.get(), &image) != 0) return {};
+  const auto self = std::filesystem::read_symlink("/proc/self").string();
+  std::error_code error;
+  for (const auto& process : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string pid = process.path().filename().string();
+    if (pid.find_first_not_of("0123456789") != std::string::npos || pid == self) continue;
+    if (!has_open(process.path(), image)) continue;
+    std::string name;
+    std::getline(std::ifstream(process.path() / "comm"), name);
+    return fmt::format(" ({}, pid {})", name, pid);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::variant<ImageLock, Refusal> ImageLock::take(const ImageInfo& image, Use use) {
+  const bool writing = use == Use::write;
+  Fd fd = open_file(image.path, writing ? O_RDWR : O_RDONLY);
+  struct flock lock = one_byte(writing ? F_WRLCK : F_RDLCK, our_byte);
+  if (::fcntl(fd.get(), F_OFD_SETLK, &lock) != 0) {
+    if (errno != EAGAIN && errno != EACCES) throw system_error("locking " + image.path, errno);
+    return Refusal{Reason::image_in_use,
+                   fmt::format("{}: is being worked on by another kvmnet{}", image.path, holder(fd))};
+  }
+  const std::span<const off_t> bytes =
+      writing ? std::span<const off_t>(kept_from_writing) : std::span<const off_t>(written_by_qemu);
+  for (const off_t byte : bytes)
+    if (is_locked(fd, byte))
+      return Refusal{Reason::image_in_use,
+                     fmt::format("{}: is in use by another process{}", image.path, holder(fd))};
+  return ImageLock(std::move(fd));
+}
+
+}  // namespace kvmnet::disk

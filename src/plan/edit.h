@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One change to a guest, as words and as data. The set is closed: whoever applies edits handles
+// every kind, and the compiler checks it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "hive/key_path.h"
+#include "hive/value.h"
+
+namespace kvmnet {
+
+// Sets one value of the SYSTEM hive; creates the key where it is missing.
+struct SetValue {
+  hive::KeyPath key;  // from the root of the hive
+  std::string name;
+  std::optional<hive::Value> old;  // nothing: not there before
+  hive::Value value;
+  std::string why;
+};
+
+// Writes a file, replacing what is there. Paths are relative to the guest's system root, with
+// forward slashes.
+struct WriteFile {
+  std::string path;
+  std::optional<std::string> old;
+  std::string content;
+  std::string why;
+};
+
+struct RemoveFile {
+  std::string path;
+  std::string why;
+};
+
+using Edit = std::variant<SetValue, WriteFile, RemoveFile>;
+
+// The edit in three parts for people: what it touches, what was there, what will be.
+struct EditText {
+  std::string verb;    // "set", "write", "remove"
+  std::string target;  // HKLM\SYSTEM\..., or a path below %SystemRoot%
+  std::string old;     // "(absent)" where there was nothing
+  std::string value;
+  std::string why;
+};
+EditText describe(const Edit& edit);
+
+}  // namespace kvmnet

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What is known of a guest: everything that a decision needs, gathered before anything is decided.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hive/base_block.h"
+#include "hive/value.h"
+#include "src/plan/windows.h"
+
+namespace kvmnet {
+
+// Select\* of the SYSTEM hive. Default is what boots next, Current what booted last
+// (Microsoft KB102984); 0 where the value is missing.
+struct Select {
+  std::uint32_t current = 0;
+  std::uint32_t default_set = 0;
+  std::uint32_t failed = 0;
+  std::uint32_t last_known_good = 0;
+  bool operator==(const Select&) const = default;
+};
+
+// One control set as the planner asks about it. Keys are relative to the control set and spelt as
+// in asked_keys() of plan.h.
+struct ControlSet {
+  std::string name;  // ControlSet001
+  std::map<std::string, std::optional<std::vector<hive::NamedValue>>> keys;  // nothing: no such key
+  // Names of the keys below Tcpip\Parameters\Interfaces that have a TcpWindowSize of their own.
+  std::vector<std::string> interfaces_with_window;
+  bool operator==(const ControlSet&) const = default;
+};
+
+// A hive as found in the guest.
+struct HiveFacts {
+  hive::Condition condition = hive::Condition::damaged;
+  std::string reason;  // why it is not clean
+  bool operator==(const HiveFacts&) const = default;
+};
+
+struct Facts {
+  HiveFacts system;
+  HiveFacts software;
+  // Version, architecture and product are nothing where the guest does not say: an error for the
+  // planner to report, never a default.
+  std::optional<WindowsVersion> version;
+  std::optional<Architecture> architecture;
+  std::optional<ProductType> product_type;
+  std::string product_name;  // for people, e.g. "Windows 10 Pro"; may be empty
+  std::string system_root;   // on the volume, e.g. "/Windows"; empty for a bare hive file
+  Select select;
+  // The control sets to edit: Select\Default first, then Current if it differs.
+  std::vector<ControlSet> control_sets;
+  // Content of those of asked_files() (plan.h) that exist, by path relative to the system root.
+  std::map<std::string, std::string> files;
+  bool operator==(const Facts&) const = default;
+};
+
+}  // namespace kvmnet

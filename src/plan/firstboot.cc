@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/plan/firstboot.h"
+
+#include <fmt/format.h>
+
+#include <cstdint>
+
+namespace kvmnet::firstboot {
+namespace {
+
+// Only constructs that mean the same in every cmd.exe from Vista on, and in Wine's, where the
+// script is tested: no && or ||, no redirected blocks, every exit code taken on the line after its
+// command, redirections before `echo` so that a trailing digit is not taken for a handle.
+constexpr std::string_view head = R"(@echo off
+rem kvmnet: applies TCP settings at the first boot, once, then removes itself.
+setlocal EnableExtensions DisableDelayedExpansion
+set "SYS=%SystemRoot%\System32"
+set "DIR=%SystemRoot%\kvmnet"
+set "LOG=%DIR%\firstboot.log"
+set "NEW=%DIR%\firstboot.new"
+set "STATUS=done"
+set "BOOT=1"
+set "TRY=1"
+)";
+
+constexpr std::string_view start = R"(goto main
+
+:mandatory
+set "DUTY=mandatory"
+goto run
+:soft
+set "DUTY=soft"
+:run
+>>"%LOG%" echo kvmnet: netsh interface tcp %*
+"%SYS%\netsh.exe" interface tcp %* >>"%LOG%" 2>&1
+set "RC=%ERRORLEVEL%"
+>>"%LOG%" echo kvmnet: exit code %RC%
+>>"%NEW%" echo %DUTY% %RC% netsh interface tcp %*
+if "%RC%"=="0" goto :eof
+if "%DUTY%"=="mandatory" set "STATUS=retry"
+goto :eof
+
+:begin_result
+>"%NEW%" echo kvmnet-firstboot-result 1
+>>"%NEW%" echo id %ID%
+>>"%NEW%" echo boot %BOOT%
+goto :eof
+
+:main
+rem Windows Setup is running: this boot does not count.
+"%SYS%\reg.exe" query HKLM\SYSTEM\Setup /v SystemSetupInProgress 2>nul | "%SYS%\find.exe" "0x1" >nul
+if not errorlevel 1 exit /b 0
+
+rem An earlier boot did the work and was stopped before it could clean up.
+if exist "%DIR%\firstboot.done" goto remove
+
+rem At most three boots, also when one of them was cut short.
+if exist "%DIR%\firstboot.boot1" set "BOOT=2"
+if exist "%DIR%\firstboot.boot2" set "BOOT=3"
+if exist "%DIR%\firstboot.boot3" goto exhausted
+>"%DIR%\firstboot.boot%BOOT%" echo started
+if not exist "%DIR%\firstboot.boot%BOOT%" set "BOOT=3"
+call :begin_result
+>>"%LOG%" echo kvmnet: script %ID%, boot %BOOT%
+
+rem The network store may still be starting: up to a minute.
+if not exist "%SYS%\netsh.exe" goto ready
+:wait
+"%SYS%\netsh.exe" interface tcp show global >nul 2>&1
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="0" goto ready
+if "%TRY%"=="12" goto ready
+set /a TRY=TRY+1
+"%SYS%\ping.exe" -n 6 127.0.0.1 >nul 2>&1
+goto wait
+:ready
+)";
+
+constexpr std::string_view finish = R"(
+if not "%STATUS%"=="retry" goto finish
+if "%BOOT%"=="3" set "STATUS=failed"
+goto finish
+
+:exhausted
+call :begin_result
+>>"%LOG%" echo kvmnet: giving up, three boots did not finish
+set "STATUS=failed"
+
+:finish
+>>"%LOG%" echo kvmnet: status %STATUS%
+"%SYS%\netsh.exe" interface tcp show global >>"%LOG%" 2>&1
+>>"%NEW%" echo status %STATUS%
+move /y "%NEW%" "%DIR%\firstboot.result" >nul 2>&1
+if "%STATUS%"=="retry" exit /b 1
+>"%DIR%\firstboot.done" echo %STATUS%
+
+:remove
+"%SYS%\sc.exe" delete kvmnet-firstboot >>"%LOG%" 2>&1
+set "RC=%ERRORLEVEL%"
+if "%RC%"=="0" goto clean
+"%SYS%\reg.exe" delete HKLM\SYSTEM\CurrentControlSet\Services\kvmnet-firstboot /f >>"%LOG%" 2>&1
+set "RC=%ERRORLEVEL%"
+if not "%RC%"=="0" exit /b 1
+:clean
+del /f /q "%DIR%\firstboot.boot1" >nul 2>&1
+del /f /q "%DIR%\firstboot.boot2" >nul 2>&1
+del /f /q "%DIR%\firstboot.boot3" >nul 2>&1
+del /f /q "%DIR%\firstboot.done" >nul 2>&1
+del /f /q "%~f0" & exit /b 0
+)";
+
+std::string call(const NetshCommand& command) {
+  return fmt::format("call :{} {}\n", command.duty == Duty::mandatory ? "mandatory" : "soft",
+                     command.arguments);
+}
+
+// The commands; where one has others to fall back on, its own failure is not one.
+std::string body(const std::vector<NetshStep>& steps) {
+  std::string text;
+  int label = 0;
+  for (const NetshStep& step : steps) {
+    if (step.otherwise.empty()) {
+      text += call(step.command);
+      continue;
+    }
+    ++label;
+    text += call({step.command.arguments, Duty::soft});
+    text += fmt::format("if \"%RC%\"==\"0\" goto accepted{}\n", label);
+    for (const NetshCommand& command : step.otherwise) text += call(command);
+    text += fmt::format(":accepted{}\n", label);
+  }
+  return text;
+}
+
+std::string with_crlf(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n') out += '\r';
+    out += c;
+  }
+  return out;
+}
+
+// The next line of `text`, without its line end; `text` moves on behind it.
+std::string_view take_line(std::string_view& text) {
+  const std::size_t end = text.find('\n');
+  std::string_view line = text.substr(0, end);
+  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
+  return line;
+}
+
+bool is_word(std::string_view text) {
+  return !text.empty() && text.size() <= 64 &&
+         text.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyz") == std::string_view::npos;
+}
+
+}  // namespace
+
+std::vector<std::string> state_paths() {
+  return {std::string(result_path),  "kvmnet/firstboot.new",   "kvmnet/firstboot.done",
+          "kvmnet/firstboot.boot1", "kvmnet/firstboot.boot2", "kvmnet/firstboot.boot3"};
+}
+
+std::string script_id(const std::vector<NetshStep>& steps) {
+  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, 64 bits
+  for (const char c : body(steps)) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return fmt::format("{:016x}", hash);
+}
+
+std::string script(const std::vector<NetshStep>& steps) {
+  return with_crlf(fmt::format("{}set \"ID={}\"\n{}\n{}{}", head, script_id(steps), start,
+                               body(steps), finish));
+}
+
+std::vector<hive::NamedValue> service_values(bool with_nsi) {
+  constexpr std::uint32_t own_process = 0x10;
+  constexpr std::uint32_t auto_start = 2;
+  // 0: a start that fails is logged and no more; 1 would show a message box on old Windows.
+  constexpr std::uint32_t ignore_errors = 0;
+  std::vector<hive::NamedValue> values = {
+      {"Type", hive::dword(own_process)},
+      {"Start", hive::dword(auto_start)},
+      {"ErrorControl", hive::dword(ignore_errors)},
+      // No quotes around the script: cmd.exe removes the outer ones of a command that has more.
+      {"ImagePath",
+       hive::expand_sz("%SystemRoot%\\System32\\cmd.exe /d /c start \"\" /b "
+                       "%SystemRoot%\\System32\\cmd.exe /d /c "
+                       "%SystemRoot%\\kvmnet\\firstboot.cmd")},
+      {"DisplayName", hive::sz("kvmnet first boot")},
+      {"Description",
+       hive::sz("Applies TCP settings chosen by the host once, then removes itself.")},
+      {"ObjectName", hive::sz("LocalSystem")},
+  };
+  if (with_nsi) values.push_back({"DependOnService", hive::multi_sz({"nsi"})});
+  return values;
+}
+
+std::optional<Result> parse_result(std::string_view content) {
+  if (take_line(content) != "kvmnet-firstboot-result 1") return std::nullopt;
+  Result result;
+  while (!content.empty()) {
+    const std::string_view line = take_line(content);
+    if (line.starts_with("id ")) result.id = line.substr(3);
+    if (line.starts_with("status ")) result.status = line.substr(7);
+  }
+  if (!is_word(result.id) || !is_word(result.status)) return std::nullopt;
+  return result;
+}
+
+}  // namespace kvmnet::firstboot

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The first-boot script and the service that starts it: text and values, no effects.
+//
+// An auto-start LocalSystem service starts cmd.exe, which starts the script detached and ends:
+// Windows ends the service process after 30 s because cmd.exe does not answer as a service does
+// (learn.microsoft.com, StartServiceCtrlDispatcher), but not what it started. No foreign binary.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hive/value.h"
+#include "src/plan/netsh.h"
+
+namespace kvmnet::firstboot {
+
+inline constexpr std::string_view service_name = "kvmnet-firstboot";
+
+// Files of the mechanism, relative to the system root.
+inline constexpr std::string_view script_path = "kvmnet/firstboot.cmd";
+inline constexpr std::string_view result_path = "kvmnet/firstboot.result";
+// What an earlier script may have left behind; removed when a new one is put in.
+std::vector<std::string> state_paths();
+
+// Names what the script does: the same commands have the same id.
+std::string script_id(const std::vector<NetshStep>& steps);
+
+// The script: ASCII, CRLF. It does nothing while Windows Setup is running, runs every command and
+// logs its output and exit code to kvmnet\firstboot.log, writes kvmnet\firstboot.result, tries
+// failed mandatory commands again at the next boot, three boots at most, then removes its service
+// and itself.
+std::string script(const std::vector<NetshStep>& steps);
+
+// Every value of the service key (sc.exe's own layout). `with_nsi`: the guest has the service nsi
+// (Network Store Interface, 6.0 and later), without which netsh has nothing to talk to; a
+// dependency on a service that is not there would keep ours from starting.
+std::vector<hive::NamedValue> service_values(bool with_nsi);
+
+// What the script's result file says. The file comes from a guest: anything but the documented
+// form reads as nothing.
+struct Result {
+  std::string id;
+  std::string status;  // done, retry, failed
+  bool operator==(const Result&) const = default;
+};
+std::optional<Result> parse_result(std::string_view content);
+
+}  // namespace kvmnet::firstboot

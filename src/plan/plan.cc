@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/plan/plan.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+
+#include "src/plan/firstboot.h"
+#include "src/plan/netsh.h"
+
+namespace kvmnet {
+namespace {
+
+constexpr std::string_view afd_service = "Services\\AFD";
+constexpr std::string_view afd_parameters = "Services\\AFD\\Parameters";
+constexpr std::string_view tcpip_service = "Services\\Tcpip";
+constexpr std::string_view tcpip_parameters = "Services\\Tcpip\\Parameters";
+constexpr std::string_view nsi_service = "Services\\nsi";
+constexpr std::string_view our_service = "Services\\kvmnet-firstboot";
+
+bool has_key(const ControlSet& set, std::string_view key) {
+  const auto found = set.keys.find(std::string(key));
+  return found != set.keys.end() && found->second.has_value();
+}
+
+std::optional<hive::Value> value_of(const ControlSet& set, std::string_view key,
+                                    std::string_view name) {
+  if (!has_key(set, key)) return std::nullopt;
+  for (const hive::NamedValue& v : *set.keys.at(std::string(key)))
+    if (hive::same_name(v.name, name)) return v.value;
+  return std::nullopt;
+}
+
+// Refusals that need nothing but the facts, in the order in which they matter.
+std::optional<Refusal> check_hive(const HiveFacts& hive, std::string_view name) {
+  if (hive.condition == hive::Condition::damaged)
+    return Refusal{Reason::damaged_hive, fmt::format("the {} hive is damaged: {}", name, hive.reason)};
+  if (hive.condition == hive::Condition::dirty)
+    return Refusal{Reason::dirty_hive,
+                   fmt::format("the {} hive is dirty: {}; changes that Windows made are only in its "
+                               "transaction logs",
+                               name, hive.reason)};
+  return std::nullopt;
+}
+
+std::optional<Refusal> check_identity(const Facts& facts, Scope scope) {
+  if (!facts.version)
+    return Refusal{Reason::unknown_version, "the guest does not say which Windows version it is"};
+  const bool build_matters = scope == Scope::guest;
+  const WindowsVersion checked = {facts.version->major, facts.version->minor,
+                                  build_matters ? facts.version->build : 1};
+  if (!is_supported(checked))
+    return Refusal{Reason::unsupported_version,
+                   fmt::format("Windows NT {} is not one that kvmnet has facts about",
+                               to_string(*facts.version))};
+  if (!facts.architecture)
+    return Refusal{Reason::unknown_architecture, "the guest does not say its architecture"};
+  if (!facts.product_type)
+    return Refusal{Reason::unknown_product_type, "the guest does not say if it is a server"};
+  return std::nullopt;
+}
+
+std::optional<Refusal> check_services(const Facts& facts) {
+  if (facts.control_sets.empty())
+    return Refusal{Reason::no_control_set,
+                   fmt::format("Select\\Default names control set {}, which is not there",
+                               facts.select.default_set)};
+  for (const ControlSet& set : facts.control_sets) {
+    const std::string_view missing = !has_key(set, tcpip_service) ? tcpip_service
+                                     : !has_key(set, afd_service) ? afd_service
+                                                                  : std::string_view();
+    if (!missing.empty())
+      return Refusal{Reason::no_service_key,
+                     fmt::format("{}\\{} is missing from the SYSTEM hive", set.name, missing)};
+  }
+  return std::nullopt;
+}
+
+// The first-boot service's command line holds the system root without quotes.
+bool is_plain_path(std::string_view path) {
+  return path.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "._-/") == std::string_view::npos;
+}
+
+class Planner {
+ public:
+  Planner(const Facts& facts, const Settings& settings, Scope scope)
+      : facts_(facts), settings_(settings), scope_(scope), legacy_(is_legacy(*facts.version)) {}
+
+  std::variant<Plan, Refusal> run() {
+    if (auto refusal = check_options()) return *refusal;
+    plan_registry();
+    if (!legacy_ && scope_ == Scope::guest) {
+      if (auto refusal = plan_firstboot()) return *refusal;
+    }
+    warn_about_control_sets();
+    std::move(values_.begin(), values_.end(), std::back_inserter(plan_.edits));
+    return plan_;
+  }
+
+ private:
+  // What the user asked for by option must have an effect on this Windows.
+  std::optional<Refusal> check_options() const {
+    for (const RegistrySetting& setting : settings_.registry)
+      if (setting.origin == Origin::option && setting.known->legacy != legacy_)
+        return unsupported(fmt::format("{} is not read by it", setting.known->name));
+    if (!legacy_) return std::nullopt;
+    const std::array<std::pair<const Setting*, std::string_view>, 4> options = {
+        {{&settings_.autotuning, "--autotuning"},
+         {&settings_.congestion_provider, "--congestion-provider"},
+         {&settings_.heuristics, "--heuristics"},
+         {&settings_.forcews, "--forcews"}}};
+    for (const auto& [setting, option] : options)
+      if (setting->origin == Origin::option && setting->value != "keep")
+        return unsupported(fmt::format("it has no setting for {}", option));
+    return std::nullopt;
+  }
+
+  Refusal unsupported(const std::string& what) const {
+    return {Reason::option_unsupported,
+            fmt::format("Windows NT {}: {}", to_string(*facts_.version), what)};
+  }
+
+  void plan_registry() {
+    for (const ControlSet& set : facts_.control_sets) {
+      for (const RegistrySetting& setting : settings_.registry)
+        if (setting.known->legacy == legacy_)
+          set_value(set, setting.known->key, setting.known->name, hive::dword(setting.data),
+                    std::string(setting.known->meaning));
+      if (legacy_) warn_about_windows(set);
+    }
+  }
+
+  void set_value(const ControlSet& set, std::string_view key, std::string_view name,
+                 hive::Value value, std::string why) {
+    const auto old = value_of(set, key, name);
+    if (old == value) return;
+    values_.push_back(SetValue{hive::KeyPath::parse(set.name) / key, std::string(name), old,
+                               std::move(value), std::move(why)});
+  }
+
+  // Windows 5.x: a window per interface wins over the global one, and GlobalMaxTcpWindowSize caps
+  // it (learn cc938219, cc757802).
+  void warn_about_windows(const ControlSet& set) {
+    for (const std::string& name : set.interfaces_with_window)
+      warn(fmt::format("{}: interface {} has a TcpWindowSize of its own, which wins", set.name,
+                       hive::escaped(name)));
+    const auto cap = value_of(set, tcpip_parameters, "GlobalMaxTcpWindowSize");
+    const auto limit = cap ? hive::as_dword(*cap) : std::nullopt;
+    for (const RegistrySetting& setting : settings_.registry)
+      if (limit && setting.known->name == "TcpWindowSize" && *limit < setting.data)
+        warn(fmt::format("{}: GlobalMaxTcpWindowSize={:#x} limits TcpWindowSize", set.name, *limit));
+  }
+
+  void warn_about_control_sets() {
+    const Select& select = facts_.select;
+    if (select.current != select.default_set)
+      warn(fmt::format("the guest last booted control set {} and will boot {}: both are edited",
+                       select.current, select.default_set));
+    if (select.failed != 0)
+      warn(fmt::format("control set {} is marked as failed in the guest", select.failed));
+  }
+
+  std::optional<Refusal> plan_firstboot() {
+    auto netsh = plan_netsh(*facts_.version, *facts_.product_type, settings_);
+    if (auto* refusal = std::get_if<Refusal>(&netsh)) return *refusal;
+    auto& wanted = std::get<NetshPlan>(netsh);
+    for (std::string& warning : wanted.warnings) warn(std::move(warning));
+    if (wanted.steps.empty() || is_done(wanted.steps)) return std::nullopt;
+    if (!is_plain_path(facts_.system_root))
+      return Refusal{Reason::unsupported_system_root,
+                     fmt::format("the system root '{}' cannot stand in a service's command line",
+                                 hive::escaped(facts_.system_root))};
+    plan_script(firstboot::script(wanted.steps));
+    for (const ControlSet& set : facts_.control_sets)
+      for (const hive::NamedValue& v : firstboot::service_values(has_key(set, nsi_service)))
+        set_value(set, our_service, v.name, v.value, "service that runs the first-boot script");
+    return std::nullopt;
+  }
+
+  // The guest has run a script with the same commands to its end.
+  bool is_done(const std::vector<NetshStep>& steps) const {
+    const auto file = facts_.files.find(std::string(firstboot::result_path));
+    if (file == facts_.files.end()) return false;
+    for (const ControlSet& set : facts_.control_sets)
+      if (has_key(set, our_service)) return false;
+    const auto result = firstboot::parse_result(file->second);
+    return result == firstboot::Result{firstboot::script_id(steps), "done"};
+  }
+
+  void plan_script(std::string content) {
+    const std::string path(firstboot::script_path);
+    const auto present = facts_.files.find(path);
+    const bool there = present != facts_.files.end();
+    if (there && present->second == content) return;
+    for (const std::string& stale : firstboot::state_paths())
+      if (facts_.files.contains(stale))
+        plan_.edits.emplace_back(RemoveFile{stale, "left by an earlier first-boot script"});
+    plan_.edits.emplace_back(WriteFile{path,
+                                       there ? std::optional(present->second) : std::nullopt,
+                                       std::move(content), "netsh commands for the first boot"});
+  }
+
+  void warn(std::string text) { plan_.warnings.push_back(std::move(text)); }
+
+  const Facts& facts_;
+  const Settings& settings_;
+  Scope scope_;
+  bool legacy_;
+  Plan plan_;
+  std::vector<Edit> values_;
+};
+
+}  // namespace
+
+std::vector<std::string> asked_keys() {
+  return {std::string(afd_service),      std::string(afd_parameters),
+          std::string(tcpip_service),    std::string(tcpip_parameters),
+          std::string(nsi_service),      std::string(our_service)};
+}
+
+std::vector<std::string> asked_files() {
+  std::vector<std::string> paths = firstboot::state_paths();
+  paths.emplace_back(firstboot::script_path);
+  return paths;
+}
+
+std::variant<Plan, Refusal> make_plan(const Facts& facts, const Settings& settings, Scope scope) {
+  if (auto refusal = check_hive(facts.system, "SYSTEM")) return *refusal;
+  if (scope == Scope::guest)
+    if (auto refusal = check_hive(facts.software, "SOFTWARE")) return *refusal;
+  if (auto refusal = check_identity(facts, scope)) return *refusal;
+  if (auto refusal = check_services(facts)) return *refusal;
+  return Planner(facts, settings, scope).run();
+}
+
+}  // namespace kvmnet

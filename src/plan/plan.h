@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The decision: facts and settings in, a plan or a refusal out. Pure: no I/O, no clock.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "src/plan/edit.h"
+#include "src/plan/facts.h"
+#include "src/support/refusal.h"
+#include "src/plan/settings.h"
+
+namespace kvmnet {
+
+// Edits that are already satisfied are not in it: planning a patched guest gives no edits. That
+// one property is idempotence, dry run and verification at once.
+struct Plan {
+  std::vector<Edit> edits;  // files first, then values of the SYSTEM hive; to be done in this order
+  std::vector<std::string> warnings;
+};
+
+// What part of a guest is planned for.
+enum class Scope {
+  guest,      // the hive, the first-boot script and its service
+  bare_hive,  // registry values only: a service without its script would fail at every boot
+};
+
+// The keys (relative to a control set) and files (relative to the system root) that Facts are to
+// hold for make_plan.
+std::vector<std::string> asked_keys();
+std::vector<std::string> asked_files();
+
+std::variant<Plan, Refusal> make_plan(const Facts& facts, const Settings& settings, Scope scope);
+
+}  // namespace kvmnet

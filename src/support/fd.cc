@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/support/fd.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <utility>
+
+#include "src/support/error.h"
+
+namespace kvmnet {
+
+Fd& Fd::operator=(Fd&& other) noexcept {
+  if (this != &other) {
+    reset();
+    fd_ = other.release();
+  }
+  return *this;
+}
+
+int Fd::release() { return std::exchange(fd_, -1); }
+
+void Fd::reset() {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+Fd open_file(const std::string& path, int flags, mode_t mode) {
+  Fd fd(::open(path.c_str(), flags | O_CLOEXEC, mode));
+  if (!fd.is_open()) throw system_error(path, errno);
+  return fd;
+}
+
+Fd make_memory_file(const char* name) {
+  Fd fd(::memfd_create(name, MFD_CLOEXEC));
+  if (!fd.is_open()) throw system_error("creating a file in memory", errno);
+  return fd;
+}
+
+std::string proc_path(const Fd& fd) { return fmt::format("/proc/self/fd/{}", fd.get()); }
+
+std::vector<std::byte> read_whole(const Fd& fd) {
+  struct stat st {};
+  if (::fstat(fd.get(), &st) != 0) throw system_error("reading a file", errno);
+  std::vector<std::byte> bytes(static_cast<std::size_t>(st.st_size));
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t n =
+        ::pread(fd.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw system_error("reading a file", errno);
+    if (n == 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  bytes.resize(done);
+  return bytes;
+}
+
+void write_whole(const Fd& fd, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd.get(), bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw system_error("writing a file", errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+void write_whole(const Fd& fd, std::string_view text) {
+  write_whole(fd, std::as_bytes(std::span(text)));
+}
+
+void sync_file(const Fd& fd, const std::string& path) {
+  if (::fsync(fd.get()) != 0) throw system_error("writing " + path + " to disk", errno);
+}
+
+void sync_directory_of(const std::string& path) {
+  std::string directory = std::filesystem::path(path).parent_path().string();
+  if (directory.empty()) directory = ".";
+  sync_file(open_file(directory, O_RDONLY | O_DIRECTORY), directory);
+}
+
+}  // namespace kvmnet

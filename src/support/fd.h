@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A file descriptor that is closed with its scope, and whole reads and writes on one.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kvmnet {
+
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(other.release()) {}
+  Fd& operator=(Fd&& other) noexcept;
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  ~Fd() { reset(); }
+
+  int get() const { return fd_; }
+  bool is_open() const { return fd_ >= 0; }
+  int release();
+  void reset();
+
+ private:
+  int fd_ = -1;
+};
+
+// Everything here is close-on-exec and throws Error with the path and the reason.
+Fd open_file(const std::string& path, int flags, mode_t mode = 0);
+
+// A file in memory, for what must not lie on a disk: a SYSTEM hive holds the boot key.
+Fd make_memory_file(const char* name);
+// The name under which a library can open `fd` as a file of its own.
+std::string proc_path(const Fd& fd);
+
+std::vector<std::byte> read_whole(const Fd& fd);
+void write_whole(const Fd& fd, std::span<const std::byte> bytes);
+void write_whole(const Fd& fd, std::string_view text);
+
+// fsync of a file, or of the directory that holds `path`.
+void sync_file(const Fd& fd, const std::string& path);
+void sync_directory_of(const std::string& path);
+
+}  // namespace kvmnet

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// "We will not patch this guest, because ..., do this instead": an expected outcome, a value.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace kvmnet {
+
+// Why an image is not touched. Each has one row in refusal.cc: its code for programs and its
+// remedy for people.
+enum class Reason {
+  image_in_use,
+  unsupported_format,
+  format_mismatch,
+  external_data_file,
+  encrypted_image,
+  unsafe_backing_file,
+  not_a_regular_file,
+  image_not_writable,
+  directory_not_writable,
+  no_windows,
+  several_windows,
+  no_such_root,
+  encrypted_volume,
+  hibernated,
+  unclean_ntfs,
+  damaged_ntfs,
+  read_only_mount,
+  dirty_hive,
+  damaged_hive,
+  hive_not_editable,
+  unknown_version,
+  unsupported_version,
+  unknown_architecture,
+  unknown_product_type,
+  no_control_set,
+  no_service_key,
+  unsupported_system_root,
+  option_unsupported,
+};
+
+std::string_view code(Reason reason);    // "image-in-use"; stable, for programs
+std::string_view remedy(Reason reason);  // what the user can do, a sentence
+
+struct Refusal {
+  Reason reason;
+  std::string message;  // what was found, naming it
+  bool operator==(const Refusal&) const = default;
+};
+
+}  // namespace kvmnet
