@@ -24,16 +24,21 @@ std::string_view settings() {
 
 std::string to_string(Accelerator accelerator) {
   switch (accelerator) {
-    case Accelerator::kvm: return "KVM";
-    case Accelerator::tcg: return "TCG";
-    case Accelerator::environment: break;
+    case Accelerator::kvm:
+      return "KVM";
+    case Accelerator::tcg:
+      return "TCG";
+    case Accelerator::environment:
+      break;
   }
   if (settings().find("force_tcg") != std::string_view::npos) return "TCG";
   if (settings().find("force_kvm") != std::string_view::npos) return "KVM";
   return "as libguestfs chooses";
 }
 
-bool environment_decides() { return !settings().empty(); }
+bool environment_decides() {
+  return !settings().empty();
+}
 
 std::string why_no_kvm() {
   const int fd = ::open("/dev/kvm", O_RDWR | O_CLOEXEC);

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -29,10 +30,13 @@ class LaunchError : public Error {
   using Error::Error;
 };
 
+// What a volume holds, as far as it matters for finding a Windows.
+enum class Content { ntfs, bitlocker, other };
+
 // A partition, or a whole disk without partitions.
 struct Volume {
-  std::string device;   // "/dev/sda2"
-  std::string content;  // "ntfs", "vfat", "BitLocker", ...; empty: not recognised
+  std::string device;  // "/dev/sda2"
+  Content content = Content::other;
   bool operator==(const Volume&) const = default;
 };
 
@@ -67,7 +71,7 @@ class GuestFiles {
   // Mounts one volume; nothing else is mounted. A read-only mount never writes. A read-write mount
   // may turn out read-only without an error: see is_writable.
   virtual void mount(const std::string& device, Access access) = 0;
-  // Unmounts and drops what is cached, so that the next mount reads the disk again.
+  // Unmounts. What was written is then no longer cached: the next mount reads it from the disk.
   virtual void unmount() = 0;
 
   // The path in the volume's own letter case; nothing if it does not exist. ASCII letters match
@@ -83,9 +87,10 @@ class GuestFiles {
 
   // Writes and removes a file of its own in `directory`.
   virtual bool is_writable(const std::string& directory) = 0;
-  // Overwrites an existing file in place with all of the (host) file behind `fd`: a new file renamed over
-  // it would not have its security descriptor.
-  virtual void upload(int fd, const std::string& path) = 0;
+  // Overwrites part of an existing file in place, and extends it where that reaches behind its
+  // end. A new file renamed over it would not have its security descriptor.
+  virtual void write_at(const std::string& path, std::uint64_t offset,
+                        std::span<const std::byte> bytes) = 0;
   // Creates the file or replaces its content.
   virtual void write(const std::string& path, std::string_view content) = 0;
   virtual void make_directory(const std::string& path) = 0;

@@ -31,12 +31,22 @@ std::vector<std::string> take_strings(char** list) {
 }
 
 // The name under which libguestfs opens one of our own descriptors.
-std::string fd_path(int fd) { return fmt::format("/dev/fd/{}", fd); }
+std::string fd_path(int fd) {
+  return fmt::format("/dev/fd/{}", fd);
+}
 
 // "/dev/sda1" is one of "/dev/sda"; "/dev/sdaa1" is not.
 bool is_partition_of(const std::string& device, const std::string& disk) {
   return device.starts_with(disk) && device.size() > disk.size() && device[disk.size()] >= '0' &&
          device[disk.size()] <= '9';
+}
+
+// The appliance's name of the n-th disk: sda to sdz, then sdaa.
+std::string disk_name(std::size_t index) {
+  std::string letters;
+  for (std::size_t n = index + 1; n > 0; n = (n - 1) / 26)
+    letters.insert(letters.begin(), static_cast<char>('a' + (n - 1) % 26));
+  return "/dev/sd" + letters;
 }
 
 void print_message(guestfs_h* /*handle*/, void* /*opaque*/, std::uint64_t /*event*/,
@@ -62,10 +72,12 @@ std::string launch_problem(const std::vector<std::string>& messages) {
 
 }  // namespace
 
-void Image::Close::operator()(guestfs_h* handle) const { guestfs_close(handle); }
+void Image::Close::operator()(guestfs_h* handle) const {
+  guestfs_close(handle);
+}
 
 Image::Image(const std::vector<Drive>& drives, const LaunchOptions& options)
-    : handle_(guestfs_create()) {
+    : handle_(guestfs_create()), drives_(drives.size()) {
   if (!handle_) throw Error("libguestfs could not be initialised");
   guestfs_h* g = handle_.get();
   // Errors are thrown from here with the handle's own message; nothing is printed. What is said
@@ -86,7 +98,7 @@ Image::Image(const std::vector<Drive>& drives, const LaunchOptions& options)
     check(guestfs_set_backend_setting(g, setting, "1"), "preparing the appliance");
   }
   for (std::size_t i = 0; i < drives.size(); ++i) {
-    check(guestfs_add_drive_opts(g, drives[i].path.c_str(),                           //
+    check(guestfs_add_drive_opts(g, drives[i].path.c_str(),                                //
                                  GUESTFS_ADD_DRIVE_OPTS_FORMAT, drives[i].format.c_str(),  //
                                  GUESTFS_ADD_DRIVE_OPTS_CACHEMODE,
                                  options.throw_away ? "unsafe" : "writeback",  //
@@ -105,7 +117,7 @@ Image::~Image() = default;
 
 void Image::finish() {
   check(guestfs_umount_all(handle_.get()), "unmounting");
-  check(guestfs_sync(handle_.get()), "writing to the disk");
+  // Syncs the appliance's disks first.
   check(guestfs_shutdown(handle_.get()), "stopping the appliance");
   handle_.reset();
 }
@@ -115,7 +127,9 @@ std::string Image::last_error() const {
   return text != nullptr ? text : "unknown error";
 }
 
-int Image::last_errno() const { return guestfs_last_errno(handle_.get()); }
+int Image::last_errno() const {
+  return guestfs_last_errno(handle_.get());
+}
 
 void Image::fail(std::string_view what) const {
   throw Error(fmt::format("{}: {}", what, last_error()));
@@ -126,26 +140,33 @@ void Image::check(int result, std::string_view what) const {
 }
 
 std::vector<Volume> Image::volumes() {
-  // Not guestfs_list_filesystems: it also looks for LVM, MD and LDM, which takes seconds.
+  // Not guestfs_list_filesystems: it also looks for LVM, MD and LDM, which takes seconds. Nor
+  // guestfs_list_devices and guestfs_vfs_type, which start programs: the names of the disks follow
+  // from their number, and a boot sector says if it is NTFS.
   char** partitions = guestfs_list_partitions(handle_.get());
   if (partitions == nullptr) fail("listing partitions");
   std::vector<std::string> devices = take_strings(partitions);
-  char** disks = guestfs_list_devices(handle_.get());
-  if (disks == nullptr) fail("listing disks");
-  const std::vector<std::string> partitioned = devices;
-  for (const std::string& disk : take_strings(disks)) {
-    const bool has_partitions = std::any_of(
-        partitioned.begin(), partitioned.end(),
-        [&disk](const std::string& device) { return is_partition_of(device, disk); });
+  for (std::size_t i = 0; i < drives_; ++i) {
+    const std::string disk = disk_name(i);
+    const bool has_partitions =
+        std::any_of(devices.begin(), devices.end(),
+                    [&disk](const std::string& device) { return is_partition_of(device, disk); });
     if (!has_partitions) devices.push_back(disk);
   }
   std::vector<Volume> volumes;
-  for (const std::string& device : devices) {
-    const CString type(guestfs_vfs_type(handle_.get(), device.c_str()));
-    if (!type) fail("reading " + device);
-    volumes.push_back({device, type.get()});
-  }
+  for (const std::string& device : devices) volumes.push_back({device, content_of(device)});
   return volumes;
+}
+
+Content Image::content_of(const std::string& device) const {
+  constexpr int sector = 512;
+  std::size_t size = 0;
+  const CString start(guestfs_pread_device(handle_.get(), device.c_str(), sector, 0, &size));
+  if (!start) fail("reading " + device);
+  const std::string_view name =
+      std::string_view(start.get(), size).substr(std::min<std::size_t>(size, 3), 8);
+  if (name == "NTFS    ") return Content::ntfs;
+  return name == "-FVE-FS-" ? Content::bitlocker : Content::other;
 }
 
 NtfsState Image::ntfs_state(const std::string& device) {
@@ -164,14 +185,22 @@ void Image::mount(const std::string& device, Access access) {
   // files get the security descriptor that Windows would give them in their directory.
   const char* options = access == Access::read_only ? "ro" : "norecover,permissions,inherit";
   check(guestfs_mount_options(handle_.get(), options, device.c_str(), "/"), "mounting " + device);
+  written_ = written_ || access == Access::read_write;
 }
 
 void Image::unmount() {
   check(guestfs_umount_all(handle_.get()), "unmounting");
-  check(guestfs_drop_caches(handle_.get(), 3), "unmounting");
+  if (written_) check(guestfs_drop_caches(handle_.get(), 3), "unmounting");
+}
+
+bool Image::exists(const std::string& path) const {
+  const int there = guestfs_exists(handle_.get(), path.c_str());
+  check(there, "looking for " + path);
+  return there != 0;
 }
 
 std::optional<std::string> Image::resolve(const std::string& path) {
+  if (exists(path)) return path;
   // case_sensitive_path accepts a missing last element only; a missing parent is an error that
   // cannot be told from a failing disk. So element by element.
   std::string found;
@@ -182,10 +211,8 @@ std::optional<std::string> Image::resolve(const std::string& path) {
     const std::string wanted = found + path.substr(start, end - start);
     const CString actual(guestfs_case_sensitive_path(handle_.get(), wanted.c_str()));
     if (!actual) fail("looking for " + wanted);
-    const int there = guestfs_exists(handle_.get(), actual.get());
-    check(there, "looking for " + wanted);
-    if (there == 0) return std::nullopt;
     found = actual.get();
+    if (!exists(found)) return std::nullopt;
   }
   return found;
 }
@@ -248,8 +275,19 @@ bool Image::is_writable(const std::string& directory) {
   return true;
 }
 
-void Image::upload(int fd, const std::string& path) {
-  check(guestfs_upload(handle_.get(), fd_path(fd).c_str(), path.c_str()), "writing " + path);
+void Image::write_at(const std::string& path, std::uint64_t offset,
+                     std::span<const std::byte> bytes) {
+  constexpr std::size_t largest_call = 2 << 20;  // libguestfs' messages end at 4 MiB
+  while (!bytes.empty()) {
+    const std::size_t size = std::min(bytes.size(), largest_call);
+    const int written =
+        guestfs_pwrite(handle_.get(), path.c_str(), reinterpret_cast<const char*>(bytes.data()),
+                       size, static_cast<std::int64_t>(offset));
+    check(written, "writing " + path);
+    if (written == 0) throw Error("writing " + path + ": nothing was written");
+    offset += static_cast<std::uint64_t>(written);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
 }
 
 void Image::write(const std::string& path, std::string_view content) {

@@ -23,7 +23,7 @@ struct LaunchOptions {
   Accelerator accelerator = Accelerator::kvm;
   // Writes need not reach the host's disk: for drives that are thrown away.
   bool throw_away = false;
-  bool trace = false;    // libguestfs' own trace and debug messages on stderr
+  bool trace = false;  // libguestfs' own trace and debug messages on stderr
   bool verbose = false;
   std::string temporary_directory;  // for libguestfs' own files; empty: its default
 };
@@ -49,7 +49,8 @@ class Image : public GuestFiles {
                                  std::size_t size) override;
   void download(const std::string& path, int fd) override;
   bool is_writable(const std::string& directory) override;
-  void upload(int fd, const std::string& path) override;
+  void write_at(const std::string& path, std::uint64_t offset,
+                std::span<const std::byte> bytes) override;
   void write(const std::string& path, std::string_view content) override;
   void make_directory(const std::string& path) override;
   void remove(const std::string& path) override;
@@ -62,8 +63,12 @@ class Image : public GuestFiles {
   void check(int result, std::string_view what) const;
   std::string last_error() const;
   int last_errno() const;
+  bool exists(const std::string& path) const;
+  Content content_of(const std::string& device) const;
 
   std::unique_ptr<guestfs_h, Close> handle_;
+  std::size_t drives_;
+  bool written_ = false;  // something was mounted read-write
 };
 
 }  // namespace kvmnet::guestfs

@@ -27,7 +27,8 @@ constexpr std::size_t largest_plain_value = 16344;
 
 class FileDescriptor {
  public:
-  explicit FileDescriptor(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  explicit FileDescriptor(const std::string& path)
+      : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     if (fd_ < 0) fail("opening the hive");
   }
   ~FileDescriptor() { ::close(fd_); }
@@ -78,7 +79,9 @@ BaseBlock read_base_block(int fd) {
   return read_base_block(std::span(start).first(size), static_cast<std::uint64_t>(st.st_size));
 }
 
-void Hive::Close::operator()(hive_h* handle) const { hivex_close(handle); }
+void Hive::Close::operator()(hive_h* handle) const {
+  hivex_close(handle);
+}
 
 Hive::Hive(const std::string& path, Mode mode) {
   const FileDescriptor file(path);
@@ -106,7 +109,9 @@ Hive::Node Hive::find(const KeyPath& key) const {
   return node;
 }
 
-bool Hive::has_key(const KeyPath& key) const { return find(key) != 0; }
+bool Hive::has_key(const KeyPath& key) const {
+  return find(key) != 0;
+}
 
 std::optional<Value> Hive::value(const KeyPath& key, std::string_view name) const {
   const auto all = values(key);
@@ -169,8 +174,9 @@ void Hive::set(const KeyPath& key, const std::vector<NamedValue>& values) {
   for (const NamedValue& v : present) {
     const std::size_t size = v.value.data.size();
     if (size == 0 || size > largest_plain_value)
-      throw Unsupported(fmt::format("key {} has the value '{}' of {} bytes, which hivex would damage",
-                                    key.to_string(), escaped(v.name), size));
+      throw Unsupported(
+          fmt::format("key {} has the value '{}' of {} bytes, which hivex would damage",
+                      key.to_string(), escaped(v.name), size));
   }
   for (NamedValue v : values) {
     for (const NamedValue& old : present)

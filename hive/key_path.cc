@@ -12,7 +12,9 @@
 namespace kvmnet::hive {
 namespace {
 
-char folded(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
+char folded(char c) {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+}
 
 }  // namespace
 
@@ -42,7 +44,9 @@ KeyPath KeyPath::operator/(std::string_view relative) const {
   return joined;
 }
 
-std::string KeyPath::to_string() const { return fmt::format("{}", fmt::join(elements_, "\\")); }
+std::string KeyPath::to_string() const {
+  return fmt::format("{}", fmt::join(elements_, "\\"));
+}
 
 bool KeyPath::operator==(const KeyPath& other) const {
   return std::equal(elements_.begin(), elements_.end(), other.elements_.begin(),

@@ -38,13 +38,14 @@ std::string decode_name(std::span<const std::byte> bytes, bool latin1) {
 
 }  // namespace
 
-Reader::Reader(ReadAt read_at, std::uint64_t file_size)
-    : read_at_(std::move(read_at)),
-      base_(read_base_block(read_at_(0, base_block_size), file_size)) {
-  if (base_.condition != Condition::clean) throw Error("hive is not clean: " + base_.reason);
+Reader::Reader(ReadAt read_at, std::uint64_t file_size) : read_at_(std::move(read_at)) {
+  const Bytes start = read_at_(0, page_size);
+  base_ = read_base_block(start, file_size);
+  pages_[0] = start;
 }
 
 std::optional<Value> Reader::value(const KeyPath& key, std::string_view name) {
+  if (base_.condition != Condition::clean) throw Error("hive is not clean: " + base_.reason);
   steps_ = 0;
   Cell node = cell(base_.root_cell);
   for (const std::string& element : key.elements()) {

@@ -25,12 +25,13 @@ using ReadAt = std::function<Bytes(std::uint64_t offset, std::size_t size)>;
 
 class Reader {
  public:
-  // Reads the base block only. Throws hive::Error where it is not that of a clean hive; see
-  // `base_block` to ask first.
+  // Reads the base block only.
   Reader(ReadAt read_at, std::uint64_t file_size);
 
-  // Nothing if the key or the value is not there. Throws hive::Error on a damaged hive and on a
-  // value above 16344 bytes.
+  const BaseBlock& base_block() const { return base_; }
+
+  // Nothing if the key or the value is not there. Throws hive::Error unless the hive is clean, on
+  // damage, and on a value above 16344 bytes.
   std::optional<Value> value(const KeyPath& key, std::string_view name);
 
  private:

@@ -45,9 +45,13 @@ Value dword(std::uint32_t number) {
   return value;
 }
 
-Value sz(std::string_view text) { return terminated(Type::sz, text); }
+Value sz(std::string_view text) {
+  return terminated(Type::sz, text);
+}
 
-Value expand_sz(std::string_view text) { return terminated(Type::expand_sz, text); }
+Value expand_sz(std::string_view text) {
+  return terminated(Type::expand_sz, text);
+}
 
 Value multi_sz(const std::vector<std::string>& texts) {
   Value value{Type::multi_sz, {}};
@@ -86,8 +90,8 @@ std::string escaped(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
-    const bool c1_control = c == 0xC2 && i + 1 < text.size() &&
-                            static_cast<unsigned char>(text[i + 1]) < 0xA0;
+    const bool c1_control =
+        c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
     if (c1_control) {  // U+0080..U+009F: some terminals obey them like ESC sequences
       out += fmt::format("\\u{:04x}", static_cast<unsigned char>(text[++i]));
     } else if (c < 0x20 || c == 0x7F) {

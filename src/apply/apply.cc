@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "hive/hive.h"
 #include "src/support/error.h"
@@ -79,6 +80,24 @@ void edit_hive(const Fd& file, const std::vector<Edit>& edits) {
     hive.commit();
   }
   check_edited(file, edits);
+}
+
+void update_hive(GuestFiles& guest, const std::string& path, std::span<const std::byte> before,
+                 std::span<const std::byte> after) {
+  if (after.size() < before.size()) throw Error("the edited hive is shorter than before");
+  constexpr std::size_t page = hive::base_block_size;
+  const auto differs = [&](std::size_t offset) {
+    const std::size_t end = std::min(offset + page, after.size());
+    return end > before.size() ||
+           std::memcmp(before.data() + offset, after.data() + offset, end - offset) != 0;
+  };
+  for (std::size_t start = 0; start < after.size(); start += page) {
+    if (!differs(start)) continue;
+    std::size_t end = start;
+    while (end < after.size() && differs(end)) end = std::min(end + page, after.size());
+    guest.write_at(path, start, after.subspan(start, end - start));
+    start = end;
+  }
 }
 
 void apply_files(GuestFiles& guest, const std::string& root, const std::vector<Edit>& edits) {

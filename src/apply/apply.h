@@ -2,6 +2,8 @@
 // Plan -> hive bytes, and plan -> guest files.
 #pragma once
 
+#include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,11 @@ void edit_hive(const Fd& file, const std::vector<Edit>& edits);
 // Makes the file edits. `root` is the system root's directory on the volume, mounted read-write.
 void apply_files(guestfs::GuestFiles& guest, const std::string& root,
                  const std::vector<Edit>& edits);
+
+// Brings a hive in the guest from what it was when downloaded to `after`: only the pages that
+// differ are written. Throws Error if `after` is shorter, which no edit makes it.
+void update_hive(guestfs::GuestFiles& guest, const std::string& path,
+                 std::span<const std::byte> before, std::span<const std::byte> after);
 
 bool has_registry_edits(const std::vector<Edit>& edits);
 

@@ -80,8 +80,8 @@ class Batch {
     if (guestfs::environment_decides()) {
       accelerator_ = Accelerator::environment;
     } else if (request_.accelerator != AcceleratorChoice::automatic) {
-      accelerator_ = request_.accelerator == AcceleratorChoice::kvm ? Accelerator::kvm
-                                                                    : Accelerator::tcg;
+      accelerator_ =
+          request_.accelerator == AcceleratorChoice::kvm ? Accelerator::kvm : Accelerator::tcg;
     } else if (const std::string why = guestfs::why_no_kvm(); !why.empty()) {
       fall_back(why);
     } else {
@@ -90,7 +90,8 @@ class Batch {
   }
 
   void fall_back(const std::string& why) {
-    output_.note(fmt::format("KVM cannot be used ({}): going on with TCG, which is much slower", why));
+    output_.note(
+        fmt::format("KVM cannot be used ({}): going on with TCG, which is much slower", why));
     accelerator_ = guestfs::Accelerator::tcg;
     may_fall_back_ = false;
   }

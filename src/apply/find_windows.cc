@@ -13,7 +13,8 @@ using guestfs::GuestFiles;
 
 void search_volume(GuestFiles& guest, const std::string& device, std::vector<WindowsRoot>& roots) {
   for (const guestfs::DirectoryEntry& entry : guest.list("/")) {
-    if (entry.type != guestfs::FileType::directory) continue;  // a junction leads to one seen anyway
+    if (entry.type != guestfs::FileType::directory)
+      continue;  // a junction leads to one seen anyway
     const std::string config = "/" + entry.name + "/System32/config/";
     if (guest.resolve(config + "SYSTEM") && guest.resolve(config + "SOFTWARE"))
       roots.push_back({device, "/" + entry.name});
@@ -30,12 +31,12 @@ std::string list_roots(const std::vector<WindowsRoot>& roots) {
 Refusal no_windows(const Search& search) {
   std::vector<std::string> texts;
   for (const guestfs::Volume& volume : search.volumes) {
-    if (volume.content == "BitLocker")
+    if (volume.content == guestfs::Content::bitlocker)
       return {Reason::encrypted_volume,
               fmt::format("{} is encrypted with BitLocker, and no other volume has a Windows",
                           volume.device)};
-    texts.push_back(fmt::format("{} ({})", volume.device,
-                                volume.content.empty() ? "unknown" : volume.content));
+    const bool ntfs = volume.content == guestfs::Content::ntfs;
+    texts.push_back(fmt::format("{} ({})", volume.device, ntfs ? "NTFS" : "not NTFS"));
   }
   std::string message = "no Windows found: no directory with the hives SYSTEM and SOFTWARE";
   message += texts.empty() ? "; the disk has no volumes"
@@ -50,7 +51,7 @@ Search find_windows(GuestFiles& guest) {
   Search search;
   search.volumes = guest.volumes();
   for (const guestfs::Volume& volume : search.volumes) {
-    if (volume.content != "ntfs") continue;
+    if (volume.content != guestfs::Content::ntfs) continue;
     bool mounted = false;
     try {
       guest.mount(volume.device, guestfs::Access::read_only);
@@ -79,11 +80,10 @@ std::variant<WindowsRoot, Refusal> choose_root(const Search& search, const std::
     if (root.device == selector) on_device.push_back(root);
   if (on_device.size() == 1) return on_device.front();
   if (on_device.empty())
-    return Refusal{Reason::no_such_root, fmt::format("no Windows on {}; there is {}", selector,
-                                                     list_roots(roots))};
-  return Refusal{Reason::several_windows,
-                 fmt::format("{} has {} Windows: {}", selector, on_device.size(),
-                             list_roots(on_device))};
+    return Refusal{Reason::no_such_root,
+                   fmt::format("no Windows on {}; there is {}", selector, list_roots(roots))};
+  return Refusal{Reason::several_windows, fmt::format("{} has {} Windows: {}", selector,
+                                                      on_device.size(), list_roots(on_device))};
 }
 
 }  // namespace kvmnet

@@ -30,8 +30,8 @@ struct Outcome {
   std::string device;          // of the Windows root
   std::vector<Edit> edits;     // made, or that would be made
   std::vector<std::string> warnings;
-  std::string accelerator;                              // "KVM", "TCG"; empty: no appliance
-  std::vector<std::pair<std::string, double>> phases;   // name and seconds
+  std::string accelerator;                             // "KVM", "TCG"; empty: no appliance
+  std::vector<std::pair<std::string, double>> phases;  // name and seconds
 };
 
 }  // namespace kvmnet

@@ -86,16 +86,18 @@ class Work {
     outcome_.status = plan.edits.empty() ? Status::unchanged : Status::pending;
     if (plan.edits.empty()) return;
     // Also for `plan`, so that it foretells what `patch` would say. Only memory is touched.
+    const std::vector<std::byte> before = read_whole(probe.system_hive);
     edit_hive(probe.system_hive, plan.edits);
+    const std::vector<std::byte> after = read_whole(probe.system_hive);
     if (!patching()) return;
 
     begin(Phase::apply);
     apply_files(guest, root.directory, plan.edits);
-    if (has_registry_edits(plan.edits)) guest.upload(probe.system_hive.get(), probe.system_path);
+    update_hive(guest, probe.system_path, before, after);
     guest.unmount();
 
     begin(Phase::verify);
-    verify(guest, root, read_whole(probe.system_hive));
+    verify(guest, root, after);
     outcome_.status = Status::patched;
   }
 
@@ -110,15 +112,17 @@ class Work {
       throw Refused{{reason, fmt::format("{}: {}", root.device, what)}};
     };
     switch (guest.ntfs_state(root.device)) {
-      case guestfs::NtfsState::clean: break;
+      case guestfs::NtfsState::clean:
+        break;
       case guestfs::NtfsState::hibernated:
         refuse(Reason::hibernated,
                "Windows is hibernated or was shut down with fast startup: it would overwrite any "
                "change with what it has in memory");
         break;
       case guestfs::NtfsState::unclean:
-        refuse(Reason::unclean_ntfs,
-               "the NTFS was not cleanly unmounted: its journal holds changes that are not in place");
+        refuse(
+            Reason::unclean_ntfs,
+            "the NTFS was not cleanly unmounted: its journal holds changes that are not in place");
         break;
       case guestfs::NtfsState::damaged:
         refuse(Reason::damaged_ntfs, "the NTFS is damaged");
@@ -142,7 +146,6 @@ class Work {
       throw Error(fmt::format("verification failed: {} is still to be done: {}", left.edits.size(),
                               text.target));
     }
-    guest.unmount();
   }
 
   void begin(Phase phase) {
@@ -170,13 +173,20 @@ class Work {
 
 std::string_view to_string(Phase phase) {
   switch (phase) {
-    case Phase::open: return "open";
-    case Phase::launch: return "launch";
-    case Phase::inspect: return "inspect";
-    case Phase::probe: return "probe";
-    case Phase::apply: return "apply";
-    case Phase::verify: return "verify";
-    case Phase::commit: return "commit";
+    case Phase::open:
+      return "open";
+    case Phase::launch:
+      return "launch";
+    case Phase::inspect:
+      return "inspect";
+    case Phase::probe:
+      return "probe";
+    case Phase::apply:
+      return "apply";
+    case Phase::verify:
+      return "verify";
+    case Phase::commit:
+      return "commit";
   }
   return "";
 }

@@ -13,7 +13,7 @@
 namespace kvmnet {
 
 enum class Mode {
-  plan,   // says what would change; writes nothing but temporary files elsewhere
+  plan,  // says what would change; writes nothing but temporary files elsewhere
   patch,
 };
 
@@ -34,7 +34,7 @@ std::string_view to_string(Phase phase);
 struct PatchContext {
   std::function<void(Phase)> begin;  // told when a phase begins
   guestfs::Accelerator accelerator = guestfs::Accelerator::kvm;
-  std::string temporary_directory;   // private to this image
+  std::string temporary_directory;  // private to this image
 };
 
 // Never throws for reasons that lie in the guest or the image: those are outcomes. An appliance

@@ -8,6 +8,7 @@
 #include "hive/error.h"
 #include "hive/hive.h"
 #include "hive/reader.h"
+#include "src/plan/firstboot.h"
 #include "src/plan/plan.h"
 #include "src/support/error.h"
 
@@ -66,7 +67,9 @@ void read_system(const hive::Hive& system, Facts& facts) {
   read_identity(system, KeyPath::parse(facts.control_sets.front().name), facts);
 }
 
-HiveFacts condition_of(const hive::BaseBlock& block) { return {block.condition, block.reason}; }
+HiveFacts condition_of(const hive::BaseBlock& block) {
+  return {block.condition, block.reason};
+}
 
 std::optional<int> parse_int(const std::string& text) {
   int number = 0;
@@ -102,10 +105,10 @@ void read_software(GuestFiles& guest, const std::string& path, Facts& facts) {
   const auto read_at = [&](std::uint64_t offset, std::size_t length) {
     return guest.read_at(path, offset, length);
   };
-  facts.software = condition_of(hive::read_base_block(read_at(0, hive::base_block_size), size));
+  hive::Reader software(read_at, size);
+  facts.software = condition_of(software.base_block());
   if (facts.software.condition != hive::Condition::clean) return;
   try {
-    hive::Reader software(read_at, size);
     const KeyPath key = KeyPath::parse("Microsoft\\Windows NT\\CurrentVersion");
     facts.version = read_version(software, key);
     facts.product_name = text(software.value(key, "ProductName"));
@@ -115,12 +118,17 @@ void read_software(GuestFiles& guest, const std::string& path, Facts& facts) {
 }
 
 void read_files(GuestFiles& guest, const std::string& root, Facts& facts) {
+  const auto directory = guest.resolve(root + "/" + std::string(firstboot::directory));
+  if (!directory) return;
+  const std::vector<guestfs::DirectoryEntry> entries = guest.list(*directory);
   for (const std::string& path : asked_files()) {
-    const auto found = guest.resolve(root + "/" + path);
-    if (!found) continue;
-    const std::uint64_t size = guest.size(*found);
-    const auto bytes = guest.read_at(*found, 0, std::min(size, largest_own_file));
-    facts.files[path].assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const std::string name = path.substr(path.rfind('/') + 1);
+    for (const guestfs::DirectoryEntry& entry : entries) {
+      if (!hive::same_name(entry.name, name)) continue;
+      const std::string found = *directory + "/" + entry.name;
+      const auto bytes = guest.read_at(found, 0, std::min(guest.size(found), largest_own_file));
+      facts.files[path].assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    }
   }
 }
 

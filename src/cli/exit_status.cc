@@ -17,10 +17,14 @@ ExitStatus worse(ExitStatus a, ExitStatus b) {
 ExitStatus exit_status(Status status, bool exit_code_option) {
   switch (status) {
     case Status::patched:
-    case Status::unchanged: return ExitStatus::ok;
-    case Status::pending: return exit_code_option ? ExitStatus::pending : ExitStatus::ok;
-    case Status::refused: return ExitStatus::refused;
-    case Status::failed: return ExitStatus::failed;
+    case Status::unchanged:
+      return ExitStatus::ok;
+    case Status::pending:
+      return exit_code_option ? ExitStatus::pending : ExitStatus::ok;
+    case Status::refused:
+      return ExitStatus::refused;
+    case Status::failed:
+      return ExitStatus::failed;
   }
   return ExitStatus::failed;
 }

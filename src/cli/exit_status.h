@@ -7,7 +7,7 @@
 namespace kvmnet::cli {
 
 enum class ExitStatus {
-  ok = 0,       // done, or nothing to do
+  ok = 0,  // done, or nothing to do
   failed = 1,
   usage = 2,
   refused = 3,  // not touched; the message says why and what to do

@@ -56,8 +56,9 @@ void add_setting_options(CLI::App& app, SettingOptions& settings) {
       "window-scaling heuristics (Vista and later)");
   add("--forcews", settings.forcews, switch_words(),
       "force window scaling on retransmit (Windows 7 and later)");
-  app.add_option("--set", settings.set,
-                 "change one of the registry values, e.g. 'AFD\\Parameters\\DefaultSendWindow=65536'")
+  app.add_option(
+         "--set", settings.set,
+         "change one of the registry values, e.g. 'AFD\\Parameters\\DefaultSendWindow=65536'")
       ->type_name("KEY\\VALUE=DATA")
       ->allow_extra_args(false)
       ->group("Settings");
@@ -129,8 +130,7 @@ void add_commands(CLI::App& app, Options& options, bool& dry_run) {
   add_image_options(*patch, options);
   patch->add_flag("-n,--dry-run", dry_run, "only say what would be changed, as plan does");
   add_exit_code(*patch, options);
-  patch->callback(
-      [&] { options.command = dry_run ? Command::plan : Command::patch; });
+  patch->callback([&] { options.command = dry_run ? Command::plan : Command::patch; });
 
   CLI::App* plan = app.add_subcommand("plan", "say what patch would change; write nothing");
   add_image_options(*plan, options);
@@ -138,7 +138,8 @@ void add_commands(CLI::App& app, Options& options, bool& dry_run) {
   add_exit_code(*plan, options);
   plan->callback([&] { options.command = Command::plan; });
 
-  CLI::App* script = app.add_subcommand("script", "print the first-boot script of a Windows version");
+  CLI::App* script =
+      app.add_subcommand("script", "print the first-boot script of a Windows version");
   add_windows_options(*script, options);
   script->add_flag("--server", options.server, "for the server edition of that version");
   add_setting_options(*script, options.settings);
@@ -156,9 +157,10 @@ void add_commands(CLI::App& app, Options& options, bool& dry_run) {
 std::variant<Options, int> parse_options(int argc, const char* const* argv) {
   Options options;
   bool dry_run = false;
-  CLI::App app("kvmnet applies TCP/IP settings to Windows guests on KVM from the host, while they "
-               "are shut down.",
-               "kvmnet");
+  CLI::App app(
+      "kvmnet applies TCP/IP settings to Windows guests on KVM from the host, while they "
+      "are shut down.",
+      "kvmnet");
   app.set_version_flag("-V,--version", fmt::format("kvmnet {}", version));
   app.require_subcommand(1);
   app.footer(examples);

@@ -14,17 +14,24 @@ using nlohmann::ordered_json;
 
 std::string_view word(Status status) {
   switch (status) {
-    case Status::patched: return "patched";
-    case Status::unchanged: return "unchanged";
-    case Status::pending: return "pending";
-    case Status::refused: return "refused";
-    case Status::failed: return "failed";
+    case Status::patched:
+      return "patched";
+    case Status::unchanged:
+      return "unchanged";
+    case Status::pending:
+      return "pending";
+    case Status::refused:
+      return "refused";
+    case Status::failed:
+      return "failed";
   }
   return "failed";
 }
 
 // Guest text without control characters, as the plain JSON string that programs want.
-std::string clean(const std::string& text) { return hive::escaped(text); }
+std::string clean(const std::string& text) {
+  return hive::escaped(text);
+}
 
 ordered_json guest_json(const Facts& facts, const std::string& device) {
   ordered_json guest;
@@ -44,8 +51,11 @@ ordered_json guest_json(const Facts& facts, const std::string& device) {
 
 ordered_json edit_json(const Edit& edit) {
   const EditText text = describe(edit);
-  return {{"verb", text.verb}, {"target", text.target}, {"old", text.old},
-          {"new", text.value}, {"why", text.why}};
+  return {{"verb", text.verb},
+          {"target", text.target},
+          {"old", text.old},
+          {"new", text.value},
+          {"why", text.why}};
 }
 
 std::string json(const Outcome& outcome) {
@@ -116,10 +126,18 @@ class Text {
     const std::size_t n = outcome_.edits.size();
     const std::string changes = fmt::format("{} change{}", n, n == 1 ? "" : "s");
     switch (outcome_.status) {
-      case Status::patched: line(fmt::format("{}: patched, {}", image, changes)); break;
-      case Status::unchanged: line(fmt::format("{}: nothing to do", image)); break;
-      case Status::pending: line(fmt::format("{}: {} pending", image, changes)); break;
-      case Status::refused: refused(); break;
+      case Status::patched:
+        line(fmt::format("{}: patched, {}", image, changes));
+        break;
+      case Status::unchanged:
+        line(fmt::format("{}: nothing to do", image));
+        break;
+      case Status::pending:
+        line(fmt::format("{}: {} pending", image, changes));
+        break;
+      case Status::refused:
+        refused();
+        break;
       case Status::failed:
         line(fmt::format("{}: {} {}", image, paint("failed:", "31"), without_name(outcome_.error)));
         break;

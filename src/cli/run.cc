@@ -19,7 +19,9 @@
 namespace kvmnet::cli {
 namespace {
 
-int number(ExitStatus status) { return static_cast<int>(status); }
+int number(ExitStatus status) {
+  return static_cast<int>(status);
+}
 
 void print(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
@@ -39,8 +41,7 @@ void check_images(const std::vector<std::string>& images) {
     for (std::size_t j = 0; j < i; ++j) {
       std::error_code ignored;
       if (images[i] == images[j] || std::filesystem::equivalent(images[i], images[j], ignored))
-        throw UsageError(
-            fmt::format("{} and {} are the same image", images[j], images[i]));
+        throw UsageError(fmt::format("{} and {} are the same image", images[j], images[i]));
     }
 }
 
@@ -83,8 +84,8 @@ WindowsVersion windows_version(const Options& options) {
   WindowsVersion version = parse_windows_version(options.windows);
   if (options.build != 0) {
     if (version.build != 0 && version.build != options.build)
-      throw UsageError(fmt::format("--build {} contradicts --windows {}", options.build,
-                                   options.windows));
+      throw UsageError(
+          fmt::format("--build {} contradicts --windows {}", options.build, options.windows));
     version.build = options.build;
   }
   return version;
@@ -93,15 +94,17 @@ WindowsVersion windows_version(const Options& options) {
 int run_script(const Options& options) {
   const WindowsVersion version = windows_version(options);
   if (version.major == 10 && version.build == 0)
-    throw UsageError("--windows 10.0 needs the build, because its commands differ: --build N, e.g. "
-                     "19045");
+    throw UsageError(
+        "--windows 10.0 needs the build, because its commands differ: --build N, e.g. "
+        "19045");
   if (!is_supported(version))
-    throw UsageError(fmt::format("--windows {}: kvmnet knows 5.1, 5.2, 6.0 to 6.3 and 10.0",
-                                 options.windows));
+    throw UsageError(
+        fmt::format("--windows {}: kvmnet knows 5.1, 5.2, 6.0 to 6.3 and 10.0", options.windows));
   if (is_legacy(version))
-    throw UsageError(fmt::format("Windows NT {} has no first-boot script: its settings are registry "
-                                 "values only",
-                                 options.windows));
+    throw UsageError(
+        fmt::format("Windows NT {} has no first-boot script: its settings are registry "
+                    "values only",
+                    options.windows));
   const auto plan = plan_netsh(version, options.server ? ProductType::server : ProductType::client,
                                make_settings(options.settings));
   if (const auto* refusal = std::get_if<Refusal>(&plan)) {
@@ -129,10 +132,13 @@ int run_hive(const Options& options) {
 int run(const Options& options) {
   switch (options.command) {
     case Command::patch:
-    case Command::plan: return run_images(options);
-    case Command::script: return run_script(options);
+    case Command::plan:
+      return run_images(options);
+    case Command::script:
+      return run_script(options);
     case Command::hive_patch:
-    case Command::hive_plan: return run_hive(options);
+    case Command::hive_plan:
+      return run_hive(options);
   }
   return number(ExitStatus::failed);
 }

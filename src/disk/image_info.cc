@@ -40,9 +40,7 @@ struct File {
   Start start{};
   std::size_t size = 0;  // how much of `start` the file has
 
-  std::string_view text() const {
-    return {reinterpret_cast<const char*>(start.data()), size};
-  }
+  std::string_view text() const { return {reinterpret_cast<const char*>(start.data()), size}; }
   std::uint64_t big_endian(std::size_t offset, std::size_t bytes) const {
     std::uint64_t number = 0;
     for (const unsigned char byte : std::span(start).subspan(offset, bytes))
@@ -51,7 +49,9 @@ struct File {
   }
 };
 
-Fd open_for_reading(const std::string& path) { return open_file(path, O_RDONLY | O_NONBLOCK); }
+Fd open_for_reading(const std::string& path) {
+  return open_file(path, O_RDONLY | O_NONBLOCK);
+}
 
 File read_start(const Fd& fd, const std::string& path) {
   File file;
@@ -119,7 +119,8 @@ std::optional<Refusal> check_qcow2(const Qcow2Header& header, const std::string&
 std::optional<Refusal> check_magic(const File& file, const std::string& path) {
   for (const Magic& magic : other_formats)
     if (file.text().starts_with(magic.bytes))
-      return Refusal{Reason::unsupported_format, fmt::format("{}: is a {} image", path, magic.name)};
+      return Refusal{Reason::unsupported_format,
+                     fmt::format("{}: is a {} image", path, magic.name)};
   return std::nullopt;
 }
 
@@ -161,8 +162,9 @@ std::optional<Refusal> check_format(const File& file, const std::optional<std::s
     return Refusal{Reason::format_mismatch, path + ": is a qcow2 image, not raw"};
   if (is_qcow2 && !format && named_raw)
     return Refusal{Reason::format_mismatch,
-                   path + ": is named like a raw image, but begins like a qcow2 image; say which it "
-                          "is (a guest can write the beginning of a raw disk)"};
+                   path +
+                       ": is named like a raw image, but begins like a qcow2 image; say which it "
+                       "is (a guest can write the beginning of a raw disk)"};
   if (!is_qcow2 && format == "qcow2")
     return Refusal{Reason::format_mismatch, path + ": is not a qcow2 image"};
   return std::nullopt;
@@ -170,7 +172,9 @@ std::optional<Refusal> check_format(const File& file, const std::optional<std::s
 
 }  // namespace
 
-std::string_view to_string(Format format) { return format == Format::qcow2 ? "qcow2" : "raw"; }
+std::string_view to_string(Format format) {
+  return format == Format::qcow2 ? "qcow2" : "raw";
+}
 
 Identity identity_of(const std::string& path) {
   struct stat st {};
@@ -185,7 +189,8 @@ std::variant<ImageInfo, Refusal> identify(const std::string& path,
   struct stat st {};
   if (::stat(info.path.c_str(), &st) != 0) throw system_error(path, errno);
   if (S_ISDIR(st.st_mode)) throw Error(path + ": is a directory, not a disk image");
-  if (!S_ISREG(st.st_mode)) return Refusal{Reason::not_a_regular_file, path + ": is not a regular file"};
+  if (!S_ISREG(st.st_mode))
+    return Refusal{Reason::not_a_regular_file, path + ": is not a regular file"};
   const Fd fd = open_for_reading(info.path);
   const File file = read_start(fd, path);
   const bool is_qcow2 = file.text().starts_with(qcow_magic);
@@ -204,8 +209,8 @@ std::variant<ImageInfo, Refusal> identify(const std::string& path,
 
 std::optional<Refusal> check_writable(const ImageInfo& image) {
   if (::faccessat(AT_FDCWD, image.path.c_str(), W_OK, AT_EACCESS) != 0)
-    return Refusal{Reason::image_not_writable, fmt::format("{}: {}", image.path,
-                                                           std::generic_category().message(errno))};
+    return Refusal{Reason::image_not_writable,
+                   fmt::format("{}: {}", image.path, std::generic_category().message(errno))};
   const std::string directory = std::filesystem::path(image.path).parent_path().string();
   if (::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) != 0)
     return Refusal{Reason::directory_not_writable,

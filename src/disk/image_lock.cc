@@ -76,8 +76,8 @@ std::variant<ImageLock, Refusal> ImageLock::take(const ImageInfo& image, Use use
   struct flock lock = one_byte(writing ? F_WRLCK : F_RDLCK, our_byte);
   if (::fcntl(fd.get(), F_OFD_SETLK, &lock) != 0) {
     if (errno != EAGAIN && errno != EACCES) throw system_error("locking " + image.path, errno);
-    return Refusal{Reason::image_in_use,
-                   fmt::format("{}: is being worked on by another kvmnet{}", image.path, holder(fd))};
+    return Refusal{Reason::image_in_use, fmt::format("{}: is being worked on by another kvmnet{}",
+                                                     image.path, holder(fd))};
   }
   const std::span<const off_t> bytes =
       writing ? std::span<const off_t>(kept_from_writing) : std::span<const off_t>(written_by_qemu);

@@ -16,7 +16,9 @@
 namespace kvmnet::disk {
 namespace {
 
-std::string path_beside(const ImageInfo& image) { return image.path + ".kvmnet-overlay"; }
+std::string path_beside(const ImageInfo& image) {
+  return image.path + ".kvmnet-overlay";
+}
 
 // A value inside --image-opts, where a comma ends an option unless it is doubled.
 std::string option_value(const std::string& text) {
@@ -47,8 +49,7 @@ void check_image(const ImageInfo& image) {
 
 }  // namespace
 
-Overlay::Overlay(std::string path, const ImageInfo& image)
-    : path_(std::move(path)), image_(image) {
+Overlay::Overlay(std::string path, const ImageInfo& image) : path_(std::move(path)), image_(image) {
   create_private_file(path_, image);
   try {
     check_image(image);
@@ -79,13 +80,14 @@ Overlay::~Overlay() {
 void Overlay::commit() const {
   sync_file(open_file(path_, O_RDONLY), path_);
   if (identity_of(image_.path) != image_.identity)
-    throw Error(image_.path + ": was changed by somebody else meanwhile; nothing was written to it");
+    throw Error(image_.path +
+                ": was changed by somebody else meanwhile; nothing was written to it");
   // Both files by explicit options: nothing in a header is followed or probed.
-  run_checked({"qemu-img", "commit", "-q", "-d", "--image-opts",
-               fmt::format("driver=qcow2,file.driver=file,file.filename={},backing.driver={},"
-                           "backing.file.driver=file,backing.file.filename={}",
-                           option_value(path_), to_string(image_.format),
-                           option_value(image_.path))});
+  run_checked(
+      {"qemu-img", "commit", "-q", "-d", "--image-opts",
+       fmt::format("driver=qcow2,file.driver=file,file.filename={},backing.driver={},"
+                   "backing.file.driver=file,backing.file.filename={}",
+                   option_value(path_), to_string(image_.format), option_value(image_.path))});
   sync_file(open_file(image_.path, O_RDONLY), image_.path);
 }
 

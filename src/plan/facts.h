@@ -26,7 +26,7 @@ struct Select {
 // One control set as the planner asks about it. Keys are relative to the control set and spelt as
 // in asked_keys() of plan.h.
 struct ControlSet {
-  std::string name;  // ControlSet001
+  std::string name;                                                          // ControlSet001
   std::map<std::string, std::optional<std::vector<hive::NamedValue>>> keys;  // nothing: no such key
   // Names of the keys below Tcpip\Parameters\Interfaces that have a TcpWindowSize of their own.
   std::vector<std::string> interfaces_with_window;

@@ -158,7 +158,7 @@ bool is_word(std::string_view text) {
 }  // namespace
 
 std::vector<std::string> state_paths() {
-  return {std::string(result_path),  "kvmnet/firstboot.new",   "kvmnet/firstboot.done",
+  return {std::string(result_path), "kvmnet/firstboot.new",   "kvmnet/firstboot.done",
           "kvmnet/firstboot.boot1", "kvmnet/firstboot.boot2", "kvmnet/firstboot.boot3"};
 }
 
@@ -169,8 +169,8 @@ std::string script_id(const std::vector<NetshStep>& steps) {
 }
 
 std::string script(const std::vector<NetshStep>& steps) {
-  return with_crlf(fmt::format("{}set \"ID={}\"\n{}\n{}{}", head, script_id(steps), start,
-                               body(steps), finish));
+  return with_crlf(
+      fmt::format("{}set \"ID={}\"\n{}\n{}{}", head, script_id(steps), start, body(steps), finish));
 }
 
 std::vector<hive::NamedValue> service_values(bool with_nsi) {
@@ -183,10 +183,9 @@ std::vector<hive::NamedValue> service_values(bool with_nsi) {
       {"Start", hive::dword(auto_start)},
       {"ErrorControl", hive::dword(ignore_errors)},
       // No quotes around the script: cmd.exe removes the outer ones of a command that has more.
-      {"ImagePath",
-       hive::expand_sz("%SystemRoot%\\System32\\cmd.exe /d /c start \"\" /b "
-                       "%SystemRoot%\\System32\\cmd.exe /d /c "
-                       "%SystemRoot%\\kvmnet\\firstboot.cmd")},
+      {"ImagePath", hive::expand_sz("%SystemRoot%\\System32\\cmd.exe /d /c start \"\" /b "
+                                    "%SystemRoot%\\System32\\cmd.exe /d /c "
+                                    "%SystemRoot%\\kvmnet\\firstboot.cmd")},
       {"DisplayName", hive::sz("kvmnet first boot")},
       {"Description",
        hive::sz("Applies TCP settings chosen by the host once, then removes itself.")},

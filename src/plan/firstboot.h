@@ -18,7 +18,8 @@ namespace kvmnet::firstboot {
 
 inline constexpr std::string_view service_name = "kvmnet-firstboot";
 
-// Files of the mechanism, relative to the system root.
+// Files of the mechanism, relative to the system root; all in one directory.
+inline constexpr std::string_view directory = "kvmnet";
 inline constexpr std::string_view script_path = "kvmnet/firstboot.cmd";
 inline constexpr std::string_view result_path = "kvmnet/firstboot.result";
 // What an earlier script may have left behind; removed when a new one is put in.

@@ -33,9 +33,9 @@ struct Generation {
 
 // Sources (S: Microsoft, O: observed by others), by row and column:
 // - heuristics: `set heuristics disabled` from 6.0 on (O: linux-kvm.org wiki until 2014,
-//   speedguide.net FAQ 339). forcews: not in 8/2012's Set-NetTCPSetting, in 8.1/2012R2's (S: technet
-//   hh826132); on 6.1 after a hotfix only (O: speedguide.net). 10.0: "wsh isn't used and has no
-//   effect" (S: windowsserverdocs netsh-interface.md), so it is not set by default.
+//   speedguide.net FAQ 339). forcews: not in 8/2012's Set-NetTCPSetting, in 8.1/2012R2's (S:
+//   technet hh826132); on 6.1 after a hotfix only (O: speedguide.net). 10.0: "wsh isn't used and
+//   has no effect" (S: windowsserverdocs netsh-interface.md), so it is not set by default.
 // - `set global` on 6.0 may write invalid values unless KB967224 is installed (S:
 //   blogs.technet.com/b/sbs 2009-08-31): only when named.
 // - provider: `set global congestionprovider=` on 6.0 and 6.1 (S: The Cable Guy); there
@@ -49,24 +49,96 @@ struct Generation {
 //   windows-powershell-docs #576, #757); so a default provider is soft from 6.2 on.
 // - initial window: 4 segments until Windows 10 1511, 10 from 14393 on.
 constexpr std::array<Generation, 9> generations = {{
-    {{6, 0, 0}, true, ForceWs::unknown, false, ProviderForm::global, "", Duty::soft,
-     " ctcp none default ", "", 0},
-    {{6, 1, 0}, true, ForceWs::soft, true, ProviderForm::global, "ctcp", Duty::mandatory,
-     " ctcp none default ", "", 0},
-    {{6, 2, 0}, true, ForceWs::soft, true, ProviderForm::supplemental, "ctcp", Duty::soft,
-     " ctcp dctcp none default ", "custom", 4},
-    {{6, 3, 0}, true, ForceWs::mandatory, true, ProviderForm::supplemental, "ctcp", Duty::soft,
-     " ctcp dctcp default ", "internetcustom", 4},
-    {{10, 0, 0}, false, ForceWs::soft, true, ProviderForm::supplemental, "ctcp", Duty::soft,
-     " ctcp dctcp none default ", "internetcustom", 4},
-    {{10, 0, 14393}, false, ForceWs::soft, true, ProviderForm::supplemental, "ctcp", Duty::soft,
-     " ctcp dctcp none default ", "internetcustom", 10},
-    {{10, 0, 15063}, false, ForceWs::soft, true, ProviderForm::supplemental, "ctcp", Duty::soft,
-     " ctcp dctcp cubic newreno none default ", "internetcustom", 10},
-    {{10, 0, 16299}, false, ForceWs::soft, true, ProviderForm::supplemental, "", Duty::soft,
-     " ctcp dctcp cubic newreno none default ", "internetcustom", 10},
-    {{10, 0, 22621}, false, ForceWs::soft, true, ProviderForm::supplemental, "", Duty::soft,
-     " ctcp dctcp cubic newreno bbr2 none default ", "internetcustom", 10},
+    {{6, 0, 0},
+     true,
+     ForceWs::unknown,
+     false,
+     ProviderForm::global,
+     "",
+     Duty::soft,
+     " ctcp none default ",
+     "",
+     0},
+    {{6, 1, 0},
+     true,
+     ForceWs::soft,
+     true,
+     ProviderForm::global,
+     "ctcp",
+     Duty::mandatory,
+     " ctcp none default ",
+     "",
+     0},
+    {{6, 2, 0},
+     true,
+     ForceWs::soft,
+     true,
+     ProviderForm::supplemental,
+     "ctcp",
+     Duty::soft,
+     " ctcp dctcp none default ",
+     "custom",
+     4},
+    {{6, 3, 0},
+     true,
+     ForceWs::mandatory,
+     true,
+     ProviderForm::supplemental,
+     "ctcp",
+     Duty::soft,
+     " ctcp dctcp default ",
+     "internetcustom",
+     4},
+    {{10, 0, 0},
+     false,
+     ForceWs::soft,
+     true,
+     ProviderForm::supplemental,
+     "ctcp",
+     Duty::soft,
+     " ctcp dctcp none default ",
+     "internetcustom",
+     4},
+    {{10, 0, 14393},
+     false,
+     ForceWs::soft,
+     true,
+     ProviderForm::supplemental,
+     "ctcp",
+     Duty::soft,
+     " ctcp dctcp none default ",
+     "internetcustom",
+     10},
+    {{10, 0, 15063},
+     false,
+     ForceWs::soft,
+     true,
+     ProviderForm::supplemental,
+     "ctcp",
+     Duty::soft,
+     " ctcp dctcp cubic newreno none default ",
+     "internetcustom",
+     10},
+    {{10, 0, 16299},
+     false,
+     ForceWs::soft,
+     true,
+     ProviderForm::supplemental,
+     "",
+     Duty::soft,
+     " ctcp dctcp cubic newreno none default ",
+     "internetcustom",
+     10},
+    {{10, 0, 22621},
+     false,
+     ForceWs::soft,
+     true,
+     ProviderForm::supplemental,
+     "",
+     Duty::soft,
+     " ctcp dctcp cubic newreno bbr2 none default ",
+     "internetcustom",
+     10},
 }};
 
 const Generation& generation_of(const WindowsVersion& version) {
@@ -78,7 +150,9 @@ const Generation& generation_of(const WindowsVersion& version) {
 class Planner {
  public:
   Planner(const WindowsVersion& version, ProductType product, const Settings& settings)
-      : version_(version), product_(product), settings_(settings),
+      : version_(version),
+        product_(product),
+        settings_(settings),
         generation_(generation_of(version)) {}
 
   std::variant<NetshPlan, Refusal> run() {
@@ -87,8 +161,9 @@ class Planner {
     add_autotuning();
     if (auto refusal = add_provider()) return *refusal;
     if (uses_global_on_6_0_)
-      warn("on Windows 6.0 without KB967224 'netsh interface tcp set global' can write invalid "
-           "values; make sure that the guest has it");
+      warn(
+          "on Windows 6.0 without KB967224 'netsh interface tcp set global' can write invalid "
+          "values; make sure that the guest has it");
     return plan_;
   }
 
@@ -104,8 +179,8 @@ class Planner {
     const Setting& setting = settings_.forcews;
     if (setting.value == "keep") return std::nullopt;
     if (generation_.forcews == ForceWs::unknown) return unknown(setting, "forcews");
-    const bool mandatory = generation_.forcews == ForceWs::mandatory ||
-                           (setting.named() && version_.major >= 10);
+    const bool mandatory =
+        generation_.forcews == ForceWs::mandatory || (setting.named() && version_.major >= 10);
     if (setting.origin == Origin::option && version_ < WindowsVersion{6, 3, 0})
       warn(fmt::format("Windows {} accepts forcews only with a hotfix; a refusal is only logged",
                        to_string(version_)));
@@ -118,8 +193,9 @@ class Planner {
     if (setting.value == "keep") return;
     if (!generation_.sets_global_default && !setting.named()) return;
     if (setting.value == "disabled")
-      warn("auto-tuning 'disabled' limits the receive window to 64 KiB, which is slow on long "
-           "paths");
+      warn(
+          "auto-tuning 'disabled' limits the receive window to 64 KiB, which is slow on long "
+          "paths");
     add_global("autotuninglevel=" + setting.value, Duty::mandatory);
   }
 

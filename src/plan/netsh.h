@@ -9,9 +9,9 @@
 #include <variant>
 #include <vector>
 
-#include "src/support/refusal.h"
 #include "src/plan/settings.h"
 #include "src/plan/windows.h"
+#include "src/support/refusal.h"
 
 namespace kvmnet {
 

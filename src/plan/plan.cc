@@ -36,12 +36,14 @@ std::optional<hive::Value> value_of(const ControlSet& set, std::string_view key,
 // Refusals that need nothing but the facts, in the order in which they matter.
 std::optional<Refusal> check_hive(const HiveFacts& hive, std::string_view name) {
   if (hive.condition == hive::Condition::damaged)
-    return Refusal{Reason::damaged_hive, fmt::format("the {} hive is damaged: {}", name, hive.reason)};
+    return Refusal{Reason::damaged_hive,
+                   fmt::format("the {} hive is damaged: {}", name, hive.reason)};
   if (hive.condition == hive::Condition::dirty)
-    return Refusal{Reason::dirty_hive,
-                   fmt::format("the {} hive is dirty: {}; changes that Windows made are only in its "
-                               "transaction logs",
-                               name, hive.reason)};
+    return Refusal{
+        Reason::dirty_hive,
+        fmt::format("the {} hive is dirty: {}; changes that Windows made are only in its "
+                    "transaction logs",
+                    name, hive.reason)};
   return std::nullopt;
 }
 
@@ -80,8 +82,9 @@ std::optional<Refusal> check_services(const Facts& facts) {
 
 // The first-boot service's command line holds the system root without quotes.
 bool is_plain_path(std::string_view path) {
-  return path.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "._-/") == std::string_view::npos;
+  return path.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+             "._-/") == std::string_view::npos;
 }
 
 class Planner {
@@ -151,7 +154,8 @@ class Planner {
     const auto limit = cap ? hive::as_dword(*cap) : std::nullopt;
     for (const RegistrySetting& setting : settings_.registry)
       if (limit && setting.known->name == "TcpWindowSize" && *limit < setting.data)
-        warn(fmt::format("{}: GlobalMaxTcpWindowSize={:#x} limits TcpWindowSize", set.name, *limit));
+        warn(
+            fmt::format("{}: GlobalMaxTcpWindowSize={:#x} limits TcpWindowSize", set.name, *limit));
   }
 
   void warn_about_control_sets() {
@@ -198,8 +202,7 @@ class Planner {
     for (const std::string& stale : firstboot::state_paths())
       if (facts_.files.contains(stale))
         plan_.edits.emplace_back(RemoveFile{stale, "left by an earlier first-boot script"});
-    plan_.edits.emplace_back(WriteFile{path,
-                                       there ? std::optional(present->second) : std::nullopt,
+    plan_.edits.emplace_back(WriteFile{path, there ? std::optional(present->second) : std::nullopt,
                                        std::move(content), "netsh commands for the first boot"});
   }
 
@@ -216,9 +219,8 @@ class Planner {
 }  // namespace
 
 std::vector<std::string> asked_keys() {
-  return {std::string(afd_service),      std::string(afd_parameters),
-          std::string(tcpip_service),    std::string(tcpip_parameters),
-          std::string(nsi_service),      std::string(our_service)};
+  return {std::string(afd_service),      std::string(afd_parameters), std::string(tcpip_service),
+          std::string(tcpip_parameters), std::string(nsi_service),    std::string(our_service)};
 }
 
 std::vector<std::string> asked_files() {

@@ -8,8 +8,8 @@
 
 #include "src/plan/edit.h"
 #include "src/plan/facts.h"
-#include "src/support/refusal.h"
 #include "src/plan/settings.h"
+#include "src/support/refusal.h"
 
 namespace kvmnet {
 

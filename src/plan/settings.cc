@@ -45,8 +45,8 @@ void override_with(Setting& setting, const std::optional<std::string>& word,
                    std::span<const std::string_view> allowed, std::string_view option) {
   if (!word) return;
   if (std::find(allowed.begin(), allowed.end(), *word) == allowed.end())
-    throw UsageError(fmt::format("{}: '{}' is not one of {}", option, *word,
-                                 fmt::join(allowed, ", ")));
+    throw UsageError(
+        fmt::format("{}: '{}' is not one of {}", option, *word, fmt::join(allowed, ", ")));
   setting = {*word, Origin::option};
 }
 
@@ -63,10 +63,9 @@ const KnownValue& find_known(std::string_view key, std::string_view name, std::s
   }
   std::vector<std::string> names;
   for (const KnownValue& value : known)
-    names.push_back(
-        fmt::format("{}\\{}", value.key.substr(value.key.find('\\') + 1), value.name));
-  throw UsageError(
-      fmt::format("--set {}: not a value that kvmnet sets; it sets {}", text, fmt::join(names, ", ")));
+    names.push_back(fmt::format("{}\\{}", value.key.substr(value.key.find('\\') + 1), value.name));
+  throw UsageError(fmt::format("--set {}: not a value that kvmnet sets; it sets {}", text,
+                               fmt::join(names, ", ")));
 }
 
 std::uint32_t parse_number(std::string_view digits, std::string_view text) {
@@ -91,12 +90,12 @@ RegistrySetting parse_set(const std::string& text) {
     throw UsageError(fmt::format(
         "--set {}: write KEY\\VALUE=DATA, e.g. 'Tcpip\\Parameters\\TcpWindowSize=0x40000'", text));
   const std::string_view whole = text;
-  const KnownValue& value = find_known(
-      whole.substr(0, backslash), whole.substr(backslash + 1, equals - backslash - 1), text);
+  const KnownValue& value = find_known(whole.substr(0, backslash),
+                                       whole.substr(backslash + 1, equals - backslash - 1), text);
   const std::uint32_t data = parse_number(whole.substr(equals + 1), text);
   if (data < value.smallest || data > value.largest)
-    throw UsageError(fmt::format("--set {}: {} takes {} to {:#x}", text, value.name,
-                                 value.smallest, value.largest));
+    throw UsageError(fmt::format("--set {}: {} takes {} to {:#x}", text, value.name, value.smallest,
+                                 value.largest));
   return {&value, data, Origin::option};
 }
 
@@ -130,11 +129,21 @@ void check_scaling(const std::vector<RegistrySetting>& registry) {
 
 }  // namespace
 
-std::span<const KnownValue> known_values() { return known; }
-std::span<const std::string_view> profile_names() { return profiles; }
-std::span<const std::string_view> autotuning_words() { return autotuning; }
-std::span<const std::string_view> congestion_provider_words() { return providers; }
-std::span<const std::string_view> switch_words() { return switches; }
+std::span<const KnownValue> known_values() {
+  return known;
+}
+std::span<const std::string_view> profile_names() {
+  return profiles;
+}
+std::span<const std::string_view> autotuning_words() {
+  return autotuning;
+}
+std::span<const std::string_view> congestion_provider_words() {
+  return providers;
+}
+std::span<const std::string_view> switch_words() {
+  return switches;
+}
 
 Settings make_settings(const SettingOptions& options) {
   Settings settings;

@@ -82,11 +82,16 @@ std::optional<Architecture> parse_architecture(std::string_view text) {
 
 std::string_view to_string(Architecture architecture) {
   switch (architecture) {
-    case Architecture::x86: return "x86";
-    case Architecture::amd64: return "amd64";
-    case Architecture::arm64: return "arm64";
-    case Architecture::ia64: return "ia64";
-    case Architecture::arm: return "arm";
+    case Architecture::x86:
+      return "x86";
+    case Architecture::amd64:
+      return "amd64";
+    case Architecture::arm64:
+      return "arm64";
+    case Architecture::ia64:
+      return "ia64";
+    case Architecture::arm:
+      return "arm";
   }
   return "unknown";
 }
@@ -97,9 +102,12 @@ std::optional<ProductType> parse_product_type(std::string_view text) {
 
 std::string_view to_string(ProductType type) {
   switch (type) {
-    case ProductType::client: return "client";
-    case ProductType::server: return "server";
-    case ProductType::domain_controller: return "domain controller";
+    case ProductType::client:
+      return "client";
+    case ProductType::server:
+      return "server";
+    case ProductType::domain_controller:
+      return "domain controller";
   }
   return "unknown";
 }

@@ -25,7 +25,9 @@ std::string to_string(const WindowsVersion& version);
 bool is_supported(const WindowsVersion& version);
 
 // XP and Server 2003: TCP settings are registry values only.
-inline bool is_legacy(const WindowsVersion& version) { return version.major == 5; }
+inline bool is_legacy(const WindowsVersion& version) {
+  return version.major == 5;
+}
 
 enum class Architecture { x86, amd64, arm64, ia64, arm };
 // From Control\Session Manager\Environment\PROCESSOR_ARCHITECTURE.

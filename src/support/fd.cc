@@ -23,7 +23,9 @@ Fd& Fd::operator=(Fd&& other) noexcept {
   return *this;
 }
 
-int Fd::release() { return std::exchange(fd_, -1); }
+int Fd::release() {
+  return std::exchange(fd_, -1);
+}
 
 void Fd::reset() {
   if (fd_ >= 0) ::close(fd_);
@@ -42,7 +44,9 @@ Fd make_memory_file(const char* name) {
   return fd;
 }
 
-std::string proc_path(const Fd& fd) { return fmt::format("/proc/self/fd/{}", fd.get()); }
+std::string proc_path(const Fd& fd) {
+  return fmt::format("/proc/self/fd/{}", fd.get());
+}
 
 std::vector<std::byte> read_whole(const Fd& fd) {
   struct stat st {};

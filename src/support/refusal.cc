@@ -81,7 +81,11 @@ const Row& row(Reason reason) {
 
 }  // namespace
 
-std::string_view code(Reason reason) { return row(reason).code; }
-std::string_view remedy(Reason reason) { return row(reason).remedy; }
+std::string_view code(Reason reason) {
+  return row(reason).code;
+}
+std::string_view remedy(Reason reason) {
+  return row(reason).remedy;
+}
 
 }  // namespace kvmnet

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+target_sources(kvmnet_unit_tests PRIVATE
+  ${CMAKE_CURRENT_LIST_DIR}/base_block_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/hive_files.cc
+  ${CMAKE_CURRENT_LIST_DIR}/hive_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/key_path_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/reader_hostile_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/reader_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/utf16_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/value_test.cc)
