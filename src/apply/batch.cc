@@ -182,7 +182,7 @@ class Batch {
 
   // What a killed worker left beside the image. Nobody else's: the lock tells.
   void clean_up(const std::string& image) {
-    if (request_.patch.mode != Mode::patch) return;
+    if (request_.patch.guest.mode != Mode::patch) return;
     try {
       const auto info = disk::identify(image, request_.patch.format);
       if (!std::holds_alternative<disk::ImageInfo>(info)) return;

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "src/apply/outcome.h"
-#include "src/apply/patch_image.h"
+#include "src/apply/patch_guest.h"
 #include "src/plan/settings.h"
 #include "src/plan/windows.h"
 

@@ -6,7 +6,6 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
-#include <map>
 
 #include "src/cli/exit_status.h"
 #include "version.h"
@@ -26,9 +25,9 @@ constexpr const char* examples = R"(Examples:
 Exit status: 0 done or nothing to do, 1 failed, 2 wrong usage, 3 refused (the image was not
 touched), 4 changes pending (with --exit-code), 128+n interrupted by signal n.)";
 
-// The library's own check, with the words as they stand in one place.
+// The library's own check; its list of words is left out of --help, where the type has it already.
 CLI::Validator one_of(std::span<const std::string_view> words) {
-  return CLI::IsMember(std::vector<std::string>(words.begin(), words.end()));
+  return CLI::IsMember(std::vector<std::string>(words.begin(), words.end())).description("");
 }
 
 void add_setting_options(CLI::App& app, SettingOptions& settings) {
@@ -75,20 +74,22 @@ void add_image_options(CLI::App& app, Options& options) {
       ->required()
       ->type_name("FILE");
   app.add_option("--format", options.format, "format of the images; default: by their content")
-      ->check(CLI::IsMember({"qcow2", "raw"}))
+      ->check(CLI::IsMember({"qcow2", "raw"}).description(""))
       ->type_name("qcow2|raw");
   app.add_option("--root", options.root,
                  "which Windows of a multi-boot disk: single (refuse several), first, or a device")
       ->type_name("single|first|DEVICE")
       ->capture_default_str();
-  const std::map<std::string, AcceleratorChoice> accelerators = {
-      {"auto", AcceleratorChoice::automatic},
-      {"kvm", AcceleratorChoice::kvm},
-      {"tcg", AcceleratorChoice::tcg}};
-  app.add_option("--accel", options.accelerator,
-                 "how to run the appliance; auto: KVM, or TCG where KVM cannot be used; "
-                 "LIBGUESTFS_BACKEND_SETTINGS in the environment wins")
-      ->transform(CLI::CheckedTransformer(accelerators))
+  app.add_option_function<std::string>(
+         "--accel",
+         [&options](const std::string& word) {
+           options.accelerator = word == "kvm"   ? AcceleratorChoice::kvm
+                                 : word == "tcg" ? AcceleratorChoice::tcg
+                                                 : AcceleratorChoice::automatic;
+         },
+         "how to run the appliance; auto: KVM, or TCG where KVM cannot be used; "
+         "LIBGUESTFS_BACKEND_SETTINGS in the environment wins")
+      ->check(CLI::IsMember({"auto", "kvm", "tcg"}).description(""))
       ->type_name("auto|kvm|tcg")
       ->default_str("auto");
   add_setting_options(app, options.settings);

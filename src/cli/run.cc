@@ -49,10 +49,10 @@ BatchRequest batch_request(const Options& options) {
   BatchRequest request;
   request.images = options.files;
   request.accelerator = options.accelerator;
-  request.patch.mode = options.command == Command::patch ? Mode::patch : Mode::plan;
-  request.patch.settings = make_settings(options.settings);
+  request.patch.guest.mode = options.command == Command::patch ? Mode::patch : Mode::plan;
+  request.patch.guest.settings = make_settings(options.settings);
   request.patch.format = options.format;
-  request.patch.root = options.root;
+  request.patch.guest.root = options.root;
   request.patch.trace = options.trace;
   request.patch.verbose = options.verbose && options.trace;
   return request;
@@ -108,7 +108,8 @@ int run_script(const Options& options) {
   const auto plan = plan_netsh(version, options.server ? ProductType::server : ProductType::client,
                                make_settings(options.settings));
   if (const auto* refusal = std::get_if<Refusal>(&plan)) {
-    std::fprintf(stderr, "kvmnet: %s\n", refusal->message.c_str());
+    std::fprintf(stderr, "kvmnet: %s; %s\n", refusal->message.c_str(),
+                 std::string(remedy(refusal->reason)).c_str());
     return number(ExitStatus::refused);
   }
   const auto& netsh = std::get<NetshPlan>(plan);

@@ -4,6 +4,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 
 namespace kvmnet {
 
@@ -48,5 +50,16 @@ struct Refusal {
   std::string message;  // what was found, naming it
   bool operator==(const Refusal&) const = default;
 };
+
+// Ends the work on an image with a refusal, from any depth; caught where its Outcome is made.
+struct Refused {
+  Refusal refusal;
+};
+
+template <typename T>
+T value_or_refuse(std::variant<T, Refusal>&& result) {
+  if (auto* refusal = std::get_if<Refusal>(&result)) throw Refused{std::move(*refusal)};
+  return std::get<T>(std::move(result));
+}
 
 }  // namespace kvmnet

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# The words that integration tests are written in. Each test is a script of its own: it copies
+# sample images, runs kvmnet on them, and reads the result back with programs that are not ours.
+#
+# From CMake: KVMNET (the program), KVMNET_TEST_TOOLS (hive-tool), KVMNET_TEST_IMAGES.
+set -euo pipefail
+export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/kvmnet-test-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+fail() {
+  echo "FAIL: $*" >&2
+  exit 1
+}
+
+# A test that needs hives of real machines is skipped without them; scripts/test counts that.
+requires_real_hives() {
+  if [ -z "${KVMNET_TEST_HIVES-}" ]; then
+    echo "SKIP: KVMNET_TEST_HIVES is not set"
+    exit 77
+  fi
+}
+
+# image NAME...: fresh copies of sample images in the working directory.
+image() {
+  local name
+  for name; do
+    cp --reflink=auto --sparse=always "$KVMNET_TEST_IMAGES/$name" .
+  done
+}
+
+# kvmnet STATUS ARGUMENT...: runs it and expects the exit status; output in ./out and ./err.
+kvmnet() {
+  local expected=$1 status=0
+  shift
+  "$KVMNET" "$@" >out 2>err || status=$?
+  [ "$status" = "$expected" ] || {
+    cat out err >&2
+    fail "kvmnet $*: exit status $status, not $expected"
+  }
+}
+
+expect_out() { grep -qF -e "$1" out || { cat out >&2; fail "not in the output: $1"; }; }
+expect_no_out() { ! grep -qF -e "$1" out || { cat out >&2; fail "in the output: $1"; }; }
+expect_err() { grep -qF -e "$1" err || { cat err >&2; fail "not on standard error: $1"; }; }
+expect_equal() { [ "$1" = "$2" ] || fail "${3-}: '$1' is not '$2'"; }
+expect_same_file() { cmp "$1" "$2" >&2 || fail "$1 and $2 differ"; }
+
+# remember FILE...; expect_unchanged: no byte of the remembered files has changed.
+remember() { sha256sum -- "$@" >remembered; }
+expect_unchanged() { sha256sum --quiet -c remembered >&2 || fail "an image has changed"; }
+
+# Nothing of ours stays beside an image, and no process.
+expect_nothing_left() {
+  local left
+  left=$(find . -name '*kvmnet-overlay*' -o -name '*kvmnet-commit*')
+  [ -z "$left" ] || fail "left behind: $left"
+  ! pgrep -f "$work" >/dev/null || fail "still running: $(pgrep -af "$work")"
+}
+
+# volume IMAGE MIB OUT: the partition of a sample image that starts at MIB, as a raw file.
+volume() {
+  local format=qcow2 start=$(($2 * 2048)) size
+  case $1 in *.raw) format=raw ;; esac
+  qemu-img convert -f "$format" -O raw "$1" disk.tmp
+  size=$(sfdisk -d disk.tmp | sed -n "s/.*start= *$start, size= *\([0-9]*\),.*/\1/p")
+  [ -n "$size" ] || fail "$1 has no partition at $2 MiB"
+  qemu-img convert -O raw --image-opts \
+    "driver=raw,offset=$((start * 512)),size=$((size * 512)),file.driver=file,file.filename=disk.tmp" "$3"
+  rm disk.tmp
+}
+
+# guest_file VOLUME PATH OUT: a file of an NTFS volume, read with ntfsprogs.
+guest_file() { ntfscat -f "$1" "$2" >"$3" 2>/dev/null || fail "$2 cannot be read from $1"; }
+guest_has_file() { ntfscat -f "$1" "$2" >/dev/null 2>&1; }
+
+# hive_value HIVE KEY NAME: with hivex' own program.
+hive_value() { hivexget "$1" "$2" "$3"; }
+# dword NUMBER: as hivexget prints it.
+expect_dword() { # HIVE KEY NAME NUMBER
+  expect_equal "$(hive_value "$1" "$2" "$3")" "$(($4))" "$2\\$3"
+}
+
+# expect_only_these_changes BEFORE AFTER: reglookup's list of both hives differs by lines that were
+# added or changed for the paths on standard input (one a line) and by nothing else.
+expect_only_these_changes() {
+  reglookup "$1" 2>/dev/null | cut -d, -f1-3 | sort >before.list
+  reglookup "$2" 2>/dev/null | cut -d, -f1-3 | sort >after.list
+  diff before.list after.list | sed -n 's/^[<>] \([^,]*\),.*/\1/p' | sort -u >changed.list || true
+  sort -u >expected.list
+  diff expected.list changed.list >&2 || fail "the hive differs in other places than expected"
+}

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A worker that is killed costs its image a clear failure and nothing else; an interrupted run
+# leaves the image as it was, no temporary file and no process.
+# shellcheck source=tests/integration/lib.sh
+source "$(dirname "$0")/lib.sh"
+image nt100-text.qcow2
+cp nt100-text.qcow2 second.qcow2
+remember ./*.qcow2
+
+# start ARGUMENT...: kvmnet in the background, up to the launch of the appliance.
+start() {
+  "$KVMNET" "$@" >out 2>err &
+  pid=$!
+  for _ in $(seq 100); do
+    ! grep -q ': launch' err || break
+    sleep 0.1
+  done
+  sleep 2 # QEMU is running by now, or about to
+}
+
+start patch -v nt100-text.qcow2 no-such-file.qcow2
+worker=$(pgrep -P "$pid")
+kill -KILL "$worker"
+status=0
+wait "$pid" || status=$?
+expect_equal "$status" 1 "exit status"
+expect_out "the worker process was killed by signal 9 (Killed) in phase 'launch'"
+expect_out 'no-such-file.qcow2: failed: No such file or directory'
+expect_nothing_left
+expect_unchanged
+
+for signal in TERM INT; do
+  start patch -v nt100-text.qcow2 second.qcow2
+  kill -"$signal" "$pid"
+  status=0
+  wait "$pid" || status=$?
+  expect_equal "$status" $((128 + $(kill -l "$signal"))) "exit status after SIG$signal"
+  expect_out 'nt100-text.qcow2: failed: interrupted'
+  expect_no_out 'second.qcow2'
+  expect_nothing_left
+  expect_unchanged
+done

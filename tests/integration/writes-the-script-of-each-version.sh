@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The script in the guest is the one of its own version and edition, with the user's options; both
+# control sets are edited where the one that boots next is not the one that booted last.
+# shellcheck source=tests/integration/lib.sh
+source "$(dirname "$0")/lib.sh"
+image nt61-text.qcow2 nt100-text.qcow2 nt100-server2016.qcow2 two-control-sets.qcow2
+
+script_of() { # IMAGE MIB
+  volume "$1" "$2" after.vol
+  guest_file after.vol /Windows/kvmnet/firstboot.cmd after.cmd
+}
+
+kvmnet 0 patch --autotuning experimental nt61-text.qcow2 nt100-text.qcow2
+script_of nt61-text.qcow2 101
+"$KVMNET" script --windows 6.1.7601 --autotuning experimental >expected.cmd
+expect_same_file expected.cmd after.cmd
+grep -q 'set global congestionprovider=ctcp' after.cmd || fail "no CTCP on Windows 7"
+script_of nt100-text.qcow2 117
+"$KVMNET" script --windows 10.0 --build 19045 --autotuning experimental >expected.cmd
+expect_same_file expected.cmd after.cmd
+! grep -q congestionprovider after.cmd || fail "the default profile took CUBIC away"
+
+kvmnet 0 patch --congestion-provider cubic nt100-server2016.qcow2
+script_of nt100-server2016.qcow2 117
+"$KVMNET" script --windows 10.0.14393 --server --congestion-provider cubic >expected.cmd
+expect_same_file expected.cmd after.cmd
+
+kvmnet 0 patch two-control-sets.qcow2
+expect_out 'both are edited'
+volume two-control-sets.qcow2 1 after.vol
+guest_file after.vol /Windows/System32/config/SYSTEM after.hive
+for set in ControlSet001 ControlSet002; do
+  expect_dword after.hive "$set\\Services\\Tcpip\\Parameters" EnableWsd 0
+  expect_dword after.hive "$set\\Services\\kvmnet-firstboot" Start 2
+done
+hive_value after.hive ControlSet003 Marker >/dev/null || fail "the last known good set was touched"
