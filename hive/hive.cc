@@ -62,6 +62,19 @@ void check_bins(int fd, const BaseBlock& block) {
   }
 }
 
+// Throws Unsupported for values that do not survive being written by hivex: it cuts a name at a
+// NUL, aborts on a value without data, and stores one that is too large for a cell in a form that
+// Windows does not accept.
+void check_rewritable(const KeyPath& key, const std::vector<NamedValue>& values) {
+  for (const NamedValue& v : values) {
+    const std::size_t size = v.value.data.size();
+    if (size == 0 || size > largest_plain_value || v.name.find('\0') != std::string::npos)
+      throw Unsupported(
+          fmt::format("key {} has the value '{}' of {} bytes, which hivex would damage",
+                      key.to_string(), escaped(v.name), size));
+  }
+}
+
 struct Free {
   void operator()(void* p) const { std::free(p); }
 };
@@ -133,11 +146,12 @@ std::vector<NamedValue> Hive::values_of(Node node) const {
   std::vector<NamedValue> values;
   for (const hive_value_h* v = list.get(); *v != 0; ++v) {
     const Malloced<char> name(hivex_value_key(handle_.get(), *v));
+    const std::size_t name_size = hivex_value_key_len(handle_.get(), *v);
     hive_type type = hive_t_none;
     std::size_t size = 0;
     if (!name || hivex_value_type(handle_.get(), *v, &type, &size) != 0)
       fail("reading the values of a key");
-    NamedValue value{name.get(), {static_cast<Type>(type), {}}};
+    NamedValue value{std::string(name.get(), name_size), {static_cast<Type>(type), {}}};
     if (size != 0) {
       const Malloced<char> data(hivex_value_value(handle_.get(), *v, &type, &size));
       if (!data) fail("reading value " + escaped(value.name));
@@ -171,13 +185,8 @@ void Hive::set(const KeyPath& key, const std::vector<NamedValue>& values) {
     if (node == 0) fail("creating key " + key.to_string());
   }
   const std::vector<NamedValue> present = values_of(node);
-  for (const NamedValue& v : present) {
-    const std::size_t size = v.value.data.size();
-    if (size == 0 || size > largest_plain_value)
-      throw Unsupported(
-          fmt::format("key {} has the value '{}' of {} bytes, which hivex would damage",
-                      key.to_string(), escaped(v.name), size));
-  }
+  check_rewritable(key, present);
+  check_rewritable(key, values);
   for (NamedValue v : values) {
     for (const NamedValue& old : present)
       if (same_name(old.name, v.name)) v.name = old.name;

@@ -32,8 +32,14 @@ std::uint32_t name_hash(std::string_view name) {
   return hash;
 }
 
-std::string decode_name(std::span<const std::byte> bytes, bool latin1) {
-  return latin1 ? from_latin1(bytes) : from_utf16le(bytes);
+// Whether `stored_size` bytes can be the ASCII name `name`: asked before reading them, because
+// names of 64 KiB are possible and each costs time.
+bool may_be_named(std::size_t stored_size, bool latin1, std::string_view name) {
+  return stored_size == name.size() * (latin1 ? 1 : 2);
+}
+
+bool is_named(std::span<const std::byte> stored, bool latin1, std::string_view name) {
+  return same_name(latin1 ? from_latin1(stored) : from_utf16le(stored), name);
 }
 
 }  // namespace
@@ -96,8 +102,12 @@ Reader::Cell Reader::cell(std::uint32_t relative) {
   return {offset + 4, size - 4};
 }
 
-Bytes Reader::part(const Cell& cell, std::size_t offset, std::size_t size) {
+void Reader::check_part(const Cell& cell, std::size_t offset, std::size_t size) {
   if (offset > cell.size || size > cell.size - offset) throw Error("hive record is cut short");
+}
+
+Bytes Reader::part(const Cell& cell, std::size_t offset, std::size_t size) {
+  check_part(cell, offset, size);
   return read(cell.offset + offset, size);
 }
 
@@ -140,8 +150,10 @@ bool Reader::key_is_named(const Cell& key, std::string_view name) {
   const Bytes node = part(key, 0, 76);
   if (read_u16(node, 0) != tag('n', 'k')) throw Error("hive cell is not a key");
   constexpr std::uint16_t latin1_name = 0x20;
-  const Bytes stored = part(key, 76, read_u16(node, 72));
-  return same_name(decode_name(stored, (read_u16(node, 2) & latin1_name) != 0), name);
+  const bool latin1 = (read_u16(node, 2) & latin1_name) != 0;
+  const std::size_t size = read_u16(node, 72);
+  check_part(key, 76, size);
+  return may_be_named(size, latin1, name) && is_named(part(key, 76, size), latin1, name);
 }
 
 std::optional<Value> Reader::value_of(const Cell& key, std::string_view name) {
@@ -156,8 +168,10 @@ std::optional<Value> Reader::value_of(const Cell& key, std::string_view name) {
     const Bytes fixed = part(record, 0, 20);
     if (read_u16(fixed, 0) != tag('v', 'k')) throw Error("hive cell is not a value");
     constexpr std::uint16_t latin1_name = 1;
-    const Bytes stored = part(record, 20, read_u16(fixed, 2));
-    if (same_name(decode_name(stored, (read_u16(fixed, 16) & latin1_name) != 0), name))
+    const bool latin1 = (read_u16(fixed, 16) & latin1_name) != 0;
+    const std::size_t size = read_u16(fixed, 2);
+    check_part(record, 20, size);
+    if (may_be_named(size, latin1, name) && is_named(part(record, 20, size), latin1, name))
       return value_data(fixed);
   }
   return std::nullopt;

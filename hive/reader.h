@@ -30,8 +30,8 @@ class Reader {
 
   const BaseBlock& base_block() const { return base_; }
 
-  // Nothing if the key or the value is not there. Throws hive::Error unless the hive is clean, on
-  // damage, and on a value above 16344 bytes.
+  // The names asked for are ASCII. Nothing if the key or the value is not there. Throws hive::Error
+  // unless the hive is clean, on damage, and on a value above 16344 bytes.
   std::optional<Value> value(const KeyPath& key, std::string_view name);
 
  private:
@@ -43,6 +43,7 @@ class Reader {
   Bytes read(std::uint64_t offset, std::size_t size);
   const Bytes& page(std::uint64_t number);
   Cell cell(std::uint32_t relative);
+  static void check_part(const Cell& cell, std::size_t offset, std::size_t size);
   Bytes part(const Cell& cell, std::size_t offset, std::size_t size);
   std::optional<Cell> subkey(const Cell& key, std::string_view name);
   std::optional<Cell> search_list(const Cell& list, std::string_view name);

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "hive/error.h"
 
@@ -40,22 +41,22 @@ struct Decoded {
   std::size_t length;
 };
 
-// The code point at the start of `text`; throws on anything RFC 3629 forbids.
-Decoded decode_utf8(std::string_view text) {
+// The character at the start of `text`; nothing for what RFC 3629 forbids.
+std::optional<Decoded> decode_utf8(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text.front());
-  if (lead < 0x80) return {lead, 1};
+  if (lead < 0x80) return Decoded{lead, 1};
   const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
   constexpr std::array<char32_t, 5> smallest = {0, 0, 0x80, 0x800, 0x10000};
-  if (lead < 0xC2 || lead > 0xF4 || text.size() < length) throw Error("text is not valid UTF-8");
+  if (lead < 0xC2 || lead > 0xF4 || text.size() < length) return std::nullopt;
   char32_t c = lead & (0xFFU >> (length + 1));
   for (std::size_t i = 1; i < length; ++i) {
     const auto next = static_cast<unsigned char>(text[i]);
-    if ((next & 0xC0) != 0x80) throw Error("text is not valid UTF-8");
+    if ((next & 0xC0) != 0x80) return std::nullopt;
     c = (c << 6) | (next & 0x3FU);
   }
   const bool surrogate = c >= 0xD800 && c <= 0xDFFF;
-  if (c < smallest.at(length) || surrogate || c > 0x10FFFF) throw Error("text is not valid UTF-8");
-  return {c, length};
+  if (c < smallest.at(length) || surrogate || c > 0x10FFFF) return std::nullopt;
+  return Decoded{c, length};
 }
 
 }  // namespace
@@ -64,7 +65,9 @@ Bytes to_utf16le(std::string_view text) {
   Bytes out;
   out.reserve(text.size() * 2);
   while (!text.empty()) {
-    const auto [c, length] = decode_utf8(text);
+    const auto decoded = decode_utf8(text);
+    if (!decoded) throw Error("text is not valid UTF-8");
+    const auto [c, length] = *decoded;
     if (c < 0x10000) {
       append_utf16(out, c);
     } else {
@@ -74,6 +77,11 @@ Bytes to_utf16le(std::string_view text) {
     text.remove_prefix(length);
   }
   return out;
+}
+
+std::size_t utf8_character_length(std::string_view text) {
+  const auto decoded = decode_utf8(text);
+  return decoded ? decoded->length : 0;
 }
 
 std::string from_utf16le(std::span<const std::byte> bytes) {

@@ -16,8 +16,12 @@ Value terminated(Type type, std::string_view text) {
 
 std::string quoted(std::string_view text) {
   constexpr std::size_t longest = 200;
-  const bool cut = text.size() > longest;
-  return fmt::format("\"{}{}\"", escaped(text.substr(0, longest)), cut ? "..." : "");
+  std::string out = "\"";
+  for (const char c : escaped(text.substr(0, longest))) {
+    if (c == '"') out += '\\';
+    out += c;
+  }
+  return out + (text.size() > longest ? "...\"" : "\"");
 }
 
 std::string describe_multi_sz(const Value& value) {
@@ -88,17 +92,19 @@ std::string describe(const Value& value) {
 
 std::string escaped(std::string_view text) {
   std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const bool c1_control =
-        c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
-    if (c1_control) {  // U+0080..U+009F: some terminals obey them like ESC sequences
-      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(text[++i]));
-    } else if (c < 0x20 || c == 0x7F) {
+  while (!text.empty()) {
+    const auto c = static_cast<unsigned char>(text.front());
+    const std::size_t length = utf8_character_length(text);
+    // U+0080 to U+009F: some terminals obey them as they do ESC sequences.
+    const bool c1_control = length == 2 && c == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0;
+    if (c1_control) {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(text[1]));
+    } else if (length == 0 || c < 0x20 || c == 0x7F) {
       out += fmt::format("\\x{:02x}", c);
     } else {
-      out.push_back(text[i]);
+      out += text.substr(0, length);
     }
+    text.remove_prefix(std::max<std::size_t>(length, 1));
   }
   return out;
 }

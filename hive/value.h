@@ -48,11 +48,11 @@ std::optional<std::uint32_t> as_dword(const Value& value);
 // The text of a REG_SZ or REG_EXPAND_SZ up to its first NUL; nothing for any other type.
 std::optional<std::string> as_string(const Value& value);
 
-// The value for people, e.g. `dword:0x00100000`, `"LocalSystem"`, `hex(3):01,02`. Control
-// characters and quotes are escaped and long data is cut, so guest data is safe to print.
+// The value for people, e.g. `dword:0x00100000`, `"LocalSystem"`, `hex(3):01,02`; escaped, and long
+// data is cut, so guest data is safe to print.
 std::string describe(const Value& value);
 
-// `text` with everything that is not printable escaped (\xNN, \uNNNN); UTF-8 stays.
+// `text` with control characters and what is not UTF-8 escaped (\xNN, \uNNNN).
 std::string escaped(std::string_view text);
 
 }  // namespace kvmnet::hive

@@ -167,6 +167,7 @@ class Batch {
   std::optional<End> wait_for_message(const Worker& worker, Clock::time_point deadline) {
     while (true) {
       const bool committing = phase_ == Phase::commit;
+      if (signal_ != 0 && !committing) return End::interrupted;
       const auto left =
           std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
       if (!committing && left <= 0) return End::hung;
@@ -176,7 +177,6 @@ class Batch {
       if (ready <= 0) continue;
       if (fds[1].revents != 0) signal_ = signals_.take();
       if (fds[0].revents != 0) return std::nullopt;
-      if (signal_ != 0 && !committing) return End::interrupted;
     }
   }
 

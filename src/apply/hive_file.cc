@@ -64,7 +64,7 @@ Facts probe(const Fd& hive, const WindowsVersion& version) {
 
 void work(const std::string& path, const HiveFileRequest& request, Outcome& outcome) {
   const std::string real = std::filesystem::canonical(path).string();
-  const Fd file = open_file(real, O_RDONLY);
+  const Fd file = open_file(real, O_RDONLY | O_NONBLOCK);
   struct stat st {};
   if (::fstat(file.get(), &st) != 0) throw system_error(path, errno);
   if (!S_ISREG(st.st_mode)) throw Error("not a regular file");

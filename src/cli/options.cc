@@ -30,7 +30,8 @@ CLI::Validator one_of(std::span<const std::string_view> words) {
   return CLI::IsMember(std::vector<std::string>(words.begin(), words.end())).description("");
 }
 
-void add_setting_options(CLI::App& app, SettingOptions& settings) {
+// Those that have no place in a bare hive are left out there.
+void add_setting_options(CLI::App& app, SettingOptions& settings, bool bare_hive) {
   const auto word_list = [](std::span<const std::string_view> words) {
     return fmt::format("{}", fmt::join(words, "|"));
   };
@@ -47,14 +48,16 @@ void add_setting_options(CLI::App& app, SettingOptions& settings) {
         ->type_name(word_list(words))
         ->group("Settings");
   };
-  add("--autotuning", settings.autotuning, autotuning_words(),
-      "receive window auto-tuning level (Vista and later); disabled limits it to 64 KiB");
-  add("--congestion-provider", settings.congestion_provider, congestion_provider_words(),
-      "congestion control; auto: CTCP below build 16299, else the system's CUBIC");
+  if (!bare_hive) {
+    add("--autotuning", settings.autotuning, autotuning_words(),
+        "receive window auto-tuning level (Vista and later); disabled limits it to 64 KiB");
+    add("--congestion-provider", settings.congestion_provider, congestion_provider_words(),
+        "congestion control; auto: CTCP below build 16299, else the system's CUBIC");
+    add("--forcews", settings.forcews, switch_words(),
+        "force window scaling on retransmit (Windows 7 and later)");
+  }
   add("--heuristics", settings.heuristics, switch_words(),
       "window-scaling heuristics (Vista and later)");
-  add("--forcews", settings.forcews, switch_words(),
-      "force window scaling on retransmit (Windows 7 and later)");
   app.add_option(
          "--set", settings.set,
          "change one of the registry values, e.g. 'AFD\\Parameters\\DefaultSendWindow=65536'")
@@ -71,7 +74,6 @@ void add_output_options(CLI::App& app, Options& options) {
 
 void add_image_options(CLI::App& app, Options& options) {
   app.add_option("IMAGE,-a,--add", options.files, "disk image of a shut-down guest (repeatable)")
-      ->required()
       ->type_name("FILE");
   app.add_option("--format", options.format, "format of the images; default: by their content")
       ->check(CLI::IsMember({"qcow2", "raw"}).description(""))
@@ -92,7 +94,7 @@ void add_image_options(CLI::App& app, Options& options) {
       ->check(CLI::IsMember({"auto", "kvm", "tcg"}).description(""))
       ->type_name("auto|kvm|tcg")
       ->default_str("auto");
-  add_setting_options(app, options.settings);
+  add_setting_options(app, options.settings, false);
   add_output_options(app, options);
   app.add_flag("-x,--trace", options.trace, "trace libguestfs calls on standard error")
       ->group("Output");
@@ -115,12 +117,9 @@ void add_exit_code(CLI::App& app, Options& options) {
 void add_hive_command(CLI::App& hive, const char* name, const char* help, Command command,
                       Options& options) {
   CLI::App* app = hive.add_subcommand(name, help);
-  app->add_option("FILE", options.files, "a SYSTEM hive")
-      ->required()
-      ->expected(1)
-      ->type_name("FILE");
+  app->add_option("FILE", options.hive_file, "a SYSTEM hive")->required()->type_name("FILE");
   add_windows_options(*app, options);
-  add_setting_options(*app, options.settings);
+  add_setting_options(*app, options.settings, true);
   add_output_options(*app, options);
   if (command == Command::hive_plan) add_exit_code(*app, options);
   app->callback([&options, command] { options.command = command; });
@@ -143,7 +142,7 @@ void add_commands(CLI::App& app, Options& options, bool& dry_run) {
       app.add_subcommand("script", "print the first-boot script of a Windows version");
   add_windows_options(*script, options);
   script->add_flag("--server", options.server, "for the server edition of that version");
-  add_setting_options(*script, options.settings);
+  add_setting_options(*script, options.settings, false);
   script->callback([&] { options.command = Command::script; });
 
   CLI::App* hive = app.add_subcommand("hive", "work on a bare SYSTEM hive file");
@@ -151,6 +150,11 @@ void add_commands(CLI::App& app, Options& options, bool& dry_run) {
   add_hive_command(*hive, "plan", "say what hive patch would change", Command::hive_plan, options);
   add_hive_command(*hive, "patch", "set the registry values in the file, atomically",
                    Command::hive_patch, options);
+}
+
+int usage_error(const std::string& message) {
+  std::cerr << fmt::format("kvmnet: {}\nkvmnet: 'kvmnet --help' tells more\n", message);
+  return static_cast<int>(ExitStatus::usage);
 }
 
 }  // namespace
@@ -171,9 +175,14 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e, std::cout, std::cerr);
-    std::cerr << fmt::format("kvmnet: {}\nkvmnet: 'kvmnet --help' tells more\n", e.what());
-    return static_cast<int>(ExitStatus::usage);
+    const bool no_command = app.get_subcommands().empty();
+    return usage_error(no_command && argc > 1 && argv[1][0] != '-'
+                           ? fmt::format("'{}' is not a command", argv[1])
+                           : e.what());
   }
+  const bool on_images = options.command == Command::patch || options.command == Command::plan;
+  if (on_images && options.files.empty())
+    return usage_error("IMAGE is required: name a disk image, or several");
   return options;
 }
 

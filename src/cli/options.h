@@ -17,7 +17,8 @@ enum class Command { patch, plan, script, hive_patch, hive_plan };
 struct Options {
   Command command = Command::plan;
   SettingOptions settings;
-  std::vector<std::string> files;  // images, or the one hive file
+  std::vector<std::string> files;  // images
+  std::string hive_file;
   std::optional<std::string> format;
   std::string root = "single";
   AcceleratorChoice accelerator = AcceleratorChoice::automatic;

@@ -28,7 +28,7 @@ std::string_view word(Status status) {
   return "failed";
 }
 
-// Guest text without control characters, as the plain JSON string that programs want.
+// Messages quote the guest; a terminal must not obey it.
 std::string clean(const std::string& text) {
   return hive::escaped(text);
 }
@@ -75,7 +75,8 @@ std::string json(const Outcome& outcome) {
   if (!outcome.accelerator.empty()) object["accelerator"] = outcome.accelerator;
   object["phases"] = ordered_json::object();
   for (const auto& [name, seconds] : outcome.phases) object["phases"][name] = seconds;
-  return object.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  // ASCII only: what a terminal would obey is escaped, and so is what is not UTF-8.
+  return object.dump(-1, ' ', true, ordered_json::error_handler_t::replace) + "\n";
 }
 
 class Text {
@@ -90,7 +91,7 @@ class Text {
       guest();
       edits();
       for (const std::string& warning : outcome_.warnings)
-        line(fmt::format("  {} {}", paint("warning:", "33"), warning));
+        line(fmt::format("  {} {}", paint("warning:", "33"), clean(warning)));
     }
     conclusion();
     if (options_.verbose) phases();
@@ -108,7 +109,7 @@ class Text {
     if (!outcome_.device.empty())
       text += fmt::format(", {} on {}", clean(facts.system_root), outcome_.device);
     for (const ControlSet& set : facts.control_sets) text += fmt::format(", {}", set.name);
-    line(fmt::format("{}:", outcome_.image));
+    line(image() + ":");
     line(text);
   }
 
@@ -122,7 +123,7 @@ class Text {
   }
 
   void conclusion() {
-    const std::string& image = outcome_.image;
+    const std::string image = this->image();
     const std::size_t n = outcome_.edits.size();
     const std::string changes = fmt::format("{} change{}", n, n == 1 ? "" : "s");
     switch (outcome_.status) {
@@ -146,7 +147,7 @@ class Text {
 
   void refused() {
     const Refusal& refusal = *outcome_.refusal;
-    line(fmt::format("{}: {} {} [{}]", outcome_.image, paint("refused:", "33"),
+    line(fmt::format("{}: {} {} [{}]", image(), paint("refused:", "33"),
                      without_name(refusal.message), code(refusal.reason)));
     line(fmt::format("  the image was not touched; {}", remedy(refusal.reason)));
   }
@@ -154,8 +155,9 @@ class Text {
   // Messages that name the image already are not made to name it twice.
   std::string without_name(const std::string& message) const {
     const std::string prefix = outcome_.image + ": ";
-    return message.starts_with(prefix) ? message.substr(prefix.size()) : message;
+    return clean(message.starts_with(prefix) ? message.substr(prefix.size()) : message);
   }
+  std::string image() const { return clean(outcome_.image); }
 
   void phases() {
     std::string text = "  phases:";

@@ -123,7 +123,7 @@ int run_hive(const Options& options) {
   const HiveFileRequest request = {
       options.command == Command::hive_patch ? Mode::patch : Mode::plan, windows_version(options),
       make_settings(options.settings)};
-  const Outcome outcome = patch_hive_file(options.files.front(), request);
+  const Outcome outcome = patch_hive_file(options.hive_file, request);
   print(report(outcome, report_options(options)));
   return number(exit_status(outcome.status, options.exit_code));
 }

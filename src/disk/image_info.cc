@@ -35,17 +35,20 @@ constexpr std::array<Magic, 7> other_formats = {{{"vhdxfile", "vhdx"},
                                                  {"QED", "qed"}}};
 constexpr std::string_view qcow_magic = "QFI\xfb";
 
+std::uint64_t big_endian(std::span<const unsigned char> bytes) {
+  std::uint64_t number = 0;
+  for (const unsigned char byte : bytes) number = (number << 8) | byte;
+  return number;
+}
+
 struct File {
   struct stat st {};
   Start start{};
   std::size_t size = 0;  // how much of `start` the file has
 
   std::string_view text() const { return {reinterpret_cast<const char*>(start.data()), size}; }
-  std::uint64_t big_endian(std::size_t offset, std::size_t bytes) const {
-    std::uint64_t number = 0;
-    for (const unsigned char byte : std::span(start).subspan(offset, bytes))
-      number = (number << 8) | byte;
-    return number;
+  std::uint64_t number(std::size_t offset, std::size_t bytes) const {
+    return big_endian(std::span(start).subspan(offset, bytes));
   }
 };
 
@@ -77,21 +80,42 @@ std::string real_path(const std::string& path) {
 
 // The header of a qcow2 file as far as it decides what QEMU would open (docs/interop/qcow2.txt).
 struct Qcow2Header {
-  std::string backing;  // the backing file's name as written; empty: none
+  std::string backing;         // the backing file's name as written; empty: none
+  std::string backing_format;  // empty: QEMU would guess it from the file's content
   bool encrypted = false;
   bool external_data = false;
 };
 
+// The header extension with the backing file's format, among those in the first 4096 bytes.
+std::string read_backing_format(const Fd& fd, std::uint64_t version, std::uint64_t header_length) {
+  constexpr std::uint64_t backing_format = 0xE2792ACA;
+  std::array<unsigned char, 4096> bytes{};
+  const ssize_t size = ::pread(fd.get(), bytes.data(), bytes.size(), 0);
+  if (size < 0) throw system_error("reading a qcow2 header", errno);
+  const std::span<const unsigned char> head(bytes.data(), static_cast<std::size_t>(size));
+  std::uint64_t at = version == 2 ? 72 : header_length;
+  while (at + 8 <= head.size()) {
+    const std::uint64_t type = big_endian(head.subspan(at, 4));
+    const std::uint64_t length = big_endian(head.subspan(at + 4, 4));
+    at += 8;
+    if (type == 0 || length > head.size() - at) break;
+    if (type == backing_format)
+      return {reinterpret_cast<const char*>(head.data() + at), static_cast<std::size_t>(length)};
+    at += (length + 7) / 8 * 8;
+  }
+  return {};
+}
+
 Qcow2Header read_qcow2_header(const Fd& fd, const File& file, const std::string& path) {
-  const std::uint64_t version = file.size >= header_size ? file.big_endian(4, 4) : 0;
+  const std::uint64_t version = file.size >= header_size ? file.number(4, 4) : 0;
   if (version != 2 && version != 3)
     throw Error(fmt::format("{}: the qcow2 header is damaged or of an unknown version", path));
   Qcow2Header header;
-  header.encrypted = file.big_endian(32, 4) != 0;
+  header.encrypted = file.number(32, 4) != 0;
   constexpr std::uint64_t external_data_file = 4;  // bit 2 of the incompatible features
-  header.external_data = version == 3 && (file.big_endian(72, 8) & external_data_file) != 0;
-  const std::uint64_t offset = file.big_endian(8, 8);
-  const std::uint64_t size = file.big_endian(16, 4);
+  header.external_data = version == 3 && (file.number(72, 8) & external_data_file) != 0;
+  const std::uint64_t offset = file.number(8, 8);
+  const std::uint64_t size = file.number(16, 4);
   if (offset == 0) return header;
   constexpr std::uint64_t longest = 1023;
   header.backing.resize(std::min(size, longest));
@@ -100,6 +124,7 @@ Qcow2Header read_qcow2_header(const Fd& fd, const File& file, const std::string&
                                              static_cast<off_t>(offset));
   if (n < 0 || static_cast<std::uint64_t>(n) != size)
     throw Error(path + ": the name of the backing file in the qcow2 header is damaged");
+  header.backing_format = read_backing_format(fd, version, file.number(100, 4));
   return header;
 }
 
@@ -143,9 +168,14 @@ std::optional<Refusal> check_backing(std::string path, Qcow2Header header) {
     if (!S_ISREG(st.st_mode)) return refuse("is not a regular file");
     const Fd fd = open_for_reading(next);
     const File file = read_start(fd, next);
+    if (auto refusal = check_magic(file, next)) return refusal;
+    const bool is_qcow2 = file.text().starts_with(qcow_magic);
+    if (header.backing_format.empty())
+      return refuse("has no format in the header, so QEMU would guess it from the file's content");
+    if (header.backing_format != (is_qcow2 ? "qcow2" : "raw"))
+      return refuse(fmt::format("is not what the header says it is, {}", header.backing_format));
     path = next;
-    if (auto refusal = check_magic(file, path)) return refusal;
-    if (!file.text().starts_with(qcow_magic)) return std::nullopt;
+    if (!is_qcow2) return std::nullopt;
     header = read_qcow2_header(fd, file, next);
     if (auto refusal = check_qcow2(header, next)) return refusal;
   }

@@ -114,21 +114,24 @@ std::string call(const NetshCommand& command) {
                      command.arguments);
 }
 
-// The commands; where one has others to fall back on, its own failure is not one.
+// A command and what to fall back on. The first one's own failure is not counted. The others build
+// on each other: after one that fails the rest is left out.
+std::string calls(const NetshStep& step, int number) {
+  if (step.otherwise.empty()) return call(step.command);
+  const std::string leave = fmt::format("goto end{}\n", number);
+  std::string text = call({step.command.arguments, Duty::soft});
+  text += "if \"%RC%\"==\"0\" " + leave;
+  for (const NetshCommand& command : step.otherwise) {
+    if (&command != &step.otherwise.front()) text += "if not \"%RC%\"==\"0\" " + leave;
+    text += call(command);
+  }
+  return text + fmt::format(":end{}\n", number);
+}
+
 std::string body(const std::vector<NetshStep>& steps) {
   std::string text;
-  int label = 0;
-  for (const NetshStep& step : steps) {
-    if (step.otherwise.empty()) {
-      text += call(step.command);
-      continue;
-    }
-    ++label;
-    text += call({step.command.arguments, Duty::soft});
-    text += fmt::format("if \"%RC%\"==\"0\" goto accepted{}\n", label);
-    for (const NetshCommand& command : step.otherwise) text += call(command);
-    text += fmt::format(":accepted{}\n", label);
-  }
+  int number = 0;
+  for (const NetshStep& step : steps) text += calls(step, ++number);
   return text;
 }
 
@@ -150,15 +153,18 @@ std::string_view take_line(std::string_view& text) {
   return line;
 }
 
-bool is_word(std::string_view text) {
-  return !text.empty() && text.size() <= 64 &&
-         text.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyz") == std::string_view::npos;
+bool is_id(std::string_view text) {
+  return text.size() == 16 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+bool is_status(std::string_view text) {
+  return text == "done" || text == "retry" || text == "failed";
 }
 
 }  // namespace
 
 std::vector<std::string> state_paths() {
-  return {std::string(result_path), "kvmnet/firstboot.new",   "kvmnet/firstboot.done",
+  return {std::string(result_path), "kvmnet/firstboot.new",   std::string(done_path),
           "kvmnet/firstboot.boot1", "kvmnet/firstboot.boot2", "kvmnet/firstboot.boot3"};
 }
 
@@ -203,7 +209,7 @@ std::optional<Result> parse_result(std::string_view content) {
     if (line.starts_with("id ")) result.id = line.substr(3);
     if (line.starts_with("status ")) result.status = line.substr(7);
   }
-  if (!is_word(result.id) || !is_word(result.status)) return std::nullopt;
+  if (!is_id(result.id) || !is_status(result.status)) return std::nullopt;
   return result;
 }
 

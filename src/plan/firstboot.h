@@ -22,6 +22,8 @@ inline constexpr std::string_view service_name = "kvmnet-firstboot";
 inline constexpr std::string_view directory = "kvmnet";
 inline constexpr std::string_view script_path = "kvmnet/firstboot.cmd";
 inline constexpr std::string_view result_path = "kvmnet/firstboot.result";
+// There once a script has finished or given up and is about to remove itself.
+inline constexpr std::string_view done_path = "kvmnet/firstboot.done";
 // What an earlier script may have left behind; removed when a new one is put in.
 std::vector<std::string> state_paths();
 
@@ -42,7 +44,7 @@ std::vector<hive::NamedValue> service_values(bool with_nsi);
 // What the script's result file says. The file comes from a guest: anything but the documented
 // form reads as nothing.
 struct Result {
-  std::string id;
+  std::string id;      // see script_id
   std::string status;  // done, retry, failed
   bool operator==(const Result&) const = default;
 };

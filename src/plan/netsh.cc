@@ -182,7 +182,7 @@ class Planner {
     const bool mandatory =
         generation_.forcews == ForceWs::mandatory || (setting.named() && version_.major >= 10);
     if (setting.origin == Origin::option && version_ < WindowsVersion{6, 3, 0})
-      warn(fmt::format("Windows {} accepts forcews only with a hotfix; a refusal is only logged",
+      warn(fmt::format("Windows {} may not know forcews; its refusal is only logged",
                        to_string(version_)));
     add("set heuristics forcews=" + setting.value, mandatory ? Duty::mandatory : Duty::soft);
     return std::nullopt;

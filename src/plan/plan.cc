@@ -57,6 +57,10 @@ std::optional<Refusal> check_identity(const Facts& facts, Scope scope) {
     return Refusal{Reason::unsupported_version,
                    fmt::format("Windows NT {} is not one that kvmnet has facts about",
                                to_string(*facts.version))};
+  if (facts.control_sets.empty())
+    return Refusal{Reason::no_control_set,
+                   fmt::format("Select\\Default names control set {}, which is not there",
+                               facts.select.default_set)};
   if (!facts.architecture)
     return Refusal{Reason::unknown_architecture, "the guest does not say its architecture"};
   if (!facts.product_type)
@@ -65,10 +69,6 @@ std::optional<Refusal> check_identity(const Facts& facts, Scope scope) {
 }
 
 std::optional<Refusal> check_services(const Facts& facts) {
-  if (facts.control_sets.empty())
-    return Refusal{Reason::no_control_set,
-                   fmt::format("Select\\Default names control set {}, which is not there",
-                               facts.select.default_set)};
   for (const ControlSet& set : facts.control_sets) {
     const std::string_view missing = !has_key(set, tcpip_service) ? tcpip_service
                                      : !has_key(set, afd_service) ? afd_service
@@ -104,20 +104,28 @@ class Planner {
   }
 
  private:
-  // What the user asked for by option must have an effect on this Windows.
+  // What the user asked for by option must have an effect on this guest.
   std::optional<Refusal> check_options() const {
     for (const RegistrySetting& setting : settings_.registry)
       if (setting.origin == Origin::option && setting.known->legacy != legacy_)
         return unsupported(fmt::format("{} is not read by it", setting.known->name));
-    if (!legacy_) return std::nullopt;
+    if (legacy_)
+      if (auto refusal = refuse_options("it has no setting for", true)) return refusal;
+    if (scope_ == Scope::bare_hive) return refuse_options("a bare hive has no place for", legacy_);
+    return std::nullopt;
+  }
+
+  std::optional<Refusal> refuse_options(std::string_view why, bool heuristics) const {
     const std::array<std::pair<const Setting*, std::string_view>, 4> options = {
         {{&settings_.autotuning, "--autotuning"},
          {&settings_.congestion_provider, "--congestion-provider"},
-         {&settings_.heuristics, "--heuristics"},
-         {&settings_.forcews, "--forcews"}}};
-    for (const auto& [setting, option] : options)
+         {&settings_.forcews, "--forcews"},
+         {&settings_.heuristics, "--heuristics"}}};
+    for (const auto& [setting, option] : options) {
+      if (setting == &settings_.heuristics && !heuristics) continue;
       if (setting->origin == Origin::option && setting->value != "keep")
-        return unsupported(fmt::format("it has no setting for {}", option));
+        return unsupported(fmt::format("{} {}", why, option));
+    }
     return std::nullopt;
   }
 
@@ -133,6 +141,8 @@ class Planner {
           set_value(set, setting.known->key, setting.known->name, hive::dword(setting.data),
                     std::string(setting.known->meaning));
       if (legacy_) warn_about_windows(set);
+      if (settings_.heuristics.value == "default" && value_of(set, tcpip_parameters, "EnableWsd"))
+        warn(fmt::format("{}: EnableWsd stays in the registry as it is", set.name));
     }
   }
 
@@ -160,7 +170,7 @@ class Planner {
 
   void warn_about_control_sets() {
     const Select& select = facts_.select;
-    if (select.current != select.default_set)
+    if (facts_.control_sets.size() > 1)
       warn(fmt::format("the guest last booted control set {} and will boot {}: both are edited",
                        select.current, select.default_set));
     if (select.failed != 0)
@@ -177,33 +187,43 @@ class Planner {
       return Refusal{Reason::unsupported_system_root,
                      fmt::format("the system root '{}' cannot stand in a service's command line",
                                  hive::escaped(facts_.system_root))};
-    plan_script(firstboot::script(wanted.steps));
+    plan_script(wanted.steps);
     for (const ControlSet& set : facts_.control_sets)
       for (const hive::NamedValue& v : firstboot::service_values(has_key(set, nsi_service)))
         set_value(set, our_service, v.name, v.value, "service that runs the first-boot script");
     return std::nullopt;
   }
 
+  bool has_file(std::string_view path) const { return facts_.files.contains(std::string(path)); }
+
   // The guest has run a script with the same commands to its end.
-  bool is_done(const std::vector<NetshStep>& steps) const {
-    const auto file = facts_.files.find(std::string(firstboot::result_path));
-    if (file == facts_.files.end()) return false;
-    for (const ControlSet& set : facts_.control_sets)
-      if (has_key(set, our_service)) return false;
-    const auto result = firstboot::parse_result(file->second);
+  bool succeeded(const std::vector<NetshStep>& steps) const {
+    if (!has_file(firstboot::result_path)) return false;
+    const auto result =
+        firstboot::parse_result(facts_.files.at(std::string(firstboot::result_path)));
     return result == firstboot::Result{firstboot::script_id(steps), "done"};
   }
 
-  void plan_script(std::string content) {
+  // ... and has removed its service, too.
+  bool is_done(const std::vector<NetshStep>& steps) const {
+    for (const ControlSet& set : facts_.control_sets)
+      if (has_key(set, our_service)) return false;
+    return succeeded(steps);
+  }
+
+  void plan_script(const std::vector<NetshStep>& steps) {
     const std::string path(firstboot::script_path);
-    const auto present = facts_.files.find(path);
-    const bool there = present != facts_.files.end();
-    if (there && present->second == content) return;
+    std::string content = firstboot::script(steps);
+    const auto old = has_file(path) ? std::optional(facts_.files.at(path)) : std::nullopt;
+    // A script that gave up and is still there would only remove itself at the next boot.
+    const bool gave_up = has_file(firstboot::done_path) && !succeeded(steps);
+    if (old == content && !gave_up) return;
     for (const std::string& stale : firstboot::state_paths())
-      if (facts_.files.contains(stale))
+      if (has_file(stale))
         plan_.edits.emplace_back(RemoveFile{stale, "left by an earlier first-boot script"});
-    plan_.edits.emplace_back(WriteFile{path, there ? std::optional(present->second) : std::nullopt,
-                                       std::move(content), "netsh commands for the first boot"});
+    if (old != content)
+      plan_.edits.emplace_back(
+          WriteFile{path, old, std::move(content), "netsh commands for the first boot"});
   }
 
   void warn(std::string text) { plan_.warnings.push_back(std::move(text)); }

@@ -123,7 +123,8 @@ void check_scaling(const std::vector<RegistrySetting>& registry) {
   }
   if (window > 0xFFFF && (options & 1U) == 0)
     throw UsageError(
-        fmt::format("TcpWindowSize={:#x} needs window scaling: Tcp1323Opts must be 1 or 3, not {}",
+        fmt::format("--set: TcpWindowSize={:#x} needs window scaling: Tcp1323Opts must be 1 or 3, "
+                    "not {}; set both",
                     window, options));
 }
 
@@ -174,6 +175,9 @@ Settings make_settings(const SettingOptions& options) {
     if (present == nullptr) present = &settings.registry.emplace_back(wanted);
     if (present->origin == Origin::option && present->data != wanted.data)
       throw UsageError(fmt::format("--set {}: the value is given twice", text));
+    if (wanted.known == &known.back() && settings.heuristics.origin == Origin::option &&
+        present->data != wanted.data)
+      throw UsageError(fmt::format("--set {}: contradicts --heuristics", text));
     *present = wanted;
   }
   check_scaling(settings.registry);

@@ -44,7 +44,7 @@ std::vector<int> dotted_numbers(std::string_view text) {
   while (true) {
     int number = 0;
     const auto [next, error] = std::from_chars(at, end, number);
-    if (error != std::errc{} || number < 0) return {};
+    if (error != std::errc{} || *at == '-') return {};
     numbers.push_back(number);
     if (next == end) return numbers;
     if (*next != '.') return {};

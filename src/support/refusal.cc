@@ -27,8 +27,9 @@ constexpr std::array<Row, 28> rows = {{
     {Reason::encrypted_image, "encrypted-image",
      "convert it first to an image without qcow2 encryption"},
     {Reason::unsafe_backing_file, "unsafe-backing-file",
-     "check where the image comes from; 'qemu-img rebase' or 'qemu-img convert' gives it a backing "
-     "file that is a plain file, or none"},
+     "check where the image comes from; 'qemu-img rebase -u -b FILE -F FORMAT IMAGE' sets the "
+     "backing "
+     "file and its format right"},
     {Reason::not_a_regular_file, "not-a-regular-file",
      "copy it to an image file first: qemu-img convert -O qcow2 DEVICE NEW.qcow2"},
     {Reason::image_not_writable, "image-not-writable",

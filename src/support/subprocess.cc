@@ -17,19 +17,31 @@
 namespace kvmnet {
 namespace {
 
-constexpr int could_not_exec = 127;
-
-// Between fork and exec: only calls that are safe there.
-[[noreturn]] void become(char* const* argv, int output, pid_t parent) {
+// Between fork and exec: only calls that are safe there. An errno on `failure` says that it did not
+// come to exec.
+[[noreturn]] void become(char* const* argv, int output, int failure, pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(could_not_exec);  // it died before the line above
+  if (::getppid() != parent) ::_exit(1);  // it died before the line above
   const int null = ::open("/dev/null", O_RDONLY);
   ::dup2(null, STDIN_FILENO);
   ::dup2(output, STDOUT_FILENO);
   ::dup2(output, STDERR_FILENO);
   ::execvp(argv[0], argv);
-  ::_exit(could_not_exec);
+  const int error = errno;
+  [[maybe_unused]] const ssize_t n = ::write(failure, &error, sizeof error);
+  ::_exit(1);
+}
+
+struct Pipe {
+  Fd read_end;
+  Fd write_end;
+};
+
+Pipe make_pipe() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error("making a pipe", errno);
+  return {Fd(ends[0]), Fd(ends[1])};
 }
 
 std::string read_output(int fd) {
@@ -62,20 +74,20 @@ Finished run(const std::vector<std::string>& command) {
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
 
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error("starting " + command[0], errno);
-  const Fd read_end(ends[0]);
-  Fd write_end(ends[1]);
+  Pipe output = make_pipe();
+  Pipe failure = make_pipe();
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) throw system_error("starting " + command[0], errno);
-  if (pid == 0) become(argv.data(), write_end.get(), parent);
-  write_end.reset();
+  if (pid == 0) become(argv.data(), output.write_end.get(), failure.write_end.get(), parent);
+  output.write_end.reset();
+  failure.write_end.reset();
   Finished finished;
-  finished.output = read_output(read_end.get());
+  finished.output = read_output(output.read_end.get());
   finished.status = wait_for(pid);
-  if (finished.status == could_not_exec)
-    throw Error(command[0] + " could not be started; is it installed?");
+  int error = 0;
+  if (::read(failure.read_end.get(), &error, sizeof error) == sizeof error)
+    throw system_error("starting " + command[0], error);
   return finished;
 }
 

@@ -14,7 +14,9 @@ using test::store_u32;
 using test::update_checksum;
 using HiveBytes = std::vector<std::byte>;
 
-BaseBlock read(const HiveBytes& hive) { return read_base_block(std::span(hive), hive.size()); }
+BaseBlock read(const HiveBytes& hive) {
+  return read_base_block(std::span(hive), hive.size());
+}
 
 // The minimal hive with one field of its header changed and the checksum redone.
 HiveBytes with(std::size_t offset, std::uint32_t value) {

@@ -26,14 +26,19 @@ std::string prefix_of(const std::string& name) {
 Bytes built(const std::string& name) {
   const TempDir directory;
   const std::string path = directory.path() + "/hive";
-  run_checked({KVMNET_HIVE_TOOL, "build", path, prefix_of(name),
-               KVMNET_FIXTURES "/hives/" + name + ".reg"});
+  std::vector<std::string> words = {KVMNET_HIVE_TOOL, "build", path, prefix_of(name)};
+  std::istringstream texts(name);
+  for (std::string text; std::getline(texts, text, '+');)
+    words.push_back(KVMNET_FIXTURES "/hives/" + text + ".reg");
+  run_checked(words);
   return read_file(path);
 }
 
 }  // namespace
 
-Bytes read_file(const std::string& path) { return read_whole(open_file(path, O_RDONLY)); }
+Bytes read_file(const std::string& path) {
+  return read_whole(open_file(path, O_RDONLY));
+}
 
 void write_file(const std::string& path, const Bytes& bytes) {
   write_whole(open_file(path, O_WRONLY | O_CREAT | O_TRUNC, 0644), bytes);

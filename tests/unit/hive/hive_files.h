@@ -17,7 +17,8 @@ using hive::Bytes;
 Bytes read_file(const std::string& path);
 void write_file(const std::string& path, const Bytes& bytes);
 
-// The hive that fixtures/hives/NAME.reg describes, e.g. "nt61.system"; built once per process.
+// The hive that fixtures/hives/NAME.reg describes, e.g. "nt61.system", or several such texts one
+// after the other, e.g. "nt100.system+server.system"; built once per process.
 const Bytes& fixture_hive(const std::string& name);
 // The same as a new file in `directory`.
 std::string fixture_file(const std::string& directory, const std::string& name);

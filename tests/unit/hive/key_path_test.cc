@@ -62,7 +62,8 @@ TEST(SameName, FoldsAsciiLettersOnly) {
   EXPECT_TRUE(same_name("", ""));
   EXPECT_TRUE(same_name("abcxyzABCXYZ09{}", "ABCXYZabcxyz09{}"));
   // Neighbours of the letters differ from their partners by the same bit.
-  for (const auto& [a, b] : {std::pair("@", "`"), {"[", "{"}, {"\\", "|"}, {"_", "\x7F"}, {"0", "P"}})
+  for (const auto& [a, b] :
+       {std::pair("@", "`"), {"[", "{"}, {"\\", "|"}, {"_", "\x7F"}, {"0", "P"}})
     EXPECT_FALSE(same_name(a, b)) << a << ' ' << b;
   EXPECT_FALSE(same_name("\xC3\x84", "\xC3\xA4"));
   EXPECT_TRUE(same_name("\xC3\xA4", "\xC3\xA4"));

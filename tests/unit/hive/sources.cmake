@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/base_block_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/hive_edit_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/hive_files.cc
   ${CMAKE_CURRENT_LIST_DIR}/hive_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/key_path_test.cc

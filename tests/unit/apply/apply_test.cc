@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/apply.h"
+
+#include <gtest/gtest.h>
+
+#include "hive/error.h"
+#include "hive/hive.h"
+#include "src/support/error.h"
+#include "src/support/temp_dir.h"
+#include "tests/unit/apply/windows_guest.h"
+
+namespace kvmnet {
+namespace {
+
+using hive::dword;
+using hive::KeyPath;
+using test::FakeGuest;
+using test::fixture_hive;
+using Calls = std::vector<std::string>;
+
+const KeyPath parameters = KeyPath::parse("ControlSet001\\Services\\Tcpip\\Parameters");
+
+SetValue set_value(const KeyPath& key, std::string name, hive::Value value) {
+  return {key, std::move(name), std::nullopt, std::move(value), "test"};
+}
+WriteFile write_file(std::string path, std::string content) {
+  return {std::move(path), std::nullopt, std::move(content), "test"};
+}
+
+Fd memory_file(const hive::Bytes& bytes) {
+  Fd fd = make_memory_file("test");
+  write_whole(fd, bytes);
+  return fd;
+}
+
+std::vector<std::string> listing(const hive::Bytes& bytes) {
+  const TempDir directory;
+  const std::string path = directory.path() + "/hive";
+  test::write_file(path, bytes);
+  return test::listing(path);
+}
+
+TEST(EditHive, MakesEveryEditAndNoOther) {
+  const hive::Bytes& before = fixture_hive("nt61.system");
+  const Fd file = memory_file(before);
+  edit_hive(
+      file,
+      {write_file("kvmnet/a", "x"), set_value(parameters, "EnableWsd", dword(0)),
+       set_value(KeyPath::parse("ControlSet001\\Services\\kvmnet-firstboot"), "Type", dword(16)),
+       set_value(parameters, "Hostname", hive::sz("other")),
+       set_value(KeyPath::parse("CONTROLSET001\\services\\TCPIP\\parameters"), "Third", dword(3)),
+       RemoveFile{"kvmnet/b", "test"}});
+  const auto after = listing(read_whole(file));
+  const std::string services = "/ControlSet001/services/";
+  EXPECT_EQ(test::lines_added(listing(before), after),
+            (Calls{services + "Tcpip/Parameters/EnableWsd,DWORD,0x00000000",
+                   services + "Tcpip/Parameters/Hostname,SZ,other",
+                   services + "Tcpip/Parameters/Third,DWORD,0x00000003",
+                   services + "kvmnet-firstboot,KEY,",
+                   services + "kvmnet-firstboot/Type,DWORD,0x00000010"}));
+  EXPECT_EQ(test::lines_added(after, listing(before)),
+            Calls{services + "Tcpip/Parameters/Hostname,SZ,guest"});
+}
+
+TEST(EditHive, TouchesNothingWithoutRegistryEdits) {
+  const hive::Bytes no_hive(10, std::byte{1});
+  const Fd file = memory_file(no_hive);
+  edit_hive(file, {});
+  edit_hive(file, {write_file("a", "b"), RemoveFile{"c", "test"}});
+  EXPECT_EQ(read_whole(file), no_hive);
+  EXPECT_FALSE(has_registry_edits({}));
+  EXPECT_FALSE(has_registry_edits({write_file("a", "b")}));
+  EXPECT_TRUE(has_registry_edits({write_file("a", "b"), set_value(parameters, "x", dword(1))}));
+}
+
+TEST(EditHive, RefusesWhatHivexWouldDamageAndLeavesTheFile) {
+  const TempDir directory;
+  const std::string path = test::fixture_file(directory.path(), "nt61.system");
+  test::merge(path, "[\\Select]\n\"Empty\"=hex(1):\n");
+  const hive::Bytes before = test::read_file(path);
+  const Fd file = memory_file(before);
+  // The first key could be edited: all or nothing.
+  EXPECT_THROW(edit_hive(file, {set_value(parameters, "EnableWsd", dword(0)),
+                                set_value(KeyPath::parse("Select"), "New", dword(1))}),
+               hive::Unsupported);
+  EXPECT_EQ(read_whole(file), before);
+}
+
+TEST(EditHive, RefusesADirtyHive) {
+  const hive::Bytes dirty = test::with_dirty_header(fixture_hive("nt61.system"));
+  const Fd file = memory_file(dirty);
+  EXPECT_THROW(edit_hive(file, {set_value(parameters, "x", dword(0))}), hive::Error);
+  EXPECT_EQ(read_whole(file), dirty);
+}
+
+TEST(EditHive, ReadsBackWhatItHasSet) {
+  // Of two edits of one value the second wins, so the first is not there afterwards.
+  const Fd file = memory_file(fixture_hive("nt61.system"));
+  EXPECT_THROW(edit_hive(file, {set_value(parameters, "EnableWsd", dword(0)),
+                                set_value(parameters, "ENABLEWSD", dword(1))}),
+               Error);
+}
+
+// A guest with an empty system root on a volume that is mounted read-write.
+class ApplyFiles : public testing::Test {
+ protected:
+  ApplyFiles() {
+    volume().directories.insert("/Windows");
+    guest.mount("/dev/sda1", guestfs::Access::read_write);
+    guest.forget_calls();
+  }
+  FakeGuest::Volume& volume() { return volume_; }
+
+  FakeGuest guest;
+
+ private:
+  FakeGuest::Volume& volume_ = guest.add("/dev/sda1");
+};
+
+TEST_F(ApplyFiles, InTheirOrderAndMakesTheDirectoryOnce) {
+  apply_files(guest, "/Windows",
+              {write_file("kvmnet/a.cmd", "one"), write_file("kvmnet/b", "two"),
+               set_value(parameters, "x", dword(0)), write_file("kvmnet/a.cmd", "three")});
+  EXPECT_EQ(guest.changes(), (Calls{"make_directory /Windows/kvmnet", "write /Windows/kvmnet/a.cmd",
+                                    "write /Windows/kvmnet/b", "write /Windows/kvmnet/a.cmd"}));
+  EXPECT_EQ(volume().files.at("/Windows/kvmnet/a.cmd"), "three");
+  EXPECT_EQ(volume().files.at("/Windows/kvmnet/b"), "two");
+}
+
+TEST_F(ApplyFiles, OverThoseThatAreThereInAnyLetterCase) {
+  volume().files["/Windows/KVMNET/A.CMD"] = "old";
+  apply_files(guest, "/Windows",
+              {write_file("kvmnet/a.cmd", "new"), write_file("kvmnet/b", "two")});
+  EXPECT_EQ(guest.changes(), (Calls{"write /Windows/KVMNET/A.CMD", "write /Windows/KVMNET/b"}));
+  EXPECT_EQ(volume().files.at("/Windows/KVMNET/A.CMD"), "new");
+}
+
+TEST_F(ApplyFiles, RemovesThoseThatAreThere) {
+  volume().files["/Windows/kvmnet/Firstboot.Done"] = "x";
+  apply_files(guest, "/Windows",
+              {RemoveFile{"kvmnet/firstboot.done", "test"}, RemoveFile{"kvmnet/nothing", "test"},
+               RemoveFile{"nowhere/nothing", "test"}});
+  EXPECT_EQ(guest.changes(), Calls{"remove /Windows/kvmnet/Firstboot.Done"});
+}
+
+TEST_F(ApplyFiles, FailsWhenTheGuestsDiskDoes) {
+  const std::vector<Edit> edits = {write_file("kvmnet/a", "x"), RemoveFile{"kvmnet/a", "test"},
+                                   write_file("kvmnet/b", "y")};
+  apply_files(guest, "/Windows", edits);
+  const std::size_t calls = guest.calls().size();
+  for (std::size_t n = 0; n < calls; ++n) {
+    FakeGuest failing;
+    failing.add("/dev/sda1").directories.insert("/Windows");
+    failing.mount("/dev/sda1", guestfs::Access::read_write);
+    failing.fail_at(n);
+    EXPECT_THROW(apply_files(failing, "/Windows", edits), guestfs::Error) << guest.calls()[n];
+  }
+}
+
+// Pages of one letter each.
+hive::Bytes pages(const std::string& letters) {
+  hive::Bytes bytes;
+  for (const char letter : letters) bytes.insert(bytes.end(), 4096, static_cast<std::byte>(letter));
+  return bytes;
+}
+
+TEST(UpdateHive, WritesThePagesThatDiffer) {
+  const struct {
+    const char* before;
+    const char* after;
+    std::size_t writes;
+  } table[] = {{"abc", "abc", 0},         {"abc", "xbc", 1},         {"abc", "abx", 1},
+               {"abc", "xyz", 1},         {"abc", "xbz", 2},         {"abc", "abcd", 1},
+               {"abc", "abxd", 1},        {"abc", "xbcde", 2},       {"", "ab", 1},
+               {"abcdefg", "aXcXeXg", 3}, {"abcdefg", "XbXdXfX", 4}, {"abcdefg", "aXXdXXg", 2}};
+  for (const auto& row : table) {
+    FakeGuest guest;
+    auto& volume = guest.add("/dev/sda1");
+    volume.files["/h"] = test::text_of(pages(row.before));
+    guest.mount("/dev/sda1", guestfs::Access::read_write);
+    guest.forget_calls();
+    update_hive(guest, "/h", pages(row.before), pages(row.after));
+    EXPECT_EQ(volume.files.at("/h"), test::text_of(pages(row.after))) << row.after;
+    EXPECT_EQ(guest.calls(), Calls(row.writes, "write_at /h")) << row.after;
+  }
+}
+
+TEST(UpdateHive, FindsASingleByteAndAnyEnd) {
+  const hive::Bytes before = pages("abc");
+  for (const std::size_t at : {0U, 4095U, 4096U, 12287U})
+    for (const std::size_t more : {0U, 1U, 4095U, 4097U}) {
+      hive::Bytes after = before;
+      after[at] = std::byte{1};
+      after.resize(after.size() + more, std::byte{2});
+      FakeGuest guest;
+      auto& volume = guest.add("/dev/sda1");
+      volume.files["/h"] = test::text_of(before);
+      guest.mount("/dev/sda1", guestfs::Access::read_write);
+      update_hive(guest, "/h", before, after);
+      EXPECT_EQ(volume.files.at("/h"), test::text_of(after)) << at << ' ' << more;
+    }
+}
+
+TEST(UpdateHive, NeverShortensAHive) {
+  FakeGuest guest;
+  EXPECT_THROW(update_hive(guest, "/h", pages("abc"), pages("ab")), Error);
+  EXPECT_TRUE(guest.calls().empty());
+}
+
+}  // namespace
+}  // namespace kvmnet

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/patch_guest.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "src/plan/firstboot.h"
+#include "src/support/error.h"
+#include "src/support/temp_dir.h"
+#include "tests/unit/apply/windows_guest.h"
+
+namespace kvmnet {
+namespace {
+
+using test::FakeGuest;
+using test::install;
+using test::Release;
+using Calls = std::vector<std::string>;
+
+// Runs patch_guest; throws what it throws.
+Outcome patch(FakeGuest& guest, Mode mode = Mode::patch, const std::string& root = "single") {
+  const GuestRequest request = {mode, test::default_settings(), root};
+  Outcome outcome;
+  PhaseClock clock({}, outcome.phases);
+  patch_guest(guest, request, clock, outcome);
+  return outcome;
+}
+
+// The code of the refusal; "" if there is none.
+std::string refusal(FakeGuest& guest, Mode mode = Mode::patch, const std::string& root = "single") {
+  try {
+    patch(guest, mode, root);
+  } catch (const Refused& e) {
+    return std::string(code(e.refusal.reason));
+  }
+  return "";
+}
+
+bool changes_files(const std::string& call) {
+  return !call.starts_with("mount-rw ");
+}
+
+std::size_t file_changes(const FakeGuest& guest) {
+  return static_cast<std::size_t>(
+      std::count_if(guest.changes().begin(), guest.changes().end(), changes_files));
+}
+
+class PatchGuestOf : public testing::TestWithParam<Release> {};
+
+TEST_P(PatchGuestOf, MakesWhatIsWantedOnceAndFindsItDone) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), GetParam());
+  const Outcome first = patch(guest);
+  EXPECT_EQ(first.status, Status::patched);
+  EXPECT_EQ(first.device, "/dev/sda1");
+  EXPECT_FALSE(first.edits.empty());
+  ASSERT_TRUE(first.facts);
+  EXPECT_EQ(first.facts->version, GetParam().version);
+  EXPECT_FALSE(guest.changes().back().starts_with("mount-rw"));
+
+  const auto files = guest.volume("/dev/sda1").files;
+  EXPECT_EQ(files.contains("/Windows/" + std::string(firstboot::script_path)),
+            !is_legacy(GetParam().version));
+  guest.unmount();
+  guest.forget_calls();
+  const Outcome second = patch(guest);
+  EXPECT_EQ(second.status, Status::unchanged);
+  EXPECT_TRUE(second.edits.empty());
+  EXPECT_EQ(file_changes(guest), 0U);
+  EXPECT_EQ(guest.volume("/dev/sda1").files, files);
+}
+
+TEST_P(PatchGuestOf, ForetellsInPlanModeAndWritesNothing) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), GetParam());
+  const auto before = guest.volume("/dev/sda1").files;
+  const Outcome plan = patch(guest, Mode::plan);
+  EXPECT_EQ(plan.status, Status::pending);
+  EXPECT_EQ(file_changes(guest), 0U);
+  EXPECT_EQ(guest.volume("/dev/sda1").files, before);
+
+  FakeGuest other;
+  install(other.add("/dev/sda1"), GetParam());
+  const Outcome done = patch(other);
+  ASSERT_EQ(done.edits.size(), plan.edits.size());
+  for (std::size_t i = 0; i < plan.edits.size(); ++i)
+    EXPECT_EQ(describe(done.edits[i]).target, describe(plan.edits[i]).target);
+}
+
+INSTANTIATE_TEST_SUITE_P(PatchGuest, PatchGuestOf, testing::ValuesIn(test::releases),
+                         [](const auto& instance) { return std::string(instance.param.label); });
+
+TEST(PatchGuest, WritesTheHiveLast) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::ten);
+  patch(guest);
+  const Calls& changes = guest.changes();
+  ASSERT_GE(changes.size(), 4U);
+  EXPECT_EQ(changes[0], "mount-rw /dev/sda1");
+  EXPECT_EQ(changes[1], "make_directory /Windows/kvmnet");
+  EXPECT_EQ(changes[2], "write /Windows/kvmnet/firstboot.cmd");
+  for (std::size_t i = 3; i < changes.size(); ++i)
+    EXPECT_EQ(changes[i], "write_at /Windows/System32/config/SYSTEM");
+}
+
+TEST(PatchGuest, VerifiesOnAFreshMountThatIsReadOnly) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::ten);
+  patch(guest);
+  const Calls& calls = guest.calls();
+  const auto last_change = std::find(calls.rbegin(), calls.rend(), guest.changes().back()).base();
+  const Calls after(last_change, calls.end());
+  ASSERT_GE(after.size(), 3U);
+  EXPECT_EQ(after[0], "unmount");
+  EXPECT_EQ(after[1], "mount-ro /dev/sda1");
+  EXPECT_NE(std::find(after.begin(), after.end(), "download /Windows/System32/config/SYSTEM"),
+            after.end());
+}
+
+TEST(PatchGuest, NoticesThatWritesWereLost) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::ten);
+  guest.volume("/dev/sda1").lose_writes = true;
+  EXPECT_THROW(patch(guest), Error);
+}
+
+TEST(PatchGuest, NeverReportsSuccessWhenTheGuestsDiskFails) {
+  for (const Release* release : {&test::releases[0], &test::ten}) {
+    FakeGuest counting;
+    install(counting.add("/dev/sda1"), *release);
+    patch(counting);
+    for (std::size_t n = 0; n < counting.calls().size(); ++n) {
+      FakeGuest guest;
+      install(guest.add("/dev/sda1"), *release);
+      guest.fail_at(n);
+      const GuestRequest request = {Mode::patch, test::default_settings(), "single"};
+      Outcome outcome;
+      PhaseClock clock({}, outcome.phases);
+      bool threw = false;
+      try {
+        patch_guest(guest, request, clock, outcome);
+      } catch (const Refused&) {
+        threw = true;  // a volume that cannot be searched is one without Windows
+      } catch (const guestfs::Error&) {
+        threw = true;
+      }
+      EXPECT_TRUE(threw) << counting.calls()[n];
+      EXPECT_NE(outcome.status, Status::patched) << counting.calls()[n];
+      EXPECT_NE(outcome.status, Status::unchanged) << counting.calls()[n];
+    }
+  }
+}
+
+TEST(PatchGuest, RefusesVolumesThatWindowsHasNotLeftAtRest) {
+  using guestfs::NtfsState;
+  const std::pair<NtfsState, const char*> table[] = {{NtfsState::hibernated, "hibernated"},
+                                                     {NtfsState::unclean, "unclean-ntfs"},
+                                                     {NtfsState::damaged, "damaged-ntfs"}};
+  for (const auto& [state, expected] : table)
+    for (const Mode mode : {Mode::plan, Mode::patch}) {
+      FakeGuest guest;
+      install(guest.add("/dev/sda1"), test::ten);
+      guest.volume("/dev/sda1").state = state;
+      EXPECT_EQ(refusal(guest, mode), expected);
+      EXPECT_TRUE(guest.changes().empty());  // not even mounted
+    }
+}
+
+TEST(PatchGuest, RefusesAVolumeThatMountsReadOnly) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::ten);
+  guest.volume("/dev/sda1").read_only = true;
+  EXPECT_EQ(refusal(guest), "read-only-mount");
+  EXPECT_EQ(file_changes(guest), 0U);
+}
+
+TEST(PatchGuest, RefusesGuestsThatItCannotRead) {
+  const struct {
+    const char* software;
+    const char* system;
+    const char* expected;
+  } table[] = {{"no-version.software", "nt61.system", "unknown-version"},
+               {"nt100-19045.software", "no-tcpip.system", "no-service-key"}};
+  for (const auto& row : table) {
+    FakeGuest guest;
+    install(guest.add("/dev/sda1"), row.software, row.system);
+    EXPECT_EQ(refusal(guest), row.expected);
+    EXPECT_EQ(file_changes(guest), 0U);
+  }
+}
+
+TEST(PatchGuest, RefusesAGuestWithoutTheControlSetThatBootsNext) {
+  const TempDir directory;
+  const std::string system = test::fixture_file(directory.path(), "nt61.system");
+  test::merge(system, "[\\Select]\n\"Default\"=dword:00000007\n");
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::seven);
+  guest.volume("/dev/sda1").files["/Windows/System32/config/SYSTEM"] =
+      test::text_of(test::read_file(system));
+  EXPECT_EQ(refusal(guest), "no-control-set");
+}
+
+TEST(PatchGuest, RefusesADirtyHive) {
+  for (const char* name : {"SYSTEM", "SOFTWARE"}) {
+    FakeGuest guest;
+    install(guest.add("/dev/sda1"), test::ten);
+    auto& hive =
+        guest.volume("/dev/sda1").files.at(std::string("/Windows/System32/config/") + name);
+    hive = test::text_of(test::with_dirty_header(test::bytes_of(hive)));
+    EXPECT_EQ(refusal(guest), "dirty-hive") << name;
+    EXPECT_EQ(file_changes(guest), 0U);
+  }
+}
+
+TEST(PatchGuest, TouchesTheChosenRootOnly) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::releases[0], "/WINDOWS");
+  install(guest.add("/dev/sda2"), test::ten);
+  EXPECT_EQ(refusal(guest), "several-windows");
+  EXPECT_TRUE(guest.changes().empty());
+  EXPECT_EQ(refusal(guest, Mode::patch, "/dev/sda3"), "no-such-root");
+  const auto other = guest.volume("/dev/sda1").files;
+  const Outcome outcome = patch(guest, Mode::patch, "/dev/sda2");
+  EXPECT_EQ(outcome.status, Status::patched);
+  EXPECT_EQ(outcome.device, "/dev/sda2");
+  EXPECT_EQ(guest.volume("/dev/sda1").files, other);
+}
+
+TEST(PatchGuest, EditsBothControlSetsAndSaysSo) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::ten.software, "two-control-sets.system");
+  const Outcome outcome = patch(guest);
+  EXPECT_EQ(outcome.status, Status::patched);
+  EXPECT_FALSE(outcome.warnings.empty());
+  for (const char* set : {"ControlSet001", "ControlSet002"})
+    EXPECT_TRUE(std::any_of(outcome.edits.begin(), outcome.edits.end(), [set](const Edit& edit) {
+      return describe(edit).target.find(set) != std::string::npos;
+    })) << set;
+}
+
+TEST(PatchGuest, SaysHowFarItCame) {
+  std::vector<Phase> begun;
+  PhaseClock::Log log;
+  {
+    FakeGuest guest;
+    install(guest.add("/dev/sda1"), test::ten);
+    PhaseClock clock([&begun](Phase phase) { begun.push_back(phase); }, log);
+    Outcome outcome;
+    patch_guest(guest, {Mode::patch, test::default_settings(), "single"}, clock, outcome);
+  }
+  EXPECT_EQ(begun, (std::vector<Phase>{Phase::inspect, Phase::probe, Phase::apply, Phase::verify}));
+  Calls names;
+  for (const auto& [name, seconds] : log) names.push_back(name);
+  EXPECT_EQ(names, (Calls{"inspect", "probe", "apply", "verify"}));
+}
+
+}  // namespace
+}  // namespace kvmnet

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+target_sources(kvmnet_unit_tests PRIVATE
+  ${CMAKE_CURRENT_LIST_DIR}/apply_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/batch_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/find_windows_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/hive_file_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/patch_guest_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/probe_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/worker_test.cc)

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/cli/options.h"
+
+#include <gtest/gtest.h>
+
+namespace kvmnet::cli {
+namespace {
+
+using Words = std::vector<std::string>;
+
+struct Parsed {
+  std::variant<Options, int> result;
+  std::string out;
+  std::string err;
+};
+
+Parsed parse(const Words& words) {
+  std::vector<const char*> argv = {"kvmnet"};
+  for (const std::string& word : words) argv.push_back(word.c_str());
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  auto result = parse_options(static_cast<int>(argv.size()), argv.data());
+  return {std::move(result), testing::internal::GetCapturedStdout(),
+          testing::internal::GetCapturedStderr()};
+}
+
+Options options_of(const Words& words) {
+  const Parsed parsed = parse(words);
+  if (const auto* options = std::get_if<Options>(&parsed.result)) return *options;
+  ADD_FAILURE() << "refused: " << parsed.err;
+  return {};
+}
+
+std::string joined(const Words& words) {
+  std::string line;
+  for (const std::string& word : words) line += word + " ";
+  return line;
+}
+
+// Exit status 2, nothing on standard output, and a message that has `part`; returns the message.
+std::string expect_usage_error(const Words& words, const std::string& part) {
+  const Parsed parsed = parse(words);
+  const int* const status = std::get_if<int>(&parsed.result);
+  EXPECT_NE(status, nullptr) << joined(words);
+  EXPECT_EQ(status == nullptr ? 0 : *status, 2) << joined(words);
+  EXPECT_EQ(parsed.out, "") << joined(words);
+  EXPECT_EQ(parsed.err.rfind("kvmnet: ", 0), 0U) << joined(words) << parsed.err;
+  EXPECT_NE(parsed.err.find(part), std::string::npos) << joined(words) << parsed.err;
+  return parsed.err;
+}
+
+TEST(Options, ImageCommandsTakeImagesAsWordsOrWithAdd) {
+  for (const auto& [word, command] :
+       {std::pair{"patch", Command::patch}, std::pair{"plan", Command::plan}}) {
+    for (const Words& images : {Words{"a.img", "b.img"}, Words{"-a", "a.img", "-a", "b.img"},
+                                Words{"--add", "a.img", "--add=b.img"},
+                                Words{"a.img", "-a", "b.img"}, Words{"--", "a.img", "b.img"}}) {
+      Words words = {word};
+      words.insert(words.end(), images.begin(), images.end());
+      const Options options = options_of(words);
+      EXPECT_EQ(options.command, command);
+      EXPECT_EQ(options.files, (Words{"a.img", "b.img"})) << images.front();
+    }
+  }
+}
+
+TEST(Options, DefaultsAreTheSafeOnes) {
+  const Options options = options_of({"patch", "a.img"});
+  EXPECT_EQ(options.settings.profile, "kvm");
+  EXPECT_EQ(options.settings.autotuning, std::nullopt);
+  EXPECT_EQ(options.settings.congestion_provider, std::nullopt);
+  EXPECT_EQ(options.settings.heuristics, std::nullopt);
+  EXPECT_EQ(options.settings.forcews, std::nullopt);
+  EXPECT_TRUE(options.settings.set.empty());
+  EXPECT_EQ(options.format, std::nullopt);
+  EXPECT_EQ(options.root, "single");
+  EXPECT_EQ(options.accelerator, AcceleratorChoice::automatic);
+  EXPECT_FALSE(options.exit_code || options.json || options.quiet || options.verbose ||
+               options.trace || options.server);
+}
+
+TEST(Options, DryRunTurnsPatchIntoPlan) {
+  EXPECT_EQ(options_of({"patch", "-n", "a.img"}).command, Command::plan);
+  EXPECT_EQ(options_of({"patch", "a.img", "--dry-run"}).command, Command::plan);
+  EXPECT_EQ(options_of({"plan", "-n", "a.img"}).command, Command::plan);
+}
+
+TEST(Options, SettingsArriveAsWritten) {
+  const Options options =
+      options_of({"patch", "--profile", "wiki", "--autotuning", "experimental",
+                  "--congestion-provider=cubic", "--heuristics", "enabled", "--forcews", "keep",
+                  "--set", "a\\b=1", "--set", "c\\d=2", "a.img"});
+  EXPECT_EQ(options.settings.profile, "wiki");
+  EXPECT_EQ(options.settings.autotuning, "experimental");
+  EXPECT_EQ(options.settings.congestion_provider, "cubic");
+  EXPECT_EQ(options.settings.heuristics, "enabled");
+  EXPECT_EQ(options.settings.forcews, "keep");
+  EXPECT_EQ(options.settings.set, (Words{"a\\b=1", "c\\d=2"}));
+  EXPECT_EQ(options.files, Words{"a.img"});
+}
+
+TEST(Options, SetTakesOneTextSoThatImagesMayFollow) {
+  const Options options = options_of({"patch", "--set", "a\\b=1", "a.img", "b.img"});
+  EXPECT_EQ(options.settings.set, Words{"a\\b=1"});
+  EXPECT_EQ(options.files, (Words{"a.img", "b.img"}));
+}
+
+TEST(Options, ImageOptionsArriveAsWritten) {
+  const Options options = options_of({"plan", "--format", "raw", "--root", "/dev/sda2", "--accel",
+                                      "tcg", "-q", "-v", "-x", "--json", "--exit-code", "a.img"});
+  EXPECT_EQ(options.format, "raw");
+  EXPECT_EQ(options.root, "/dev/sda2");
+  EXPECT_EQ(options.accelerator, AcceleratorChoice::tcg);
+  EXPECT_TRUE(options.quiet && options.verbose && options.trace && options.json &&
+              options.exit_code);
+  EXPECT_EQ(options_of({"plan", "--accel", "kvm", "a"}).accelerator, AcceleratorChoice::kvm);
+  EXPECT_EQ(options_of({"plan", "--accel", "auto", "a"}).accelerator, AcceleratorChoice::automatic);
+}
+
+TEST(Options, ImagesMayHaveTheNamesOfCommands) {
+  EXPECT_EQ(options_of({"patch", "plan"}).files, Words{"plan"});
+  EXPECT_EQ(options_of({"plan", "patch", "hive"}).files, (Words{"patch", "hive"}));
+}
+
+TEST(Options, ImagesMayHaveAnyName) {
+  for (const std::string name : {"a b.img", "\xff.img", "a=b", "../x", ":80:disk", "json:{}"})
+    EXPECT_EQ(options_of({"plan", name}).files, Words{name});
+  EXPECT_EQ(options_of({"plan", "--", "-n"}).files, Words{"-n"});
+}
+
+TEST(Options, ScriptTakesAWindowsVersion) {
+  const Options options =
+      options_of({"script", "--windows", "10.0", "--build", "19045", "--server"});
+  EXPECT_EQ(options.command, Command::script);
+  EXPECT_EQ(options.windows, "10.0");
+  EXPECT_EQ(options.build, 19045);
+  EXPECT_TRUE(options.server);
+}
+
+TEST(Options, HiveCommandsTakeOneFileAndAWindowsVersion) {
+  const Options plan = options_of({"hive", "plan", "SYSTEM", "--windows", "5.2", "--exit-code"});
+  EXPECT_EQ(plan.command, Command::hive_plan);
+  EXPECT_EQ(plan.hive_file, "SYSTEM");
+  EXPECT_EQ(plan.windows, "5.2");
+  EXPECT_TRUE(plan.exit_code);
+  EXPECT_EQ(options_of({"hive", "patch", "SYSTEM", "--windows", "5.2"}).command,
+            Command::hive_patch);
+  expect_usage_error({"hive", "patch", "A", "B", "--windows", "5.2"}, "B");
+  expect_usage_error({"hive", "patch", "SYSTEM"}, "--windows");
+  expect_usage_error({"hive", "patch", "--windows", "5.2"}, "FILE");
+  expect_usage_error({"hive"}, "subcommand");
+}
+
+TEST(Options, WrongUsageIsSaidWithStatus2) {
+  expect_usage_error({}, "subcommand");
+  expect_usage_error({"patch"}, "required");
+  expect_usage_error({"plan", "-n"}, "required");
+  expect_usage_error({"plan", "--no-such-option", "a.img"}, "--no-such-option");
+  expect_usage_error({"plan", "-z", "a.img"}, "-z");
+  expect_usage_error({"plan", "a.img", "--format", "vmdk"}, "vmdk");
+  expect_usage_error({"plan", "a.img", "--accel", "fast"}, "fast");
+  expect_usage_error({"plan", "a.img", "--set"}, "--set");
+  expect_usage_error({"script"}, "--windows");
+  expect_usage_error({"script", "--windows", "10.0", "--build", "0"}, "--build");
+  expect_usage_error({"script", "--windows", "10.0", "--build", "x"}, "--build");
+  expect_usage_error({"script", "--windows", "10.0", "image"}, "image");
+  expect_usage_error({"hive", "plan", "SYSTEM", "--windows", "6.1", "--autotuning", "normal"},
+                     "--autotuning");
+}
+
+TEST(Options, WrongWordsAreRefusedWithThoseThatAreTaken) {
+  const std::vector<std::pair<std::string, std::span<const std::string_view>>> options = {
+      {"--profile", profile_names()},
+      {"--autotuning", autotuning_words()},
+      {"--congestion-provider", congestion_provider_words()},
+      {"--heuristics", switch_words()},
+      {"--forcews", switch_words()}};
+  for (const auto& [option, words] : options) {
+    const std::string message = expect_usage_error({"plan", option, "fast", "a.img"}, option);
+    for (const std::string_view word : words) {
+      EXPECT_NE(message.find(word), std::string::npos) << message;
+      EXPECT_EQ(options_of({"plan", option, std::string(word), "a.img"}).files, Words{"a.img"});
+    }
+  }
+}
+
+TEST(Options, AWrongCommandAndAMissingImageAreNamed) {
+  expect_usage_error({"mend", "a.img"}, "mend");
+  expect_usage_error({"patch"}, "IMAGE");
+}
+
+TEST(Options, HelpAndVersionAreNoErrors) {
+  for (const Words& words : {Words{"--help"}, Words{"-h"}, Words{"patch", "--help"},
+                             Words{"hive", "plan", "--help"}, Words{"script", "--help"}}) {
+    const Parsed parsed = parse(words);
+    ASSERT_TRUE(std::holds_alternative<int>(parsed.result)) << words.front();
+    EXPECT_EQ(std::get<int>(parsed.result), 0) << words.front();
+    EXPECT_NE(parsed.out.find("sage"), std::string::npos) << parsed.out;
+    EXPECT_EQ(parsed.err, "");
+  }
+  const Parsed version = parse({"--version"});
+  EXPECT_EQ(std::get<int>(version.result), 0);
+  EXPECT_EQ(version.out.rfind("kvmnet ", 0), 0U) << version.out;
+}
+
+TEST(Options, HelpNamesEveryWordOfEveryOption) {
+  const std::string help = parse({"patch", "--help"}).out;
+  for (const auto words :
+       {profile_names(), autotuning_words(), congestion_provider_words(), switch_words()})
+    for (const std::string_view word : words) EXPECT_NE(help.find(word), std::string::npos) << word;
+}
+
+}  // namespace
+}  // namespace kvmnet::cli

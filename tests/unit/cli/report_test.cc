@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// An outcome of each status as text and as JSON; report_hostile_test.cc has what guests may hold.
+#include "src/cli/report.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace kvmnet::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr ReportOptions as_text = {};
+constexpr ReportOptions as_json = {.json = true};
+
+Facts windows_7() {
+  Facts facts;
+  facts.version = {6, 1, 7601};
+  facts.architecture = Architecture::amd64;
+  facts.product_type = ProductType::client;
+  facts.product_name = "Windows 7 Professional";
+  facts.system_root = "/Windows";
+  facts.control_sets = {{"ControlSet001", {}, {}}};
+  return facts;
+}
+
+Outcome outcome(Status status) {
+  Outcome result;
+  result.image = "w7.qcow2";
+  result.status = status;
+  result.facts = windows_7();
+  result.device = "/dev/sda2";
+  result.accelerator = "KVM";
+  result.phases = {{"open", 1.25}, {"probe", 0.5}};
+  return result;
+}
+
+Outcome with_edits(Status status) {
+  Outcome result = outcome(status);
+  const auto key = hive::KeyPath::parse("ControlSet001\\Services\\Tcpip\\Parameters");
+  result.edits = {WriteFile{"kvmnet/firstboot.cmd", std::nullopt, "1234", "commands"},
+                  SetValue{key, "EnableWsd", hive::dword(1), hive::dword(0), "heuristics"}};
+  result.warnings = {"control set 2 is marked as failed in the guest"};
+  return result;
+}
+
+Outcome refused() {
+  Outcome result = outcome(Status::refused);
+  result.refusal = Refusal{Reason::hibernated, "w7.qcow2: the volume is hibernated"};
+  return result;
+}
+
+Outcome failed() {
+  Outcome result = outcome(Status::failed);
+  result.error = "w7.qcow2: Permission denied";
+  return result;
+}
+
+const std::string guest_text =
+    "w7.qcow2:\n  Windows NT 6.1 build 7601 (Windows 7 Professional), amd64, client, /Windows on "
+    "/dev/sda2, ControlSet001\n";
+const std::string edits_text =
+    "  write  %SystemRoot%\\kvmnet\\firstboot.cmd\n"
+    "         (absent) -> file of 4 bytes\n"
+    "         commands\n"
+    "  set    HKLM\\SYSTEM\\ControlSet001\\Services\\Tcpip\\Parameters\\EnableWsd\n"
+    "         dword:0x00000001 -> dword:0x00000000\n"
+    "         heuristics\n"
+    "  warning: control set 2 is marked as failed in the guest\n";
+const std::string refused_text =
+    "w7.qcow2: refused: the volume is hibernated [hibernated]\n"
+    "  the image was not touched; " +
+    std::string(remedy(Reason::hibernated)) + "\n";
+const std::string failed_text = "w7.qcow2: failed: Permission denied\n";
+
+TEST(Report, TextSaysWhatTheGuestIsAndWhatChanged) {
+  EXPECT_EQ(report(with_edits(Status::patched), as_text),
+            guest_text + edits_text + "w7.qcow2: patched, 2 changes\n");
+  EXPECT_EQ(report(with_edits(Status::pending), as_text),
+            guest_text + edits_text + "w7.qcow2: 2 changes pending\n");
+  EXPECT_EQ(report(outcome(Status::unchanged), as_text), guest_text + "w7.qcow2: nothing to do\n");
+}
+
+TEST(Report, TextOfOneChangeIsSingular) {
+  Outcome one = with_edits(Status::patched);
+  one.edits.pop_back();
+  EXPECT_NE(report(one, as_text).find("patched, 1 change\n"), std::string::npos);
+}
+
+TEST(Report, TextOfARefusalSaysWhyAndWhatToDo) {
+  EXPECT_EQ(report(refused(), as_text), refused_text);
+}
+
+TEST(Report, TextOfAFailureSaysWhy) {
+  EXPECT_EQ(report(failed(), as_text), failed_text);
+}
+
+TEST(Report, TextNeedsNoFacts) {
+  for (const Status status : {Status::patched, Status::unchanged, Status::pending}) {
+    Outcome bare;
+    bare.image = "x";
+    bare.status = status;
+    EXPECT_EQ(report(bare, as_text).rfind("x: ", 0), 0U);
+  }
+}
+
+TEST(Report, QuietSaysOnlyWhatWentWrong) {
+  constexpr ReportOptions quiet = {.quiet = true};
+  for (const Status status : {Status::patched, Status::unchanged, Status::pending})
+    EXPECT_EQ(report(with_edits(status), quiet), "");
+  EXPECT_EQ(report(refused(), quiet), refused_text);
+  EXPECT_EQ(report(failed(), quiet), failed_text);
+}
+
+TEST(Report, VerboseAddsThePhasesTheirSumAndTheAccelerator) {
+  constexpr ReportOptions verbose = {.verbose = true};
+  EXPECT_EQ(
+      report(failed(), verbose),
+      failed_text + "  phases: open 1.25 s, probe 0.50 s, total 1.75 s\n  accelerator: KVM\n");
+}
+
+TEST(Report, OnlyColourPaints) {
+  constexpr ReportOptions colour = {.colour = true};
+  EXPECT_EQ(report(failed(), as_text).find('\x1b'), std::string::npos);
+  EXPECT_EQ(report(failed(), colour), "w7.qcow2: \x1b[31mfailed:\x1b[0m Permission denied\n");
+  EXPECT_EQ(report(with_edits(Status::patched), as_text).find('\x1b'), std::string::npos);
+}
+
+TEST(Report, JsonIsOneLineWithTheWordOfTheStatus) {
+  const std::vector<std::pair<Outcome, std::string>> cases = {
+      {with_edits(Status::patched), "patched"},
+      {outcome(Status::unchanged), "unchanged"},
+      {with_edits(Status::pending), "pending"},
+      {refused(), "refused"},
+      {failed(), "failed"}};
+  for (const auto& [result, word] : cases) {
+    const std::string text = report(result, as_json);
+    EXPECT_EQ(text.find('\n'), text.size() - 1) << text;
+    const json object = json::parse(text);
+    EXPECT_EQ(object["status"], word);
+    EXPECT_EQ(object["schema"], schema_version);
+    EXPECT_EQ(object["image"], "w7.qcow2");
+    EXPECT_EQ(object["accelerator"], "KVM");
+    EXPECT_EQ(object["phases"], (json{{"open", 1.25}, {"probe", 0.5}}));
+    EXPECT_EQ(object.contains("reason"), word == "refused");
+    EXPECT_EQ(object.contains("error"), word == "failed");
+  }
+}
+
+TEST(Report, JsonHasTheGuestTheEditsAndTheWarnings) {
+  const json object = json::parse(report(with_edits(Status::pending), as_json));
+  EXPECT_EQ(object["guest"], (json{{"nt_version", "6.1"},
+                                   {"build", 7601},
+                                   {"product_name", "Windows 7 Professional"},
+                                   {"architecture", "amd64"},
+                                   {"product_type", "client"},
+                                   {"device", "/dev/sda2"},
+                                   {"system_root", "/Windows"},
+                                   {"control_sets", {"ControlSet001"}}}));
+  ASSERT_EQ(object["edits"].size(), 2U);
+  EXPECT_EQ(object["edits"][1],
+            (json{{"verb", "set"},
+                  {"target", "HKLM\\SYSTEM\\ControlSet001\\Services\\Tcpip\\Parameters\\EnableWsd"},
+                  {"old", "dword:0x00000001"},
+                  {"new", "dword:0x00000000"},
+                  {"why", "heuristics"}}));
+  EXPECT_EQ(object["warnings"], json::array({"control set 2 is marked as failed in the guest"}));
+}
+
+TEST(Report, JsonOfARefusalHasCodeMessageAndRemedy) {
+  const json object = json::parse(report(refused(), as_json));
+  EXPECT_EQ(object["reason"], (json{{"code", "hibernated"},
+                                    {"message", "w7.qcow2: the volume is hibernated"},
+                                    {"remedy", std::string(remedy(Reason::hibernated))}}));
+}
+
+TEST(Report, JsonLeavesOutWhatIsNotKnown) {
+  Outcome bare;
+  bare.image = "x";
+  bare.error = "no such file";
+  const json object = json::parse(report(bare, as_json));
+  for (const std::string key : {"guest", "accelerator", "reason"})
+    EXPECT_FALSE(object.contains(key)) << key;
+  EXPECT_EQ(object["edits"], json::array());
+  EXPECT_EQ(object["warnings"], json::array());
+}
+
+TEST(Report, JsonIgnoresTheOptionsOfText) {
+  const ReportOptions all = {.json = true, .quiet = true, .verbose = true, .colour = true};
+  EXPECT_EQ(report(with_edits(Status::patched), all), report(with_edits(Status::patched), as_json));
+}
+
+}  // namespace
+}  // namespace kvmnet::cli

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// disk::identify and the chain of backing files: QEMU opens whatever a header names.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "src/support/error.h"
+#include "src/support/subprocess.h"
+#include "tests/unit/disk/disk_files.h"
+
+namespace kvmnet::disk {
+namespace {
+
+using test::Qcow2;
+using BackingFile = test::DiskTest;
+
+std::string word(const std::string& path) {
+  const auto result = identify(path, std::nullopt);
+  if (const auto* refusal = std::get_if<Refusal>(&result))
+    return std::string(code(refusal->reason));
+  return "accepted";
+}
+
+TEST_F(BackingFile, MayBeAPlainFileReachedByAnyPath) {
+  std::filesystem::create_directories(path("sub"));
+  const std::string base = file("base.qcow2", Qcow2().bytes());
+  file("sub/base.qcow2", Qcow2().bytes());
+  std::filesystem::create_symlink("base.qcow2", path("link"));
+  for (const std::string& name :
+       {base, std::string("base.qcow2"), std::string("./base.qcow2"), std::string("sub/base.qcow2"),
+        std::string("sub/../base.qcow2"), std::string("link")})
+    EXPECT_EQ(word(file("top.qcow2", Qcow2::over(name).bytes())), "accepted") << name;
+}
+
+TEST_F(BackingFile, IsLookedForBesideTheImageAndNotInTheCurrentDirectory) {
+  std::filesystem::create_directories(path("sub"));
+  file("base.qcow2", Qcow2().bytes());
+  const std::string top = file("sub/top.qcow2", Qcow2::over("base.qcow2").bytes());
+  EXPECT_THROW(word(top), Error);
+  std::filesystem::create_symlink("sub/top.qcow2", path("link"));
+  EXPECT_THROW(word(path("link")), Error);  // beside the file itself, not beside the link
+  file("sub/base.qcow2", Qcow2().bytes());
+  EXPECT_EQ(word(path("link")), "accepted");
+}
+
+TEST_F(BackingFile, OfRealImages) {
+  const std::string base = image("base.img", "raw");
+  run_checked(
+      {"qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, path("mid.qcow2")});
+  run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", "mid.qcow2",
+               path("top.qcow2")});
+  EXPECT_EQ(word(path("top.qcow2")), "accepted");
+  ASSERT_TRUE(std::filesystem::remove(base));
+  EXPECT_THROW(word(path("top.qcow2")), Error);
+}
+
+TEST_F(BackingFile, IsRefusedWhereItIsNoPlainPath) {
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  std::filesystem::create_directory(path("directory"));
+  std::filesystem::create_symlink("/dev/null", path("device"));
+  file("nbd:x", "x");  // a file of that name does not make it one
+  file("json:{}", "x");
+  for (const char* name : {"json:{\"driver\":\"null-co\"}", "json:{}", "nbd:localhost:10809",
+                           "nbd:x", "nbd+unix:///x?socket=/run/x", "http://localhost/x",
+                           "ssh://localhost/x", "file:base", "fat:rw:.", "host_device:/dev/null",
+                           "blkdebug::base", "fifo", "directory", "device", "/dev/null", ".", ":"})
+    EXPECT_EQ(word(file("top.qcow2", Qcow2::over(name).bytes())), "unsafe-backing-file") << name;
+}
+
+TEST_F(BackingFile, MayHaveAColonBehindASlash) {
+  file("a:b", Qcow2().bytes());
+  EXPECT_EQ(word(file("top.qcow2", Qcow2::over("./a:b").bytes())), "accepted");
+}
+
+TEST_F(BackingFile, IsRefusedForWhatAnImageIsRefused) {
+  const std::pair<std::string, const char*> table[] = {
+      {Qcow2{.incompatible = 4}.bytes(), "external-data-file"},
+      {Qcow2{.encryption = 2}.bytes(), "encrypted-image"},
+      {"vhdxfile", "unsupported-format"},
+      {"# Disk DescriptorFile\n", "unsupported-format"},
+      {"KDMV", "unsupported-format"},
+      {Qcow2::over("json:{}").bytes(), "unsafe-backing-file"},
+  };
+  for (const auto& [content, expected] : table) {
+    file("base", content);
+    const std::string mid = file("mid.qcow2", Qcow2::over("base").bytes());
+    EXPECT_EQ(word(mid), expected);
+    EXPECT_EQ(word(file("top.qcow2", Qcow2::over("mid.qcow2").bytes())), expected);
+  }
+}
+
+TEST_F(BackingFile, OfADamagedHeaderIsAnError) {
+  Qcow2 top = Qcow2::over("base");
+  file("base", Qcow2().bytes());
+  ASSERT_EQ(word(file("top.qcow2", top.bytes())), "accepted");
+  const struct {
+    std::uint64_t offset;
+    std::uint32_t size;
+  } table[] = {{512, 1024},     {512, 0xFFFFFFFF},       {4094, 4},    {4096, 4},
+               {1ULL << 62, 4}, {0xFFFFFFFFFFFFFFFF, 4}, {1 << 20, 4}, {0x8000000000000000, 4}};
+  for (const auto& row : table) {
+    top.backing_offset = row.offset;
+    top.backing_size = row.size;
+    EXPECT_THROW(word(file("top.qcow2", top.bytes())), Error) << row.offset << ' ' << row.size;
+  }
+  file("base", Qcow2{.version = 9}.bytes());
+  EXPECT_THROW(word(file("top.qcow2", Qcow2::over("base").bytes())), Error);
+}
+
+TEST_F(BackingFile, ChainsThatDoNotEndAreRefused) {
+  file("a.qcow2", Qcow2::over("b.qcow2").bytes());
+  file("b.qcow2", Qcow2::over("a.qcow2").bytes());
+  EXPECT_EQ(word(path("a.qcow2")), "unsafe-backing-file");
+  file("self.qcow2", Qcow2::over("self.qcow2").bytes());
+  EXPECT_EQ(word(path("self.qcow2")), "unsafe-backing-file");
+}
+
+TEST_F(BackingFile, IsMissing) {
+  EXPECT_THROW(word(file("top.qcow2", Qcow2::over("nothing").bytes())), Error);
+}
+
+// The descriptor of a VMDK may begin with comments, spaces or nothing but its version, and its
+// extents are files of any name: QEMU's probe takes all of these for one.
+constexpr std::string_view descriptor = "version=1\nRW 2048 FLAT \"/etc/hostname\" 0\n";
+
+TEST_F(BackingFile, ThatQemuWouldProbeIsRefused) {
+  for (const char* before : {"", "# comment\n", " \n", "#\n#\n"}) {
+    file("base", before + std::string(descriptor));
+    EXPECT_NE(word(file("top.qcow2", Qcow2::over("base", std::nullopt).bytes())), "accepted")
+        << before;
+  }
+}
+
+TEST_F(BackingFile, WhoseFormatIsGivenAsAnythingButWhatItIsIsRefused) {
+  file("base", descriptor);
+  for (const char* format : {"vmdk", "vpc", "qcow2", "host_device", "vvfat", ""})
+    EXPECT_NE(word(file("top.qcow2", Qcow2::over("base", format).bytes())), "accepted") << format;
+  EXPECT_EQ(word(file("top.qcow2", Qcow2::over("base", "raw").bytes())), "accepted");
+}
+
+TEST_F(BackingFile, HasTheFormatThatQemuSees) {
+  file("base", descriptor);
+  const auto with = [](const Qcow2& image, const std::string& extensions) {
+    return image.bytes().replace(104, extensions.size(), extensions);
+  };
+  const std::string raw = test::format_extension("raw");
+  const std::string vmdk = test::format_extension("vmdk");
+  const Qcow2 top = Qcow2::over("base", std::nullopt);
+  EXPECT_EQ(word(file("top.qcow2", with(top, raw))), "accepted");
+  EXPECT_NE(word(file("top.qcow2", with(top, vmdk + raw))), "accepted");
+  // Of several QEMU takes the last.
+  EXPECT_NE(word(file("top.qcow2", with(top, raw + vmdk))), "accepted");
+  // QEMU looks no further than the first empty one, and no further than the backing file's name,
+  // which here looks like an extension of four bytes.
+  EXPECT_NE(word(file("top.qcow2", with(top, std::string(8, '\0') + raw))), "accepted");
+  Qcow2 behind;
+  behind.backing_offset = 104;
+  behind.backing_size = 8;
+  const std::string name = std::string("base\0\0\0\4", 8) + std::string(8, '\0');
+  EXPECT_NE(word(file("top.qcow2", with(behind, name + raw))), "accepted");
+}
+
+}  // namespace
+}  // namespace kvmnet::disk

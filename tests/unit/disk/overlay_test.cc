@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/disk/overlay.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "src/support/error.h"
+#include "src/support/fd.h"
+#include "src/support/subprocess.h"
+#include "tests/unit/disk/disk_files.h"
+
+namespace kvmnet::disk {
+namespace {
+
+using test::identified;
+using test::text_of;
+using OverlayTest = test::DiskTest;
+using Names = std::vector<std::string>;
+
+struct stat status_of(const std::string& path) {
+  struct stat st {};
+  if (::lstat(path.c_str(), &st) != 0) throw system_error(path, errno);
+  return st;
+}
+
+// 4 KiB of 0x22 at the start of the disk behind the overlay.
+void write_to(const Overlay& overlay) {
+  run_checked({"qemu-io", "-f", "qcow2", "-c", "write -q -P 0x22 0 4k", overlay.path()});
+}
+
+// Whether the disk in the image has what write_to wrote, and what image() did.
+bool has_written(const std::string& path, const std::string& format) {
+  const auto read = run({"qemu-io", "-r", "-f", format, "-c", "read -q -P 0x22 0 4k", "-c",
+                         "read -q -P 0 4k 508k", "-c", "read -q -P 0x11 512k 512k", path});
+  return read.status == 0 && read.output.find("failed") == std::string::npos;
+}
+
+class OverlayOf : public OverlayTest, public testing::WithParamInterface<const char*> {};
+
+TEST_P(OverlayOf, ReachesTheImageOnCommitOnly) {
+  const std::string format = GetParam();
+  const std::string path = image("disk", format);
+  const std::string before = text_of(path);
+  {
+    const Overlay overlay = Overlay::beside(identified(path));
+    write_to(overlay);
+    EXPECT_EQ(text_of(path), before);
+  }
+  EXPECT_EQ(text_of(path), before);
+  EXPECT_EQ(names(), Names{"disk"});
+  {
+    const Overlay overlay = Overlay::beside(identified(path));
+    write_to(overlay);
+    overlay.commit();
+    EXPECT_TRUE(has_written(path, format));
+  }
+  EXPECT_TRUE(has_written(path, format));
+  EXPECT_EQ(names(), Names{"disk"});
+  EXPECT_EQ(run({"qemu-img", "check", "-q", "-f", "qcow2", path}).status,
+            format == "qcow2" ? 0 : 1);
+}
+
+TEST_P(OverlayOf, WithoutWritesChangesNothingOnCommit) {
+  const std::string path = image("disk", GetParam());
+  const std::string before = text_of(path);
+  Overlay::beside(identified(path)).commit();
+  EXPECT_EQ(text_of(path), before);
+}
+
+TEST_P(OverlayOf, RefusesToCommitIntoAChangedImage) {
+  const std::string path = image("disk", GetParam());
+  const Overlay overlay = Overlay::beside(identified(path));
+  write_to(overlay);
+  run_checked({"qemu-io", "-f", GetParam(), "-c", "write -q -P 0x33 256k 4k", path});
+  const std::string changed = text_of(path);
+  EXPECT_THROW(overlay.commit(), Error);
+  EXPECT_EQ(text_of(path), changed);
+}
+
+TEST_P(OverlayOf, RefusesToCommitIntoAnotherImage) {
+  const std::string path = image("disk", GetParam());
+  const Overlay overlay = Overlay::beside(identified(path));
+  write_to(overlay);
+  const std::string other = text_of(path);
+  std::filesystem::rename(path, path + ".old");
+  file("disk", other);
+  EXPECT_THROW(overlay.commit(), Error);
+  EXPECT_EQ(text_of(path), other);
+  ASSERT_TRUE(std::filesystem::remove(path));
+  EXPECT_THROW(overlay.commit(), Error);
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+INSTANTIATE_TEST_SUITE_P(Overlay, OverlayOf, testing::Values("raw", "qcow2"),
+                         [](const auto& instance) { return std::string(instance.param); });
+
+TEST_F(OverlayTest, IsPrivateAndBelongsToTheImagesOwner) {
+  const mode_t before = ::umask(0);
+  for (const mode_t mode : {0600U, 0640U, 0644U, 0666U}) {
+    const std::string path = file("disk", std::string(1 << 20, '\0'));
+    ASSERT_EQ(::chmod(path.c_str(), mode), 0);
+    const bool other_owner = ::geteuid() == 0;
+    ASSERT_TRUE(!other_owner || ::chown(path.c_str(), 1234, 5678) == 0);
+    const Overlay overlay = Overlay::beside(identified(path));
+    const struct stat st = status_of(overlay.path());
+    EXPECT_EQ(st.st_mode & 07777, 0600U) << std::oct << mode;
+    EXPECT_EQ(st.st_uid, status_of(path).st_uid);
+    EXPECT_EQ(st.st_gid, status_of(path).st_gid);
+    EXPECT_EQ(std::filesystem::path(overlay.path()).parent_path(),
+              std::filesystem::path(identified(path).path).parent_path());
+    overlay.commit();
+    EXPECT_EQ(status_of(path).st_mode & 07777, mode);
+  }
+  ::umask(before);
+}
+
+TEST_F(OverlayTest, MayBeElsewhere) {
+  const std::string path = image("disk", "raw");
+  const TempDir elsewhere;
+  {
+    const Overlay overlay = Overlay::in(elsewhere.path(), identified(path));
+    write_to(overlay);
+    EXPECT_EQ(overlay.path(), elsewhere.path() + "/overlay.qcow2");
+    EXPECT_EQ(status_of(overlay.path()).st_mode & 07777, 0600U);
+    EXPECT_EQ(names(), Names{"disk"});
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(elsewhere.path()));
+}
+
+TEST_F(OverlayTest, IsRemovedOnceWhenItIsMoved) {
+  const std::string path = image("disk", "raw");
+  {
+    Overlay first = Overlay::beside(identified(path));
+    const Overlay second = std::move(first);
+    EXPECT_EQ(names().size(), 2U);
+    write_to(second);
+    second.commit();
+  }
+  EXPECT_EQ(names(), Names{"disk"});
+  EXPECT_TRUE(has_written(path, "raw"));
+}
+
+TEST_F(OverlayTest, TakesThePlaceOfOneThatADeadRunLeft) {
+  const std::string path = image("disk", "raw");
+  const std::string leftover = file("disk.kvmnet-overlay", "left");
+  ASSERT_EQ(::chmod(leftover.c_str(), 0666), 0);
+  const ino_t old = status_of(leftover).st_ino;
+  const Fd open_before = open_file(leftover, O_RDONLY);  // keeps the inode from being used again
+  {
+    const Overlay overlay = Overlay::beside(identified(path));
+    EXPECT_NE(status_of(overlay.path()).st_ino, old);
+    EXPECT_EQ(status_of(overlay.path()).st_mode & 07777, 0600U);
+  }
+  file("disk.kvmnet-overlay", "left");
+  remove_leftover_overlay(identified(path));
+  EXPECT_EQ(names(), Names{"disk"});
+  EXPECT_NO_THROW(remove_leftover_overlay(identified(path)));
+}
+
+TEST_F(OverlayTest, DoesNotFollowALinkInItsPlace) {
+  const std::string path = image("disk", "raw");
+  const std::string victim = file("victim", "precious");
+  std::filesystem::create_symlink("victim", path + ".kvmnet-overlay");
+  {
+    const Overlay overlay = Overlay::beside(identified(path));
+    EXPECT_TRUE(S_ISREG(status_of(overlay.path()).st_mode));
+  }
+  EXPECT_EQ(text_of(victim), "precious");
+  // What kvmnet has not made it does not remove.
+  std::filesystem::create_directory(path + ".kvmnet-overlay");
+  EXPECT_THROW(Overlay::beside(identified(path)), Error);
+}
+
+TEST_F(OverlayTest, IsRefusedOverADamagedImage) {
+  const std::string path = image("disk", "qcow2");
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 65536);
+  EXPECT_THROW(Overlay::beside(identified(path)), Error);
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+TEST_F(OverlayTest, IsMadeOverAnImageThatOnlyWastesSpace) {
+  const std::string path = image("disk", "qcow2");
+  run_checked({"qemu-io", "-f", "qcow2", "-c", "write -q -P 0x22 0 64k", path});
+  const auto before = std::filesystem::file_size(path);
+  // A cluster that is counted and not used: the refcount block is the third cluster.
+  const Fd fd = open_file(path, O_WRONLY);
+  const char one[] = {0, 1};
+  const auto cluster = static_cast<off_t>(before / 65536);
+  ASSERT_EQ(::pwrite(fd.get(), one, 2, 2 * 65536 + 2 * cluster), 2);
+  ASSERT_EQ(::ftruncate(fd.get(), static_cast<off_t>(before + 65536)), 0);
+  ASSERT_EQ(run({"qemu-img", "check", "-q", "-f", "qcow2", path}).status, 3);
+  EXPECT_NO_THROW(Overlay::beside(identified(path)).commit());
+}
+
+TEST_F(OverlayTest, LeavesTheBackingFileOfTheImageAlone) {
+  const std::string base = image("base", "raw");
+  const std::string before = text_of(base);
+  const std::string top = path("top");
+  run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "base", top});
+  const Overlay overlay = Overlay::beside(identified(top));
+  write_to(overlay);
+  overlay.commit();
+  EXPECT_TRUE(has_written(top, "qcow2"));
+  EXPECT_EQ(text_of(base), before);
+}
+
+TEST_F(OverlayTest, WritesToTheImageOfThatNameAndNoOther) {
+  const char* odd_names[] = {"with space", "a,b",         "a,,b",        "nbd:x",
+                             "json:{}",    "a=b,size=5",  "line\nbreak", "-dash",
+                             "--help",     "caf\xC3\xA9", "q\"u'o`te$",  "back\\slash"};
+  for (const char* decoy : {"a", "b", "x", "with", "line", "dash"}) file(decoy, "decoy");
+  for (const char* name : odd_names) {
+    SCOPED_TRACE(name);
+    const std::string path = file(name, std::string(65536, '\0'));
+    const Names before = names();
+    bool committed = false;
+    try {
+      const Overlay overlay = Overlay::beside(identified(path));
+      write_to(overlay);
+      overlay.commit();
+      committed = true;
+    } catch (const Error&) {
+    }
+    EXPECT_EQ(names(), before);
+    std::string expected(65536, '\0');
+    if (committed) expected.replace(0, 4096, std::string(4096, '\x22'));
+    EXPECT_EQ(text_of(path) == expected, true);
+    EXPECT_TRUE(committed);
+  }
+  for (const char* decoy : {"a", "b", "x", "with", "line", "dash"})
+    EXPECT_EQ(text_of(path(decoy)), "decoy");
+}
+
+TEST_F(OverlayTest, IsAnErrorWhereItCannotBeMade) {
+  const std::string image = file("disk", std::string(65536, '\0'));
+  const int answer = test::in_child_of_nobody([&] {
+    const ImageInfo info = identified(image);
+    try {
+      Overlay::beside(info);
+    } catch (const Error&) {
+      return 1;
+    }
+    return 0;
+  });
+  // Where we are not root the directory is our own.
+  EXPECT_EQ(answer, ::geteuid() == 0 ? 1 : 0);
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+}  // namespace
+}  // namespace kvmnet::disk

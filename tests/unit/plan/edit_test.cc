@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/plan/edit.h"
+
+#include <gtest/gtest.h>
+
+namespace kvmnet {
+namespace {
+
+void expect_text(const Edit& edit, const EditText& expected) {
+  const EditText text = describe(edit);
+  EXPECT_EQ(text.verb, expected.verb);
+  EXPECT_EQ(text.target, expected.target);
+  EXPECT_EQ(text.old, expected.old);
+  EXPECT_EQ(text.value, expected.value);
+  EXPECT_EQ(text.why, expected.why);
+}
+
+TEST(Edit, AValueIsNamedFromHklmWithOldAndNew) {
+  const auto key = hive::KeyPath::parse("ControlSet001\\Services\\Tcpip\\Parameters");
+  const std::string target = "HKLM\\SYSTEM\\ControlSet001\\Services\\Tcpip\\Parameters\\EnableWsd";
+  expect_text(SetValue{key, "EnableWsd", std::nullopt, hive::dword(0), "w"},
+              {"set", target, "(absent)", "dword:0x00000000", "w"});
+  expect_text(SetValue{key, "EnableWsd", hive::sz("1"), hive::dword(0), "w"},
+              {"set", target, "\"1\"", "dword:0x00000000", "w"});
+}
+
+TEST(Edit, AFileIsNamedAsTheGuestNamesItAndShownByItsSize) {
+  expect_text(WriteFile{"kvmnet/firstboot.cmd", std::nullopt, "1234", "w"},
+              {"write", "%SystemRoot%\\kvmnet\\firstboot.cmd", "(absent)", "file of 4 bytes", "w"});
+  expect_text(WriteFile{"a/b/c", "\x1b[31m", "", "w"},
+              {"write", "%SystemRoot%\\a\\b\\c", "file of 5 bytes", "file of 0 bytes", "w"});
+  expect_text(RemoveFile{"kvmnet/firstboot.done", "w"},
+              {"remove", "%SystemRoot%\\kvmnet\\firstboot.done", "file", "(absent)", "w"});
+}
+
+}  // namespace
+}  // namespace kvmnet

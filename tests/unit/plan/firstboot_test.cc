@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The first-boot script: golden files, and the rules that all scripts keep. After a wanted change
+// run with KVMNET_UPDATE_GOLDEN=1 and read the difference.
+#include "src/plan/firstboot.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <tuple>
+
+#include "tests/unit/plan/guests.h"
+#include "tests/unit/plan/script_rules.h"
+
+namespace kvmnet {
+namespace {
+
+using plan_tests::broken_rules;
+using plan_tests::name_of;
+using plan_tests::netsh_of;
+using Steps = std::vector<NetshStep>;
+
+const std::filesystem::path directory = std::filesystem::path(KVMNET_FIXTURES) / "scripts";
+
+struct Golden {
+  std::string name;
+  WindowsVersion version;
+  ProductType product;
+  SettingOptions options;
+};
+
+// The default profile of every release, and named settings in each of their forms.
+std::vector<Golden> goldens() {
+  constexpr ProductType client = ProductType::client;
+  constexpr ProductType server = ProductType::server;
+  std::vector<Golden> all;
+  for (const WindowsVersion& version : plan_tests::netsh_releases)
+    all.push_back({name_of(version), version, client, {}});
+  for (const WindowsVersion& version :
+       {plan_tests::vista, plan_tests::windows_7, plan_tests::windows_8, plan_tests::windows_8_1,
+        plan_tests::windows_10_22h2})
+    all.push_back({name_of(version) + "-wiki", version, client, plan_tests::wiki_options()});
+  const auto named = [&](const WindowsVersion& version, ProductType product,
+                         const std::string& word) {
+    all.push_back({name_of(version) + (product == server ? "-server-" : "-") + word, version,
+                   product, plan_tests::provider_option(word)});
+  };
+  named(plan_tests::windows_7, client, "none");
+  named(plan_tests::windows_8, server, "dctcp");
+  named(plan_tests::windows_10_1607, server, "cubic");
+  named(plan_tests::windows_10_22h2, client, "default");
+  named(plan_tests::windows_11_24h2, client, "bbr2");
+  return all;
+}
+
+std::string script_of(const Golden& golden) {
+  return firstboot::script(
+      netsh_of(golden.version, golden.product, make_settings(golden.options)).steps);
+}
+
+std::string content_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+TEST(FirstBoot, ScriptsAreTheGoldenOnes) {
+  // Read before there is a second thread.
+  const bool update = std::getenv("KVMNET_UPDATE_GOLDEN") != nullptr;  // NOLINT
+  for (const Golden& golden : goldens()) {
+    const std::filesystem::path path = directory / (golden.name + ".cmd");
+    const std::string script = script_of(golden);
+    if (update) std::ofstream(path, std::ios::binary) << script;
+    EXPECT_EQ(content_of(path), script) << golden.name;
+  }
+}
+
+TEST(FirstBoot, EveryGoldenFileHasItsCase) {
+  std::set<std::string> names;
+  for (const Golden& golden : goldens())
+    EXPECT_TRUE(names.insert(golden.name + ".cmd").second) << golden.name << " is there twice";
+  for (const auto& entry : std::filesystem::directory_iterator(directory))
+    EXPECT_TRUE(names.contains(entry.path().filename().string())) << entry.path();
+}
+
+TEST(FirstBoot, ServersRunTheScriptOfTheirVersionByDefault) {
+  for (const WindowsVersion& version : plan_tests::netsh_releases)
+    for (const ProductType product : {ProductType::server, ProductType::domain_controller})
+      EXPECT_EQ(script_of({"", version, product, {}}),
+                script_of({"", version, ProductType::client, {}}))
+          << name_of(version, product);
+}
+
+TEST(FirstBoot, GoldenScriptsKeepTheRules) {
+  for (const Golden& golden : goldens())
+    EXPECT_EQ(broken_rules(script_of(golden)), std::vector<std::string>()) << golden.name;
+}
+
+// What the profile says of a setting, and every word that an option can give.
+std::vector<Setting> choices(const Setting& of_profile, std::span<const std::string_view> words) {
+  std::vector<Setting> all = {of_profile};
+  for (const std::string_view word : words) all.push_back({std::string(word), Origin::option});
+  return all;
+}
+
+// Calls visit(settings) for a profile with all combinations of all options.
+template <typename Visit>
+void for_all_settings(std::string_view profile, Visit visit) {
+  SettingOptions options;
+  options.profile = profile;
+  const Settings base = make_settings(options);
+  Settings settings = base;
+  for (const Setting& autotuning : choices(base.autotuning, autotuning_words())) {
+    settings.autotuning = autotuning;
+    for (const Setting& provider : choices(base.congestion_provider, congestion_provider_words())) {
+      settings.congestion_provider = provider;
+      for (const Setting& heuristics : choices(base.heuristics, switch_words())) {
+        settings.heuristics = heuristics;
+        for (const Setting& forcews : choices(base.forcews, switch_words())) {
+          settings.forcews = forcews;
+          visit(settings);
+        }
+      }
+    }
+  }
+}
+
+class FirstBootRules : public testing::TestWithParam<std::tuple<WindowsVersion, std::string_view>> {
+};
+
+// The steps of a script do not depend on each other, so one script of all of them shows what every
+// script would; that is faster than writing thousands.
+TEST_P(FirstBootRules, AreKeptByEveryStepThatOptionsCanAskFor) {
+  const auto& [version, profile] = GetParam();
+  Steps all;
+  const auto collect = [&all, release = version](const Settings& settings) {
+    const auto plan = plan_netsh(release, ProductType::server, settings);
+    if (std::holds_alternative<Refusal>(plan)) return;
+    for (const NetshStep& step : std::get<NetshPlan>(plan).steps)
+      if (std::find(all.begin(), all.end(), step) == all.end()) all.push_back(step);
+  };
+  for_all_settings(profile, collect);
+  EXPECT_GT(all.size(), 10U);
+  EXPECT_EQ(broken_rules(firstboot::script(all)), std::vector<std::string>());
+}
+
+std::string name_of_rules(const testing::TestParamInfo<FirstBootRules::ParamType>& tested) {
+  const auto& [version, profile] = tested.param;
+  std::string name = name_of(version) + "_" + std::string(profile);
+  std::replace(name.begin(), name.end(), '.', '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Releases, FirstBootRules,
+                         testing::Combine(testing::ValuesIn(plan_tests::netsh_releases),
+                                          testing::ValuesIn(profile_names().begin(),
+                                                            profile_names().end())),
+                         name_of_rules);
+
+// The lines `call :...`, `if "%RC%"...` and `:accepted...` that make up the commands.
+std::vector<std::string> command_lines(const Steps& steps) {
+  const std::string script = firstboot::script(steps);
+  const std::string ready = ":ready\r\n\r\n";
+  const std::size_t begin = script.find(ready) + ready.size();
+  std::vector<std::string> lines;
+  std::string_view rest =
+      std::string_view(script).substr(begin, script.find("\r\n\r\n", begin) - begin);
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find("\r\n"), rest.size());
+    lines.emplace_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 2, rest.size()));
+  }
+  return lines;
+}
+
+TEST(FirstBoot, CommandsAreCalledByTheirDuty) {
+  EXPECT_EQ(command_lines({{{"set a", Duty::mandatory}, {}}, {{"set b", Duty::soft}, {}}}),
+            (std::vector<std::string>{"call :mandatory set a", "call :soft set b"}));
+}
+
+TEST(FirstBoot, FallbacksRunOnlyAfterARefusalThatThenIsNoFailure) {
+  const Steps steps = {
+      {{"set a", Duty::mandatory}, {{"set b", Duty::mandatory}, {"set c", Duty::soft}}},
+      {{"set d", Duty::mandatory}, {{"set e", Duty::mandatory}}}};
+  EXPECT_EQ(
+      command_lines(steps),
+      (std::vector<std::string>{
+          "call :soft set a", "if \"%RC%\"==\"0\" goto end1", "call :mandatory set b",
+          "if not \"%RC%\"==\"0\" goto end1", "call :soft set c", ":end1",  //
+          "call :soft set d", "if \"%RC%\"==\"0\" goto end2", "call :mandatory set e", ":end2"}));
+}
+
+// An unfinished custom template has data-centre timings, which hurt elsewhere (windows-tcp.md, A4).
+TEST(FirstBoot, ACustomTemplateIsMadeTheDefaultOnlyIfItCouldBeFilled) {
+  const Steps steps = netsh_of(plan_tests::windows_8, ProductType::client,
+                               make_settings(plan_tests::provider_option("ctcp")))
+                          .steps;
+  const std::vector<std::string> lines = command_lines(steps);
+  const auto activation =
+      std::find(lines.begin(), lines.end(), "call :mandatory set supplemental template=custom");
+  ASSERT_NE(activation, lines.end());
+  EXPECT_NE((activation - 1)->rfind("if ", 0), std::string::npos) << *(activation - 1);
+}
+
+TEST(FirstBoot, ScriptNamesItsId) {
+  const Steps steps = {{{"set a", Duty::mandatory}, {}}};
+  const std::string id = firstboot::script_id(steps);
+  EXPECT_EQ(id.size(), 16U);
+  EXPECT_EQ(id.find_first_not_of("0123456789abcdef"), std::string::npos) << id;
+  EXPECT_NE(firstboot::script(steps).find("\r\nset \"ID=" + id + "\"\r\n"), std::string::npos);
+}
+
+TEST(FirstBoot, IdChangesWithTheCommandsAndOnlyWithThem) {
+  const NetshCommand a = {"set a", Duty::mandatory};
+  const NetshCommand b = {"set b", Duty::mandatory};
+  const std::vector<Steps> different = {
+      {{a, {}}},
+      {{b, {}}},
+      {{{"set a", Duty::soft}, {}}},
+      {{a, {}}, {b, {}}},
+      {{b, {}}, {a, {}}},
+      {{a, {b}}},
+      {{a, {b, b}}},
+      {{a, {{"set b", Duty::soft}}}},
+      {{a, {}}, {a, {}}},
+  };
+  std::set<std::string> ids;
+  for (const Steps& steps : different) ids.insert(firstboot::script_id(steps));
+  EXPECT_EQ(ids.size(), different.size());
+  const Settings settings = make_settings({});
+  const Steps of_2019 = netsh_of({10, 0, 17763}, ProductType::server, settings).steps;
+  const Steps of_11 = netsh_of(plan_tests::windows_11_24h2, ProductType::client, settings).steps;
+  EXPECT_EQ(firstboot::script_id(of_2019), firstboot::script_id(of_11));
+}
+
+TEST(FirstBoot, ScriptsOfDifferentCommandsDifferOnlyInThemAndTheId) {
+  const Steps one = {{{"set a", Duty::mandatory}, {}}};
+  const Steps other = {{{"set b", Duty::mandatory}, {}}};
+  std::string script = firstboot::script(one);
+  script.replace(script.find(firstboot::script_id(one)), 16, firstboot::script_id(other));
+  script.replace(script.find("mandatory set a"), 15, "mandatory set b");
+  EXPECT_EQ(script, firstboot::script(other));
+}
+
+TEST(FirstBoot, ScriptUsesTheFilesThatThePlannerKnows) {
+  const std::string script = firstboot::script({{{"set a", Duty::mandatory}, {}}});
+  std::set<std::string> known = {"kvmnet/firstboot.log"};
+  for (const std::string& path : firstboot::state_paths()) known.insert(path);
+  for (std::size_t at = script.find("%DIR%\\"); at != std::string::npos;
+       at = script.find("%DIR%\\", at + 1)) {
+    const std::string_view rest = std::string_view(script).substr(at + 6);
+    std::string name = "kvmnet/" + std::string(rest.substr(0, rest.find('"')));
+    if (name == "kvmnet/firstboot.boot%BOOT%") name = "kvmnet/firstboot.boot1";
+    EXPECT_TRUE(known.contains(name)) << name;
+  }
+  EXPECT_TRUE(known.contains(std::string(firstboot::result_path)));
+}
+
+}  // namespace
+}  // namespace kvmnet

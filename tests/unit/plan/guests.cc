@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tests/unit/plan/guests.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "src/support/overloaded.h"
+
+namespace kvmnet::plan_tests {
+namespace {
+
+std::string line(const NetshCommand& command) {
+  return (command.duty == Duty::mandatory ? "mandatory " : "soft ") + command.arguments;
+}
+
+std::string line(const Edit& edit) {
+  return std::visit(Overloaded{[](const SetValue& e) {
+                                 return fmt::format("set {}\\{}: {} -> {}", e.key.to_string(),
+                                                    e.name,
+                                                    e.old ? hive::describe(*e.old) : "absent",
+                                                    hive::describe(e.value));
+                               },
+                               [](const WriteFile& e) { return "write " + e.path; },
+                               [](const RemoveFile& e) { return "remove " + e.path; }},
+                    edit);
+}
+
+ControlSet control_set(const WindowsVersion& version) {
+  const hive::NamedValue start = {"Start", hive::dword(1)};
+  ControlSet set{"ControlSet001", {}, {}};
+  for (const std::string& key : asked_keys()) set.keys[key] = std::nullopt;
+  set.keys["Services\\AFD"] = {start};
+  set.keys[afd_key] = std::vector<hive::NamedValue>();
+  set.keys["Services\\Tcpip"] = {start};
+  set.keys[tcpip_key] = {{"Hostname", hive::sz("guest")}};
+  if (version.major >= 6) set.keys["Services\\nsi"] = {start};
+  return set;
+}
+
+void apply(Facts& facts, const SetValue& edit) {
+  const std::string path = edit.key.to_string();
+  const std::size_t slash = path.find('\\');
+  for (ControlSet& set : facts.control_sets) {
+    if (set.name != path.substr(0, slash)) continue;
+    std::vector<hive::NamedValue>& there = values(set, path.substr(slash + 1));
+    const auto same = std::find_if(there.begin(), there.end(), [&](const hive::NamedValue& v) {
+      return hive::same_name(v.name, edit.name);
+    });
+    if (same == there.end())
+      there.push_back({edit.name, edit.value});
+    else
+      same->value = edit.value;
+  }
+}
+
+void apply(Facts& facts, const WriteFile& edit) {
+  facts.files[edit.path] = edit.content;
+}
+
+void apply(Facts& facts, const RemoveFile& edit) {
+  facts.files.erase(edit.path);
+}
+
+}  // namespace
+
+std::string name_of(const WindowsVersion& version) {
+  return fmt::format("{}.{}.{}", version.major, version.minor, version.build);
+}
+
+std::string name_of(const WindowsVersion& version, ProductType product) {
+  return fmt::format("{} {}", name_of(version), to_string(product));
+}
+
+SettingOptions wiki_options() {
+  SettingOptions options;
+  options.profile = "wiki";
+  return options;
+}
+
+SettingOptions autotuning_option(std::string word) {
+  SettingOptions options;
+  options.autotuning = std::move(word);
+  return options;
+}
+
+SettingOptions provider_option(std::string word) {
+  SettingOptions options;
+  options.congestion_provider = std::move(word);
+  return options;
+}
+
+SettingOptions heuristics_option(std::string word) {
+  SettingOptions options;
+  options.heuristics = std::move(word);
+  return options;
+}
+
+SettingOptions forcews_option(std::string word) {
+  SettingOptions options;
+  options.forcews = std::move(word);
+  return options;
+}
+
+SettingOptions set_option(std::string text) {
+  SettingOptions options;
+  options.set = {std::move(text)};
+  return options;
+}
+
+SettingOptions keep_options() {
+  return {"kvm", "keep", "keep", "keep", "keep", {}};
+}
+
+NetshPlan netsh_of(const WindowsVersion& version, ProductType product, const Settings& settings) {
+  const auto plan = plan_netsh(version, product, settings);
+  if (const auto* refusal = std::get_if<Refusal>(&plan)) {
+    ADD_FAILURE() << name_of(version, product) << " was refused: " << refusal->message;
+    return {};
+  }
+  return std::get<NetshPlan>(plan);
+}
+
+Plan plan_of(const Facts& facts, const Settings& settings, Scope scope) {
+  const auto plan = make_plan(facts, settings, scope);
+  if (const auto* refusal = std::get_if<Refusal>(&plan)) {
+    ADD_FAILURE() << "was refused: " << refusal->message;
+    return {};
+  }
+  return std::get<Plan>(plan);
+}
+
+Refusal refusal_of(const Facts& facts, const Settings& settings, Scope scope) {
+  const auto plan = make_plan(facts, settings, scope);
+  if (std::holds_alternative<Plan>(plan)) {
+    ADD_FAILURE() << "was not refused";
+    return {};
+  }
+  return std::get<Refusal>(plan);
+}
+
+std::vector<std::string> lines(const std::vector<NetshStep>& steps) {
+  std::vector<std::string> all;
+  for (const NetshStep& step : steps) {
+    all.push_back(line(step.command));
+    for (const NetshCommand& command : step.otherwise) all.push_back("else " + line(command));
+  }
+  return all;
+}
+
+std::vector<std::string> lines(const std::vector<Edit>& edits) {
+  std::vector<std::string> all;
+  for (const Edit& edit : edits) all.push_back(line(edit));
+  return all;
+}
+
+bool any_has(const std::vector<std::string>& texts, std::string_view part) {
+  return std::any_of(texts.begin(), texts.end(),
+                     [=](const std::string& text) { return text.find(part) != std::string::npos; });
+}
+
+Facts guest(const WindowsVersion& version, ProductType product) {
+  Facts facts;
+  facts.system = {hive::Condition::clean, ""};
+  facts.software = {hive::Condition::clean, ""};
+  facts.version = version;
+  facts.architecture = version.major == 5 ? Architecture::x86 : Architecture::amd64;
+  facts.product_type = product;
+  facts.product_name = "Windows";
+  facts.system_root = version.major == 5 ? "/WINDOWS" : "/Windows";
+  facts.select = {1, 1, 0, 1};
+  facts.control_sets = {control_set(version)};
+  return facts;
+}
+
+void add_current_set(Facts& facts, std::uint32_t number) {
+  ControlSet copy = facts.control_sets.front();
+  copy.name = fmt::format("ControlSet{:03}", number);
+  facts.control_sets.push_back(std::move(copy));
+  facts.select.current = number;
+}
+
+std::vector<hive::NamedValue>& values(ControlSet& set, const std::string& key) {
+  auto& present = set.keys[key];
+  if (!present) present.emplace();
+  return *present;
+}
+
+Facts applied(Facts facts, const std::vector<Edit>& edits) {
+  for (const Edit& edit : edits) std::visit([&](const auto& e) { apply(facts, e); }, edit);
+  return facts;
+}
+
+}  // namespace kvmnet::plan_tests
