@@ -86,24 +86,27 @@ struct Qcow2Header {
   bool external_data = false;
 };
 
-// The header extension with the backing file's format, among those in the first 4096 bytes.
-std::string read_backing_format(const Fd& fd, std::uint64_t version, std::uint64_t header_length) {
+// The header extension with the backing file's format, found as QEMU finds it: from `start` up to
+// the backing file's name at `end`. Two of them name no format. Looks at 4096 bytes at the most.
+std::string read_backing_format(const Fd& fd, std::uint64_t start, std::uint64_t end) {
   constexpr std::uint64_t backing_format = 0xE2792ACA;
   std::array<unsigned char, 4096> bytes{};
-  const ssize_t size = ::pread(fd.get(), bytes.data(), bytes.size(), 0);
+  const ssize_t size = ::pread(fd.get(), bytes.data(), std::min(bytes.size(), end), 0);
   if (size < 0) throw system_error("reading a qcow2 header", errno);
   const std::span<const unsigned char> head(bytes.data(), static_cast<std::size_t>(size));
-  std::uint64_t at = version == 2 ? 72 : header_length;
-  while (at + 8 <= head.size()) {
+  std::string format;
+  for (std::uint64_t at = start; at + 8 <= head.size();) {
     const std::uint64_t type = big_endian(head.subspan(at, 4));
     const std::uint64_t length = big_endian(head.subspan(at + 4, 4));
     at += 8;
     if (type == 0 || length > head.size() - at) break;
-    if (type == backing_format)
-      return {reinterpret_cast<const char*>(head.data() + at), static_cast<std::size_t>(length)};
+    if (type == backing_format) {
+      if (!format.empty()) return "given twice";
+      format.assign(reinterpret_cast<const char*>(head.data() + at), length);
+    }
     at += (length + 7) / 8 * 8;
   }
-  return {};
+  return format;
 }
 
 Qcow2Header read_qcow2_header(const Fd& fd, const File& file, const std::string& path) {
@@ -124,7 +127,7 @@ Qcow2Header read_qcow2_header(const Fd& fd, const File& file, const std::string&
                                              static_cast<off_t>(offset));
   if (n < 0 || static_cast<std::uint64_t>(n) != size)
     throw Error(path + ": the name of the backing file in the qcow2 header is damaged");
-  header.backing_format = read_backing_format(fd, version, file.number(100, 4));
+  header.backing_format = read_backing_format(fd, version == 2 ? 72 : file.number(100, 4), offset);
   return header;
 }
 
