@@ -176,6 +176,7 @@ void FakeGuest::write_at(const std::string& path, std::uint64_t offset,
   text.resize(std::max<std::size_t>(text.size(), offset + bytes.size()));
   std::transform(bytes.begin(), bytes.end(), text.begin() + static_cast<std::ptrdiff_t>(offset),
                  [](std::byte b) { return static_cast<char>(b); });
+  if (mounted_->garble_writes) text[offset + bytes.size() - 1] ^= 1;
 }
 
 void FakeGuest::write(const std::string& path, std::string_view content) {

@@ -20,8 +20,9 @@ class FakeGuest : public guestfs::GuestFiles {
     guestfs::Content content = guestfs::Content::ntfs;
     guestfs::NtfsState state = guestfs::NtfsState::clean;
     bool mountable = true;
-    bool read_only = false;    // mounts read-write without an error, but is not
-    bool lose_writes = false;  // what is written is gone with the next unmount
+    bool read_only = false;      // mounts read-write without an error, but is not
+    bool lose_writes = false;    // what is written is gone with the next unmount
+    bool garble_writes = false;  // write_at stores the last byte wrong
     std::map<std::string, std::string> files;
     std::set<std::string> directories;
     std::set<std::string> others;  // junctions, symbolic links

@@ -118,6 +118,14 @@ TEST(PatchGuest, VerifiesOnAFreshMountThatIsReadOnly) {
             after.end());
 }
 
+TEST(PatchGuest, NoticesThatTheHiveIsNotAsItWasWritten) {
+  // In a place that no value is read from.
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::releases[0]);
+  guest.volume("/dev/sda1").garble_writes = true;
+  EXPECT_THROW(patch(guest), Error);
+}
+
 TEST(PatchGuest, NoticesThatWritesWereLost) {
   FakeGuest guest;
   install(guest.add("/dev/sda1"), test::ten);

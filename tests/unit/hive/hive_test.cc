@@ -9,6 +9,7 @@
 #include "hive/error.h"
 #include "src/support/fd.h"
 #include "tests/support/minimal_hive.h"
+#include "tests/unit/hive/crafted_hive.h"
 #include "tests/unit/hive/hive_fixture.h"
 
 namespace kvmnet::hive {
@@ -171,6 +172,22 @@ TEST_F(HiveReading, RefusesBinsThatDoNotCoverTheHive) {
     for (const Mode mode : {Mode::read, Mode::edit})
       EXPECT_THROW(Hive(path, mode), Error) << row.what;
     EXPECT_EQ(read_file(path), bytes) << row.what;
+  }
+}
+
+TEST_F(HiveReading, RefusesABinThatReachesBeyondTheSizeInTheHeader) {
+  // hivex would put its next bin into the middle of this one.
+  test::CraftedHive crafted;
+  const auto root = crafted.key("root", 0, test::CraftedHive::none);
+  crafted.cell(Bytes(9000));
+  Bytes bytes = crafted.finish(root);
+  ASSERT_EQ(bytes.size(), 4096U + 12288U);
+  EXPECT_NO_THROW(Hive(file(bytes), Mode::edit));
+  for (const std::uint32_t size : {4096U, 8192U}) {
+    test::store_u32(bytes, 40, size);
+    test::update_checksum(bytes);
+    for (const Mode mode : {Mode::read, Mode::edit})
+      EXPECT_THROW(Hive(file(bytes), mode), Error) << size;
   }
 }
 

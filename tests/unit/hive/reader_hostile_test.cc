@@ -147,6 +147,23 @@ TEST(HostileHive, CountsThatAreTooLargeAreErrors) {
   }
 }
 
+TEST(HostileHive, CellsThatReachBeyondTheHiveAreErrors) {
+  CraftedHive hive;
+  const auto values = hive.value_list({hive.value("v", 3, 8000, 0)});
+  const auto root = hive.key("root", 0, CraftedHive::none, 1, values);
+  const auto data = hive.cell(Bytes(16));
+  Bytes bytes = hive.finish(root);
+  // The data of the value: the last cell, with a size for which there is file, but no hive.
+  const std::uint32_t record = test::load_u32(bytes, 4096 + values + 4);
+  test::store_u32(bytes, 4096 + record + 4 + 8, data);
+  test::store_u32(bytes, 4096 + data, 0U - 8008U);
+  bytes.resize(bytes.size() + 16384);
+  EXPECT_EQ(ask(bytes, KeyPath(), "v"), Answer::error);
+  test::store_u32(bytes, 40, static_cast<std::uint32_t>(bytes.size() - 4096));
+  test::update_checksum(bytes);
+  EXPECT_EQ(ask(bytes, KeyPath(), "v"), Answer::value);  // the same in a hive that is larger
+}
+
 constexpr double longest_lookup = 2;  // seconds of the processor; a few ms without sanitizers
 
 // Both: 5,000 names of the greatest length, which no name that is asked for can equal.
