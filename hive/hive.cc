@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <system_error>
 
 #include "hive/error.h"
@@ -60,6 +61,21 @@ void check_bins(int fd, const BaseBlock& block) {
     if (!sound) throw Error(fmt::format("hive bin at offset {:#x} is damaged", offset));
     offset += size;
   }
+}
+
+// Guests have types that hivex' enumeration does not name; as an enumerator such a number would be
+// undefined, so only its bytes are moved.
+Type from_hivex(const hive_type& type) {
+  std::uint32_t number = 0;
+  static_assert(sizeof number == sizeof type);
+  std::memcpy(&number, &type, sizeof number);
+  return static_cast<Type>(number);
+}
+
+void set_type(hive_set_value& value, Type type) {
+  const auto number = static_cast<std::uint32_t>(type);
+  static_assert(sizeof number == sizeof value.t);
+  std::memcpy(&value.t, &number, sizeof number);
 }
 
 // Throws Unsupported for values that do not survive being written by hivex: it cuts a name at a
@@ -151,7 +167,7 @@ std::vector<NamedValue> Hive::values_of(Node node) const {
     std::size_t size = 0;
     if (!name || hivex_value_type(handle_.get(), *v, &type, &size) != 0)
       fail("reading the values of a key");
-    NamedValue value{std::string(name.get(), name_size), {static_cast<Type>(type), {}}};
+    NamedValue value{std::string(name.get(), name_size), {from_hivex(type), {}}};
     if (size != 0) {
       const Malloced<char> data(hivex_value_value(handle_.get(), *v, &type, &size));
       if (!data) fail("reading value " + escaped(value.name));
@@ -197,8 +213,11 @@ void Hive::set(const KeyPath& key, const std::vector<NamedValue>& values) {
 void Hive::set_in(Node node, const NamedValue& value) {
   Bytes data = value.value.data;
   std::string name = value.name;
-  const hive_set_value set = {name.data(), static_cast<hive_type>(value.value.type), data.size(),
-                              reinterpret_cast<char*>(data.data())};
+  hive_set_value set{};
+  set.key = name.data();
+  set_type(set, value.value.type);
+  set.len = data.size();
+  set.value = reinterpret_cast<char*>(data.data());
   if (hivex_node_set_value(handle_.get(), node, &set, 0) != 0)
     fail("setting value " + escaped(value.name));
 }

@@ -143,6 +143,7 @@ class Batch {
       switch (message->kind) {
         case Message::Kind::phase:
           phase_ = static_cast<Phase>(message->number);
+          if (phase_ == Phase::commit) worker.allow_commit();
           deadline = Clock::now() + limit_of(*phase_);
           output_.phase(image, *phase_);
           break;

@@ -40,6 +40,7 @@ void work(const PatchRequest& request, const PatchContext& context, Outcome& out
   guest.finish();
 
   clock.begin(Phase::commit);
+  if (context.before_commit) context.before_commit();
   overlay.commit();
 }
 

@@ -2,6 +2,7 @@
 // The whole work on one image, in the order that makes it all or nothing.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -21,6 +22,9 @@ struct PatchRequest {
 
 struct PatchContext {
   PhaseClock::Listener begin;
+  // Asked once everything is proven, before the first byte is written to the image. Throws if it is
+  // not to be written.
+  std::function<void()> before_commit;
   guestfs::Accelerator accelerator = guestfs::Accelerator::kvm;
   std::string temporary_directory;  // private to this image
 };

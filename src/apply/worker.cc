@@ -63,10 +63,18 @@ void become_worker(pid_t parent) {
   ::dup2(STDERR_FILENO, STDOUT_FILENO);
 }
 
-Outcome work(const WorkerTask& task, const Fd& out) {
+// Without a word from the parent the commit is not begun: the parent may have decided already that
+// this worker is to end.
+void wait_for_permission(const Fd& permission) {
+  char word = 0;
+  if (!receive_whole(permission.get(), &word, 1)) throw Error("stopped before the commit");
+}
+
+Outcome work(const WorkerTask& task, const Fd& out, const Fd& permission) {
   PatchContext context;
   context.accelerator = task.accelerator;
   context.temporary_directory = task.temporary_directory;
+  context.before_commit = [&permission] { wait_for_permission(permission); };
   context.begin = [&out](Phase phase) {
     send(out, Message::Kind::phase, static_cast<int>(phase), {});
   };
@@ -89,10 +97,10 @@ Outcome work(const WorkerTask& task, const Fd& out) {
   }
 }
 
-[[noreturn]] void run_worker(const WorkerTask& task, const Fd& out) {
+[[noreturn]] void run_worker(const WorkerTask& task, const Fd& out, const Fd& permission) {
   int status = 0;
   try {
-    const Outcome outcome = work(task, out);
+    const Outcome outcome = work(task, out, permission);
     send(out, Message::Kind::result, static_cast<int>(outcome.status), task.render(outcome));
   } catch (const std::exception& e) {
     std::fprintf(stderr, "kvmnet: %s: %s\n", task.image.c_str(), e.what());
@@ -119,18 +127,25 @@ void adopt_orphans() {
 }
 
 Worker::Worker(const WorkerTask& task) {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error("starting a worker", errno);
-  messages_ = Fd(ends[0]);
-  const Fd write_end(ends[1]);
+  Pipe messages = make_pipe();
+  Pipe permission = make_pipe();
   const pid_t parent = ::getpid();
   std::fflush(nullptr);
   pid_ = ::fork();
   if (pid_ < 0) throw system_error("starting a worker", errno);
-  if (pid_ != 0) return;
+  if (pid_ != 0) {
+    messages_ = std::move(messages.read_end);
+    permission_ = std::move(permission.write_end);
+    return;
+  }
   become_worker(parent);
-  messages_.reset();
-  run_worker(task, write_end);
+  messages.read_end.reset();
+  permission.write_end.reset();
+  run_worker(task, messages.write_end, permission.read_end);
+}
+
+void Worker::allow_commit() {
+  write_whole(permission_, std::string_view("!"));
 }
 
 Worker::~Worker() {

@@ -46,12 +46,16 @@ class Worker {
   int message_fd() const { return messages_.get(); }
   // The next message; nothing when the worker has ended. Blocks: poll message_fd() first.
   std::optional<Message> receive();
+  // A worker that has begun Phase::commit waits for this before it writes to the image. If it is
+  // never said, the image is not written.
+  void allow_commit();
   // Waits for its end: "exited with status 1", "was killed by signal 9 (Killed)".
   std::string wait();
 
  private:
   pid_t pid_ = -1;
   Fd messages_;
+  Fd permission_;
 };
 
 // Makes this process inherit the orphans of its children, so that Worker can end an appliance

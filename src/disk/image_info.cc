@@ -26,13 +26,15 @@ struct Magic {
   std::string_view name;
 };
 // The first bytes of the other formats that QEMU reads (their own specifications).
-constexpr std::array<Magic, 7> other_formats = {{{"vhdxfile", "vhdx"},
+constexpr std::array<Magic, 9> other_formats = {{{"vhdxfile", "vhdx"},
                                                  {"KDMV", "vmdk"},
                                                  {"COWD", "vmdk"},
                                                  {"# Disk DescriptorFile", "vmdk"},
                                                  {"<<< ", "vdi"},
                                                  {"conectix", "vpc"},
-                                                 {"QED", "qed"}}};
+                                                 {"QED", "qed"},
+                                                 {"WithoutFreeSpace", "parallels"},
+                                                 {"WithouFreSpacExt", "parallels"}}};
 constexpr std::string_view qcow_magic = "QFI\xfb";
 
 std::uint64_t big_endian(std::span<const unsigned char> bytes) {

@@ -34,6 +34,12 @@ class Fd {
 // Everything here is close-on-exec and throws Error with the path and the reason.
 Fd open_file(const std::string& path, int flags, mode_t mode = 0);
 
+struct Pipe {
+  Fd read_end;
+  Fd write_end;
+};
+Pipe make_pipe();
+
 // A file in memory, for what must not lie on a disk: a SYSTEM hive holds the boot key.
 Fd make_memory_file(const char* name);
 // The name under which a library can open `fd` as a file of its own.

@@ -33,17 +33,6 @@ namespace {
   ::_exit(1);
 }
 
-struct Pipe {
-  Fd read_end;
-  Fd write_end;
-};
-
-Pipe make_pipe() {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error("making a pipe", errno);
-  return {Fd(ends[0]), Fd(ends[1])};
-}
-
 std::string read_output(int fd) {
   constexpr std::size_t most = 65536;
   std::string output;

@@ -131,6 +131,15 @@ TEST_F(OverlayTest, MayBeElsewhere) {
   EXPECT_TRUE(std::filesystem::is_empty(elsewhere.path()));
 }
 
+TEST_F(OverlayTest, IsNotMadeElsewhereOverAFileThatIsThere) {
+  const std::string path = image("disk", "raw");
+  const std::string victim = file("victim", "precious");
+  const TempDir elsewhere;
+  std::filesystem::create_symlink(victim, elsewhere.path() + "/overlay.qcow2");
+  EXPECT_THROW(Overlay::in(elsewhere.path(), identified(path)), Error);
+  EXPECT_EQ(text_of(victim), "precious");
+}
+
 TEST_F(OverlayTest, IsRemovedOnceWhenItIsMoved) {
   const std::string path = image("disk", "raw");
   {
