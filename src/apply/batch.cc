@@ -27,13 +27,13 @@ using std::chrono::seconds;
 constexpr seconds kvm_launch_limit{60};  // real KVM needs 2 to 6 s; some hang for ever
 constexpr seconds phase_limit{600};
 
-// SIGINT, SIGTERM and SIGHUP as a file descriptor, for as long as the scope lasts.
+// SIGINT, SIGTERM, SIGHUP and SIGQUIT as a file descriptor, for as long as the scope lasts.
 class Signals {
  public:
   Signals() {
     sigset_t set;
     sigemptyset(&set);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) sigaddset(&set, signal);
     ::sigprocmask(SIG_BLOCK, &set, &before_);
     fd_ = Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!fd_.is_open()) throw system_error("preparing for signals", errno);
@@ -144,7 +144,9 @@ class Batch {
         case Message::Kind::phase:
           phase_ = static_cast<Phase>(message->number);
           if (phase_ == Phase::commit) worker.allow_commit();
-          deadline = Clock::now() + limit_of(*phase_);
+          deadline =
+              Clock::now() +
+              (phase_ == Phase::launch && message->text == "kvm" ? kvm_launch_limit : phase_limit);
           output_.phase(image, *phase_);
           break;
         case Message::Kind::fallback:
@@ -156,11 +158,6 @@ class Batch {
           return End::result;
       }
     }
-  }
-
-  seconds limit_of(Phase phase) const {
-    const bool kvm = accelerator_ == guestfs::Accelerator::kvm;
-    return phase == Phase::launch && kvm ? kvm_launch_limit : phase_limit;
   }
 
   // Returns when there is a message, or with the reason to end the worker. Once the commit has

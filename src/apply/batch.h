@@ -31,9 +31,9 @@ struct BatchOutput {
   std::function<void(const std::string& image, Phase)> phase;
 };
 
-// Returns 0, or the number of the signal that stopped it: SIGINT, SIGTERM or SIGHUP stop at once
-// where nothing has been written to the image, and after the commit where that has begun. A hung
-// worker is killed. Call from a process of one thread that holds no libguestfs handle.
+// Returns 0, or the number of the signal that stopped it: SIGINT, SIGTERM, SIGHUP or SIGQUIT stop
+// at once where nothing has been written to the image, and after the commit where that has begun. A
+// hung worker is killed. Call from a process of one thread that holds no libguestfs handle.
 int run_batch(const BatchRequest& request, const BatchOutput& output);
 
 }  // namespace kvmnet

@@ -77,7 +77,8 @@ std::variant<WindowsRoot, Refusal> choose_root(const Search& search, const std::
   }
   std::vector<WindowsRoot> on_device;
   for (const WindowsRoot& root : roots)
-    if (root.device == selector) on_device.push_back(root);
+    if (root.device == selector || root.device + ":" + root.directory == selector)
+      on_device.push_back(root);
   if (on_device.size() == 1) return on_device.front();
   if (on_device.empty())
     return Refusal{Reason::no_such_root,

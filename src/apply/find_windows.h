@@ -30,7 +30,8 @@ struct Search {
 // Looks into every NTFS volume, mounted read-only: the search never writes. Leaves nothing mounted.
 Search find_windows(guestfs::GuestFiles& guest);
 
-// `selector`: "single" (refused if there are several), "first", or a device.
+// `selector`: "single" (refused if there are several), "first", a device, or
+// "DEVICE:/DIRECTORY".
 std::variant<WindowsRoot, Refusal> choose_root(const Search& search, const std::string& selector);
 
 }  // namespace kvmnet

@@ -8,7 +8,6 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <filesystem>
 
 #include "hive/error.h"
 #include "src/apply/apply.h"
@@ -19,6 +18,16 @@
 
 namespace kvmnet {
 namespace {
+
+constexpr off_t largest_hive = 256 << 20;
+
+bool is_unchanged(const std::string& path, const struct stat& before) {
+  struct stat now {};
+  return ::stat(path.c_str(), &now) == 0 && now.st_dev == before.st_dev &&
+         now.st_ino == before.st_ino && now.st_size == before.st_size &&
+         now.st_mtim.tv_sec == before.st_mtim.tv_sec &&
+         now.st_mtim.tv_nsec == before.st_mtim.tv_nsec;
+}
 
 // A file beside `path` that takes its place, or goes.
 class Replacement {
@@ -63,11 +72,13 @@ Facts probe(const Fd& hive, const WindowsVersion& version) {
 }
 
 void work(const std::string& path, const HiveFileRequest& request, Outcome& outcome) {
-  const std::string real = std::filesystem::canonical(path).string();
+  const std::string real = real_path(path);
   const Fd file = open_file(real, O_RDONLY | O_NONBLOCK);
   struct stat st {};
   if (::fstat(file.get(), &st) != 0) throw system_error(path, errno);
   if (!S_ISREG(st.st_mode)) throw Error("not a regular file");
+  if (st.st_nlink > 1) throw Error("has more than one hard link; a new file would break them");
+  if (st.st_size > largest_hive) throw Error("larger than any SYSTEM hive");
   const Fd copy = make_memory_file("SYSTEM");
   write_whole(copy, read_whole(file));
 
@@ -88,7 +99,9 @@ void work(const std::string& path, const HiveFileRequest& request, Outcome& outc
   if (!std::holds_alternative<Plan>(left) || !std::get<Plan>(left).edits.empty())
     throw Error("verification failed: the edited hive does not have every value as set");
   if (request.mode == Mode::plan) return;
-  Replacement(real, st).replace_with(read_whole(copy));
+  Replacement replacement(real, st);
+  if (!is_unchanged(real, st)) throw Error("was changed by somebody else meanwhile");
+  replacement.replace_with(read_whole(copy));
   outcome.status = Status::patched;
 }
 

@@ -21,6 +21,9 @@ using hive::KeyPath;
 // Anything larger is none of ours; its size alone makes it differ from what we would write.
 constexpr std::uint64_t largest_own_file = 1 << 20;
 
+// Ten times what Windows makes of it; more would fill the host's memory.
+constexpr std::uint64_t largest_system_hive = 256 << 20;
+
 std::uint32_t number(const hive::Hive& system, const KeyPath& key, std::string_view name) {
   const auto value = system.value(key, name);
   return value ? hive::as_dword(*value).value_or(0) : 0;
@@ -64,6 +67,9 @@ void read_system(const hive::Hive& system, Facts& facts) {
     }
     facts.control_sets.push_back(read_control_set(system, name));
   }
+  const KeyPath setup = KeyPath::parse("Setup");
+  facts.setup_unfinished = number(system, setup, "SystemSetupInProgress") != 0 ||
+                           number(system, setup, "OOBEInProgress") != 0;
   read_identity(system, KeyPath::parse(facts.control_sets.front().name), facts);
 }
 
@@ -157,8 +163,12 @@ Probe probe_guest(GuestFiles& guest, const std::string& root) {
   Probe probe;
   probe.system_path = find_hive(guest, root, "SYSTEM");
   probe.system_hive = make_memory_file("SYSTEM");
-  guest.download(probe.system_path, probe.system_hive.get());
-  probe.facts = probe_system_hive(probe.system_hive);
+  if (guest.size(probe.system_path) > largest_system_hive) {
+    probe.facts.system.reason = "larger than any SYSTEM hive";
+  } else {
+    guest.download(probe.system_path, probe.system_hive.get());
+    probe.facts = probe_system_hive(probe.system_hive);
+  }
   probe.facts.system_root = root;
   read_software(guest, find_hive(guest, root, "SOFTWARE"), probe.facts);
   read_files(guest, root, probe.facts);

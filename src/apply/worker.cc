@@ -49,9 +49,13 @@ bool receive_whole(int fd, char* into, std::size_t size) {
 }
 
 void become_worker(pid_t parent) {
-  ::setpgid(0, 0);
+  // A session of its own: it tells what the worker leaves behind from everybody else's children.
+  ::setsid();
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);
+  // Whoever signals all of us, as a service manager does, must not stop a commit: the parent
+  // decides, and ends a worker with SIGKILL. qemu-img inherits this.
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) ::signal(signal, SIG_IGN);
   const rlimit none = {0, 0};
   ::setrlimit(RLIMIT_CORE, &none);
   ::umask(077);
@@ -75,15 +79,18 @@ Outcome work(const WorkerTask& task, const Fd& out, const Fd& permission) {
   context.accelerator = task.accelerator;
   context.temporary_directory = task.temporary_directory;
   context.before_commit = [&permission] { wait_for_permission(permission); };
-  context.begin = [&out](Phase phase) {
-    send(out, Message::Kind::phase, static_cast<int>(phase), {});
+  std::string no_kvm;  // why not; said only when the appliance has started without
+  context.begin = [&](Phase phase) {
+    if (phase == Phase::inspect && !no_kvm.empty()) send(out, Message::Kind::fallback, 0, no_kvm);
+    const bool kvm = context.accelerator == guestfs::Accelerator::kvm;
+    send(out, Message::Kind::phase, static_cast<int>(phase), kvm ? "kvm" : "");
   };
   try {
     try {
       return patch_image(task.image, task.request, context);
     } catch (const guestfs::LaunchError& e) {
       if (!task.may_fall_back) throw;
-      send(out, Message::Kind::fallback, 0, e.what());
+      no_kvm = e.what();
     }
     context.accelerator = guestfs::Accelerator::tcg;
     return patch_image(task.image, task.request, context);
@@ -110,11 +117,12 @@ Outcome work(const WorkerTask& task, const Fd& out, const Fd& permission) {
   ::_exit(status);
 }
 
-// Ends every child of ours. There is one worker at a time, so once that has been reaped the rest is
-// what it left behind: an appliance, or qemu-img.
-void kill_orphans() {
+// Ends what a worker has left behind, an appliance or qemu-img: the children of ours that are in
+// its session.
+void kill_orphans(pid_t session) {
   std::ifstream children(fmt::format("/proc/self/task/{}/children", ::getpid()));
   for (pid_t pid = 0; children >> pid;) {
+    if (::getsid(pid) != session) continue;
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
   }
@@ -149,11 +157,11 @@ void Worker::allow_commit() {
 }
 
 Worker::~Worker() {
-  if (pid_ > 0) {
+  if (!ended_) {
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
   }
-  kill_orphans();
+  kill_orphans(pid_);
 }
 
 std::optional<Message> Worker::receive() {
@@ -171,7 +179,7 @@ std::string Worker::wait() {
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
-  pid_ = -1;
+  ended_ = true;
   if (WIFEXITED(status)) return fmt::format("exited with status {}", WEXITSTATUS(status));
   const int signal = WTERMSIG(status);
   return fmt::format("was killed by signal {} ({})", signal, ::sigdescr_np(signal));

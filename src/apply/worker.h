@@ -25,8 +25,8 @@ struct WorkerTask {
 
 struct Message {
   enum class Kind : char {
-    phase,     // `number` is a Phase
-    fallback,  // KVM did not start the appliance: `text` says why
+    phase,     // `number` is a Phase; `text` is "kvm" if the appliance runs, or is to run, with it
+    fallback,  // KVM did not start the appliance, TCG did: `text` says why
     result,    // `number` is a Status, `text` the rendered outcome
   };
   Kind kind = Kind::phase;
@@ -34,7 +34,7 @@ struct Message {
   std::string text;
 };
 
-// A started worker. It leads a process group of its own, dies with us, leaves no core (it holds
+// A started worker. It leads a session of its own, dies with us, leaves no core (it holds
 // the guest's boot key), and writes to standard error only.
 class Worker {
  public:
@@ -54,6 +54,7 @@ class Worker {
 
  private:
   pid_t pid_ = -1;
+  bool ended_ = false;
   Fd messages_;
   Fd permission_;
 };

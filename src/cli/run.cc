@@ -88,6 +88,11 @@ WindowsVersion windows_version(const Options& options) {
           fmt::format("--build {} contradicts --windows {}", options.build, options.windows));
     version.build = options.build;
   }
+  // For 10.0 a bare hive needs no build.
+  const WindowsVersion checked = {version.major, version.minor, std::max(version.build, 1)};
+  if (!is_supported(checked))
+    throw UsageError(
+        fmt::format("--windows {}: kvmnet knows 5.1, 5.2, 6.0 to 6.3 and 10.0", options.windows));
   return version;
 }
 
@@ -97,9 +102,6 @@ int run_script(const Options& options) {
     throw UsageError(
         "--windows 10.0 needs the build, because its commands differ: --build N, e.g. "
         "19045");
-  if (!is_supported(version))
-    throw UsageError(
-        fmt::format("--windows {}: kvmnet knows 5.1, 5.2, 6.0 to 6.3 and 10.0", options.windows));
   if (is_legacy(version))
     throw UsageError(
         fmt::format("Windows NT {} has no first-boot script: its settings are registry "

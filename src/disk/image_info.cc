@@ -73,13 +73,6 @@ Identity identity_from(const struct stat& st) {
           st.st_ctim.tv_sec * second + st.st_ctim.tv_nsec};
 }
 
-std::string real_path(const std::string& path) {
-  std::error_code error;
-  const auto real = std::filesystem::canonical(path, error);
-  if (error) throw system_error(path, error.value());
-  return real.string();
-}
-
 // The header of a qcow2 file as far as it decides what QEMU would open (docs/interop/qcow2.txt).
 struct Qcow2Header {
   std::string backing;         // the backing file's name as written; empty: none
@@ -191,7 +184,8 @@ std::optional<Refusal> check_format(const File& file, const std::optional<std::s
                                     bool is_qcow2, const std::string& path) {
   if (format && *format != "qcow2" && *format != "raw")
     throw UsageError(fmt::format("--format: '{}' is not one of qcow2, raw", *format));
-  if (auto refusal = check_magic(file, path)) return refusal;
+  if (format != "raw")
+    if (auto refusal = check_magic(file, path)) return refusal;
   const bool named_raw = path.ends_with(".raw");  // .img says nothing: many are qcow2
   if (is_qcow2 && format == "raw")
     return Refusal{Reason::format_mismatch, path + ": is a qcow2 image, not raw"};

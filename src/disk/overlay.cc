@@ -77,18 +77,42 @@ Overlay::~Overlay() {
   if (!path_.empty()) ::unlink(path_.c_str());
 }
 
-void Overlay::commit() const {
+void Overlay::commit() {
   sync_file(open_file(path_, O_RDONLY), path_);
   if (identity_of(image_.path) != image_.identity)
     throw Error(image_.path +
                 ": was changed by somebody else meanwhile; nothing was written to it");
-  // Both files by explicit options: nothing in a header is followed or probed.
-  run_checked(
-      {"qemu-img", "commit", "-q", "-d", "--image-opts",
-       fmt::format("driver=qcow2,file.driver=file,file.filename={},backing.driver={},"
-                   "backing.file.driver=file,backing.file.filename={}",
-                   option_value(path_), to_string(image_.format), option_value(image_.path))});
-  sync_file(open_file(image_.path, O_RDONLY), image_.path);
+  const std::string uncommitted = uncommitted_path(image_);
+  if (::rename(path_.c_str(), uncommitted.c_str()) != 0) throw system_error(path_, errno);
+  path_.clear();  // from here on it is kept, unless all goes well
+  sync_directory_of(uncommitted);
+  try {
+    // Both files by explicit options: nothing is probed.
+    run_checked({"qemu-img", "commit", "-q", "-d", "--image-opts",
+                 fmt::format("driver=qcow2,file.driver=file,file.filename={},backing.driver={},"
+                             "backing.file.driver=file,backing.file.filename={}",
+                             option_value(uncommitted), to_string(image_.format),
+                             option_value(image_.path))});
+    sync_file(open_file(image_.path, O_RDONLY), image_.path);
+  } catch (const std::exception& e) {
+    throw Error(fmt::format("{}: {}; the image may be half written: do not start the guest; {}",
+                            image_.path, e.what(), remedy(Reason::commit_interrupted)));
+  }
+  if (::unlink(uncommitted.c_str()) != 0) throw system_error(uncommitted, errno);
+}
+
+std::string uncommitted_path(const ImageInfo& image) {
+  return image.path + ".kvmnet-uncommitted";
+}
+
+std::optional<Refusal> check_committed(const ImageInfo& image) {
+  const std::string path = uncommitted_path(image);
+  if (::access(path.c_str(), F_OK) != 0) return std::nullopt;
+  return Refusal{
+      Reason::commit_interrupted,
+      fmt::format("{}: may be half written: writing the changes into it was interrupted; "
+                  "they are all in {}",
+                  image.path, path)};
 }
 
 void remove_leftover_overlay(const ImageInfo& image) {

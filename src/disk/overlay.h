@@ -3,6 +3,7 @@
 // by commit().
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "src/disk/image_info.h"
@@ -28,14 +29,21 @@ class Overlay {
   const std::string& path() const { return path_; }
 
   // Brings the overlay to disk, writes its changes into the image and brings that to disk. Throws
-  // Error if the image is not as it was when identified, or if qemu-img fails.
-  void commit() const;
+  // Error if the image is not as it was when identified. If it fails once writing has begun, the
+  // image may be half written: the overlay, which has everything, is then kept as
+  // uncommitted_path(), and the error says so.
+  void commit();
 
  private:
   Overlay(std::string path, const ImageInfo& image);
   std::string path_;
   ImageInfo image_;
 };
+
+// Where an overlay is while it is committed, and stays if that does not end well.
+std::string uncommitted_path(const ImageInfo& image);
+// Refused: an image whose last commit did not end well.
+std::optional<Refusal> check_committed(const ImageInfo& image);
 
 // Removes the overlay that a dead run left beside the image, if there is one.
 void remove_leftover_overlay(const ImageInfo& image);

@@ -50,6 +50,9 @@ struct Facts {
   std::optional<ProductType> product_type;
   std::string product_name;  // for people, e.g. "Windows 10 Pro"; may be empty
   std::string system_root;   // on the volume, e.g. "/Windows"; empty for a bare hive file
+  // Windows Setup has still to run in this guest (Setup\\SystemSetupInProgress, OOBEInProgress): a
+  // generalised image.
+  bool setup_unfinished = false;
   Select select;
   // The control sets to edit: Select\Default first, then Current if it differs.
   std::vector<ControlSet> control_sets;

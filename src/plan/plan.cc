@@ -182,11 +182,24 @@ class Planner {
     if (auto* refusal = std::get_if<Refusal>(&netsh)) return *refusal;
     auto& wanted = std::get<NetshPlan>(netsh);
     for (std::string& warning : wanted.warnings) warn(std::move(warning));
-    if (wanted.steps.empty() || is_done(wanted.steps)) return std::nullopt;
+    // Without commands a script that is still waiting is replaced by one that only removes itself.
+    const bool waiting = has_file(firstboot::script_path) || has_service();
+    if ((wanted.steps.empty() && !waiting) || is_done(wanted.steps)) return std::nullopt;
     if (!is_plain_path(facts_.system_root))
       return Refusal{Reason::unsupported_system_root,
                      fmt::format("the system root '{}' cannot stand in a service's command line",
                                  hive::escaped(facts_.system_root))};
+    for (const ControlSet& set : facts_.control_sets)
+      if (is_marked_for_deletion(set))
+        return Refusal{
+            Reason::service_marked_for_deletion,
+            fmt::format("{}\\{} is marked for deletion: Windows would remove it before it "
+                        "runs",
+                        set.name, our_service)};
+    if (facts_.setup_unfinished)
+      warn(
+          "Windows Setup has not finished in this guest: the script waits for the first boot after "
+          "it");
     plan_script(wanted.steps);
     for (const ControlSet& set : facts_.control_sets)
       for (const hive::NamedValue& v : firstboot::service_values(has_key(set, nsi_service)))
@@ -204,11 +217,21 @@ class Planner {
     return result == firstboot::Result{firstboot::script_id(steps), "done"};
   }
 
+  // A key that Windows only has to finish deleting (sc.exe has marked it) does not count.
+  bool has_service() const {
+    return std::any_of(facts_.control_sets.begin(), facts_.control_sets.end(),
+                       [](const ControlSet& set) {
+                         return has_key(set, our_service) && !is_marked_for_deletion(set);
+                       });
+  }
+
+  static bool is_marked_for_deletion(const ControlSet& set) {
+    return value_of(set, our_service, "DeleteFlag").has_value();
+  }
+
   // ... and has removed its service, too.
   bool is_done(const std::vector<NetshStep>& steps) const {
-    for (const ControlSet& set : facts_.control_sets)
-      if (has_key(set, our_service)) return false;
-    return succeeded(steps);
+    return !has_service() && succeeded(steps);
   }
 
   void plan_script(const std::vector<NetshStep>& steps) {

@@ -39,6 +39,13 @@ Fd open_file(const std::string& path, int flags, mode_t mode) {
   return fd;
 }
 
+std::string real_path(const std::string& path) {
+  std::error_code error;
+  const auto real = std::filesystem::canonical(path, error);
+  if (error) throw system_error(path, error.value());
+  return real.string();
+}
+
 Pipe make_pipe() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error("making a pipe", errno);

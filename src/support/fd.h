@@ -40,6 +40,9 @@ struct Pipe {
 };
 Pipe make_pipe();
 
+// The path without symbolic links. Throws Error if there is no such file.
+std::string real_path(const std::string& path);
+
 // A file in memory, for what must not lie on a disk: a SYSTEM hive holds the boot key.
 Fd make_memory_file(const char* name);
 // The name under which a library can open `fd` as a file of its own.

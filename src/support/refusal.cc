@@ -16,10 +16,15 @@ constexpr std::string_view shut_down_fully =
     "start the guest, run 'powercfg /h off' in it as administrator, shut it down with "
     "'shutdown /s /t 0', and try again";
 
-constexpr std::array<Row, 28> rows = {{
+constexpr std::array<Row, 30> rows = {{
     {Reason::image_in_use, "image-in-use", "shut down the guest, or stop the process that uses it"},
+    {Reason::commit_interrupted, "commit-interrupted",
+     "make sure that there is space and nothing uses the image, finish it with 'qemu-img commit -f "
+     "qcow2 -d IMAGE.kvmnet-uncommitted', and then remove that file"},
     {Reason::unsupported_format, "unsupported-format",
-     "convert it first: qemu-img convert -O qcow2 IMAGE NEW.qcow2"},
+     "if you know that it is one, convert it, naming the format: qemu-img convert -f FORMAT -O "
+     "qcow2 "
+     "IMAGE NEW.qcow2; if it is a raw disk (a guest can write its beginning), say --format raw"},
     {Reason::format_mismatch, "format-mismatch",
      "give the real format with --format, or leave the option out"},
     {Reason::external_data_file, "external-data-file",
@@ -38,7 +43,8 @@ constexpr std::array<Row, 28> rows = {{
      "make the directory writable for this user, or copy the image into one that is"},
     {Reason::no_windows, "no-windows", "give an image with an installed Windows"},
     {Reason::several_windows, "several-windows",
-     "choose one with --root DEVICE, or take the first with --root first"},
+     "choose one with --root DEVICE or --root DEVICE:/DIRECTORY, or take the first with --root "
+     "first"},
     {Reason::no_such_root, "no-such-root", "give one of the devices that the message lists"},
     {Reason::encrypted_volume, "encrypted-volume",
      "turn BitLocker off in the guest (manage-bde -off C:), wait until it has decrypted, and shut "
@@ -68,6 +74,8 @@ constexpr std::array<Row, 28> rows = {{
      "restore the guest's registry (or the image) from a backup"},
     {Reason::no_service_key, "no-service-key",
      "reinstall TCP/IP in the guest; kvmnet does not invent a service that Windows lacks"},
+    {Reason::service_marked_for_deletion, "service-marked-for-deletion",
+     "start the guest once, so that Windows finishes removing it, and shut it down"},
     {Reason::unsupported_system_root, "unsupported-system-root",
      "apply the settings by hand in the guest: 'kvmnet script' prints the commands"},
     {Reason::option_unsupported, "option-unsupported",

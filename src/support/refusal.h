@@ -13,6 +13,7 @@ namespace kvmnet {
 // remedy for people.
 enum class Reason {
   image_in_use,
+  commit_interrupted,
   unsupported_format,
   format_mismatch,
   external_data_file,
@@ -38,6 +39,7 @@ enum class Reason {
   unknown_product_type,
   no_control_set,
   no_service_key,
+  service_marked_for_deletion,
   unsupported_system_root,
   option_unsupported,
 };

@@ -46,14 +46,14 @@ TEST_P(OverlayOf, ReachesTheImageOnCommitOnly) {
   const std::string path = image("disk", format);
   const std::string before = text_of(path);
   {
-    const Overlay overlay = Overlay::beside(identified(path));
+    Overlay overlay = Overlay::beside(identified(path));
     write_to(overlay);
     EXPECT_EQ(text_of(path), before);
   }
   EXPECT_EQ(text_of(path), before);
   EXPECT_EQ(names(), Names{"disk"});
   {
-    const Overlay overlay = Overlay::beside(identified(path));
+    Overlay overlay = Overlay::beside(identified(path));
     write_to(overlay);
     overlay.commit();
     EXPECT_TRUE(has_written(path, format));
@@ -73,7 +73,7 @@ TEST_P(OverlayOf, WithoutWritesChangesNothingOnCommit) {
 
 TEST_P(OverlayOf, RefusesToCommitIntoAChangedImage) {
   const std::string path = image("disk", GetParam());
-  const Overlay overlay = Overlay::beside(identified(path));
+  Overlay overlay = Overlay::beside(identified(path));
   write_to(overlay);
   run_checked({"qemu-io", "-f", GetParam(), "-c", "write -q -P 0x33 256k 4k", path});
   const std::string changed = text_of(path);
@@ -83,7 +83,7 @@ TEST_P(OverlayOf, RefusesToCommitIntoAChangedImage) {
 
 TEST_P(OverlayOf, RefusesToCommitIntoAnotherImage) {
   const std::string path = image("disk", GetParam());
-  const Overlay overlay = Overlay::beside(identified(path));
+  Overlay overlay = Overlay::beside(identified(path));
   write_to(overlay);
   const std::string other = text_of(path);
   std::filesystem::rename(path, path + ".old");
@@ -105,7 +105,7 @@ TEST_F(OverlayTest, IsPrivateAndBelongsToTheImagesOwner) {
     ASSERT_EQ(::chmod(path.c_str(), mode), 0);
     const bool other_owner = ::geteuid() == 0;
     ASSERT_TRUE(!other_owner || ::chown(path.c_str(), 1234, 5678) == 0);
-    const Overlay overlay = Overlay::beside(identified(path));
+    Overlay overlay = Overlay::beside(identified(path));
     const struct stat st = status_of(overlay.path());
     EXPECT_EQ(st.st_mode & 07777, 0600U) << std::oct << mode;
     EXPECT_EQ(st.st_uid, status_of(path).st_uid);
@@ -122,7 +122,7 @@ TEST_F(OverlayTest, MayBeElsewhere) {
   const std::string path = image("disk", "raw");
   const TempDir elsewhere;
   {
-    const Overlay overlay = Overlay::in(elsewhere.path(), identified(path));
+    Overlay overlay = Overlay::in(elsewhere.path(), identified(path));
     write_to(overlay);
     EXPECT_EQ(overlay.path(), elsewhere.path() + "/overlay.qcow2");
     EXPECT_EQ(status_of(overlay.path()).st_mode & 07777, 0600U);
@@ -144,7 +144,7 @@ TEST_F(OverlayTest, IsRemovedOnceWhenItIsMoved) {
   const std::string path = image("disk", "raw");
   {
     Overlay first = Overlay::beside(identified(path));
-    const Overlay second = std::move(first);
+    Overlay second = std::move(first);
     EXPECT_EQ(names().size(), 2U);
     write_to(second);
     second.commit();
@@ -160,7 +160,7 @@ TEST_F(OverlayTest, TakesThePlaceOfOneThatADeadRunLeft) {
   const ino_t old = status_of(leftover).st_ino;
   const Fd open_before = open_file(leftover, O_RDONLY);  // keeps the inode from being used again
   {
-    const Overlay overlay = Overlay::beside(identified(path));
+    Overlay overlay = Overlay::beside(identified(path));
     EXPECT_NE(status_of(overlay.path()).st_ino, old);
     EXPECT_EQ(status_of(overlay.path()).st_mode & 07777, 0600U);
   }
@@ -175,7 +175,7 @@ TEST_F(OverlayTest, DoesNotFollowALinkInItsPlace) {
   const std::string victim = file("victim", "precious");
   std::filesystem::create_symlink("victim", path + ".kvmnet-overlay");
   {
-    const Overlay overlay = Overlay::beside(identified(path));
+    Overlay overlay = Overlay::beside(identified(path));
     EXPECT_TRUE(S_ISREG(status_of(overlay.path()).st_mode));
   }
   EXPECT_EQ(text_of(victim), "precious");
@@ -210,7 +210,7 @@ TEST_F(OverlayTest, LeavesTheBackingFileOfTheImageAlone) {
   const std::string before = text_of(base);
   const std::string top = path("top");
   run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", "base", top});
-  const Overlay overlay = Overlay::beside(identified(top));
+  Overlay overlay = Overlay::beside(identified(top));
   write_to(overlay);
   overlay.commit();
   EXPECT_TRUE(has_written(top, "qcow2"));
@@ -228,7 +228,7 @@ TEST_F(OverlayTest, WritesToTheImageOfThatNameAndNoOther) {
     const Names before = names();
     bool committed = false;
     try {
-      const Overlay overlay = Overlay::beside(identified(path));
+      Overlay overlay = Overlay::beside(identified(path));
       write_to(overlay);
       overlay.commit();
       committed = true;
