@@ -79,7 +79,8 @@ void add_image_options(CLI::App& app, Options& options) {
       ->check(CLI::IsMember({"qcow2", "raw"}).description(""))
       ->type_name("qcow2|raw");
   app.add_option("--root", options.root,
-                 "which Windows of a multi-boot disk: single (refuse several), first, or a device")
+                 "which Windows of a multi-boot disk: single (refuse several), first, a device, or "
+                 "DEVICE:/DIRECTORY")
       ->type_name("single|first|DEVICE")
       ->capture_default_str();
   app.add_option_function<std::string>(

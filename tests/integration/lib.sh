@@ -9,6 +9,10 @@ export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/kvmnet-test-XXXXXX")
 trap 'rm -rf "$work"' EXIT
+mkdir "$work/tmp"
+# A temporary directory of our own shows what is left behind; the built appliance stays shared.
+export LIBGUESTFS_CACHEDIR=${LIBGUESTFS_CACHEDIR:-${TMPDIR:-/var/tmp}}
+export TMPDIR=$work/tmp
 cd "$work"
 
 fail() {
@@ -53,12 +57,17 @@ expect_same_file() { cmp "$1" "$2" >&2 || fail "$1 and $2 differ"; }
 remember() { sha256sum -- "$@" >remembered; }
 expect_unchanged() { sha256sum --quiet -c remembered >&2 || fail "an image has changed"; }
 
-# Nothing of ours stays beside an image, and no process.
+# Nothing of ours stays beside an image or in the temporary directory, and no process: all of them
+# have our TMPDIR in their environment.
 expect_nothing_left() {
-  local left
-  left=$(find . -name '*kvmnet-overlay*' -o -name '*kvmnet-commit*')
+  local left process
+  left=$(find . -name '*.kvmnet-*' -o -path './tmp/*')
   [ -z "$left" ] || fail "left behind: $left"
-  ! pgrep -f "$work" >/dev/null || fail "still running: $(pgrep -af "$work")"
+  for process in /proc/[0-9]*; do
+    [ "$(cat "$process/comm" 2>/dev/null)" != bash ] || continue # this test itself
+    ! grep -qz "^TMPDIR=$TMPDIR$" "$process/environ" 2>/dev/null ||
+      fail "still running: $(tr '\0' ' ' <"$process/cmdline")"
+  done
 }
 
 # volume IMAGE MIB OUT: the partition of a sample image that starts at MIB, as a raw file.

@@ -45,6 +45,17 @@ kvmnet 1 patch directory
 expect_out 'is a directory'
 kvmnet 1 patch no-such-file.qcow2
 expect_out 'No such file'
+
+# No appliance; and with closed standard streams its messages must not end up in the image.
+remember ./*.qcow2
+LIBGUESTFS_PATH=/nonexistent kvmnet 1 patch --accel tcg nt100-text.qcow2
+expect_out 'the appliance could not be started'
+(
+  exec >&- 2>&-
+  LIBGUESTFS_PATH=/nonexistent "$KVMNET" patch -x -v nt100-text.qcow2 || true
+)
+expect_unchanged
+
 kvmnet 2 patch nt100-text.qcow2 ./nt100-text.qcow2
 kvmnet 2 patch --no-such-option nt100-text.qcow2
 kvmnet 2 patch --autotuning fast nt100-text.qcow2

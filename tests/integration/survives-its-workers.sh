@@ -41,3 +41,37 @@ for signal in TERM INT; do
   expect_nothing_left
   expect_unchanged
 done
+
+# Other children of the process that became kvmnet are none of its business.
+sh -c 'sleep 4242 & echo $! >sleeper; exec "$KVMNET" plan no-such-file.qcow2' >out 2>err || true
+kill "$(cat sleeper)" || fail "kvmnet ended a process that is not its own"
+
+# Once the commit has begun, neither a signal to kvmnet nor one to all its processes stops it.
+mkdir bin
+cat >bin/qemu-img <<SCRIPT
+#!/bin/sh
+if [ "\$1" = commit ]; then
+  touch "$work/committing"
+  sleep 3
+fi
+exec $(command -v qemu-img) "\$@"
+SCRIPT
+chmod +x bin/qemu-img
+PATH=$work/bin:$PATH "$KVMNET" patch nt100-text.qcow2 second.qcow2 >out 2>err &
+pid=$!
+for _ in $(seq 1200); do
+  [ ! -e committing ] || break
+  sleep 0.1
+done
+kill -TERM "$(pgrep -P "$pid")"
+pkill -TERM -f "$work/bin/qemu-img commit" || fail "no commit to be seen"
+kill -TERM "$pid"
+status=0
+wait "$pid" || status=$?
+expect_equal "$status" 143 "exit status"
+expect_out 'nt100-text.qcow2: patched'
+expect_no_out 'second.qcow2'
+expect_nothing_left
+qemu-img check -q nt100-text.qcow2
+volume nt100-text.qcow2 117 after.vol
+guest_has_file after.vol /Windows/kvmnet/firstboot.cmd || fail "the commit was cut short"

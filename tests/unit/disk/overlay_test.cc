@@ -6,7 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "src/support/error.h"
 #include "src/support/fd.h"
@@ -258,6 +260,38 @@ TEST_F(OverlayTest, IsAnErrorWhereItCannotBeMade) {
   // Where we are not root the directory is our own.
   EXPECT_EQ(answer, ::geteuid() == 0 ? 1 : 0);
   EXPECT_EQ(names(), Names{"disk"});
+}
+
+// qemu-img fails after it has begun to write: the image is half written, and the overlay is the
+// only copy that can finish it.
+TEST_F(OverlayTest, IsKeptWhereACommitDoesNotEndWell) {
+  const std::string path = image("disk", "raw");
+  const std::filesystem::path bin = std::filesystem::path(path).parent_path() / "bin";
+  std::filesystem::create_directory(bin);
+  std::ofstream(bin / "qemu-img") << "#!/bin/sh\nexit 1\n";
+  std::filesystem::permissions(bin / "qemu-img", std::filesystem::perms::owner_all);
+  const ImageInfo info = identified(path);
+  Overlay overlay = Overlay::beside(info);
+  write_to(overlay);
+  std::string message;
+  const std::string search = ::getenv("PATH");
+  ::setenv("PATH", (bin.string() + ":" + search).c_str(), 1);
+  try {
+    overlay.commit();
+    ADD_FAILURE() << "a failed commit is no success";
+  } catch (const Error& e) {
+    message = e.what();
+  }
+  ::setenv("PATH", search.c_str(), 1);
+  EXPECT_NE(message.find("may be half written"), std::string::npos) << message;
+  const auto refusal = check_committed(info);
+  ASSERT_TRUE(refusal.has_value());
+  EXPECT_EQ(refusal->reason, Reason::commit_interrupted);
+  // What the remedy says finishes it.
+  run_checked({"qemu-img", "commit", "-f", "qcow2", "-d", uncommitted_path(info)});
+  EXPECT_TRUE(has_written(path, "raw"));
+  std::filesystem::remove(uncommitted_path(info));
+  EXPECT_FALSE(check_committed(info).has_value());
 }
 
 }  // namespace

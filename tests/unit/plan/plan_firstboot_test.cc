@@ -80,6 +80,31 @@ TEST(PlanFirstBoot, NothingIsPutInWhereEverythingIsKept) {
             Lines());
 }
 
+TEST(PlanFirstBoot, AScriptThatWaitsIsReplacedWhereNothingIsWantedAnyMore) {
+  const Settings keep = make_settings(plan_tests::keep_options());
+  const Facts facts = patched(make_settings(plan_tests::wiki_options()));
+  const Plan plan = plan_of(facts, keep);
+  EXPECT_EQ(file_edits(plan), (Lines{"write kvmnet/firstboot.cmd"}));
+  const std::string& script = std::get<WriteFile>(plan.edits.at(0)).content;
+  EXPECT_EQ(script.find("call :mandatory"), std::string::npos);
+  EXPECT_EQ(lines(plan_of(applied(facts, plan.edits), keep).edits), Lines());
+}
+
+TEST(PlanFirstBoot, AServiceThatIsMarkedForDeletionDoesNotCountAndIsNotArmed) {
+  const Settings settings = make_settings({});
+  Facts facts = booted(settings, "done");
+  values(facts.control_sets[0], plan_tests::our_service_key) = {{"DeleteFlag", hive::dword(1)}};
+  EXPECT_EQ(lines(plan_of(facts, settings).edits), Lines());
+  const Settings other = make_settings(plan_tests::wiki_options());
+  EXPECT_EQ(plan_tests::refusal_of(facts, other).reason, Reason::service_marked_for_deletion);
+}
+
+TEST(PlanFirstBoot, SaysThatTheScriptWaitsForTheEndOfSetup) {
+  Facts facts = guest(version);
+  facts.setup_unfinished = true;
+  EXPECT_TRUE(plan_tests::any_has(plan_of(facts, make_settings({})).warnings, "Setup"));
+}
+
 TEST(PlanFirstBoot, AGuestThatHasDoneItIsLeftAlone) {
   const Settings settings = make_settings({});
   EXPECT_EQ(lines(plan_of(booted(settings, "done"), settings).edits), Lines());

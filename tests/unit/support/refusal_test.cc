@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/support/refusal.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <string>
 #include <vector>
@@ -61,6 +65,13 @@ TEST(Refusal, EveryReasonSaysWhatToDo) {
     EXPECT_GT(remedy(reason).size(), 20U) << code(reason);
     EXPECT_FALSE(remedy(reason).ends_with('.')) << code(reason) << ": reports go on behind it";
   }
+}
+
+TEST(Refusal, EveryCodeIsInTheDocumentForPrograms) {
+  std::ifstream file(std::filesystem::path(KVMNET_FIXTURES).parent_path() / "docs" / "json.md");
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  for (const std::string_view word : all_codes())
+    EXPECT_NE(text.find(fmt::format("`{}`", word)), std::string::npos) << word;
 }
 
 TEST(Refusal, AValuePassesAndARefusalEndsTheWork) {
