@@ -98,15 +98,14 @@ class Batch {
 
   void run_image(const std::string& image) {
     End end = attempt(image);
-    if (end == End::hung && may_fall_back_ && phase_ == Phase::launch) {
+    if (end == End::hung && may_fall_back_ && launching_with_kvm_) {
       fall_back(fmt::format("the appliance did not start within {} s", kvm_launch_limit.count()));
       end = attempt(image);
     }
     if (end == End::result) return;
-    clean_up(image);
     Outcome outcome;
     outcome.image = image;
-    outcome.error = fmt::format("{}: {}", image, problem(end));
+    outcome.error = fmt::format("{}: {}{}", image, problem(end), clean_up(image));
     output_.result(outcome.status, output_.render(outcome));
   }
 
@@ -144,9 +143,8 @@ class Batch {
         case Message::Kind::phase:
           phase_ = static_cast<Phase>(message->number);
           if (phase_ == Phase::commit) worker.allow_commit();
-          deadline =
-              Clock::now() +
-              (phase_ == Phase::launch && message->text == "kvm" ? kvm_launch_limit : phase_limit);
+          launching_with_kvm_ = phase_ == Phase::launch && message->text == "kvm";
+          deadline = Clock::now() + (launching_with_kvm_ ? kvm_launch_limit : phase_limit);
           output_.phase(image, *phase_);
           break;
         case Message::Kind::fallback:
@@ -178,18 +176,23 @@ class Batch {
     }
   }
 
-  // What a killed worker left beside the image. Nobody else's: the lock tells.
-  void clean_up(const std::string& image) {
-    if (request_.patch.guest.mode != Mode::patch) return;
+  // Removes what a killed worker left beside the image, and nobody else's: the lock tells. Returns
+  // what the user must know if it was killed while it wrote to the image.
+  std::string clean_up(const std::string& image) {
+    if (request_.patch.guest.mode != Mode::patch) return {};
     try {
       const auto info = disk::identify(image, request_.patch.format);
-      if (!std::holds_alternative<disk::ImageInfo>(info)) return;
+      if (!std::holds_alternative<disk::ImageInfo>(info)) return {};
       const auto& found = std::get<disk::ImageInfo>(info);
       const auto lock = disk::ImageLock::take(found, disk::Use::write);
       if (std::holds_alternative<disk::ImageLock>(lock)) disk::remove_leftover_overlay(found);
+      if (phase_ == Phase::commit && disk::check_committed(found))
+        return fmt::format("; the image may be half written: do not start the guest; {}",
+                           remedy(Reason::commit_interrupted));
     } catch (const std::exception& e) {
       output_.note(fmt::format("{}: cleaning up: {}", image, e.what()));
     }
+    return {};
   }
 
   const BatchRequest& request_;
@@ -197,6 +200,7 @@ class Batch {
   Signals signals_;
   guestfs::Accelerator accelerator_ = guestfs::Accelerator::kvm;
   bool may_fall_back_ = false;
+  bool launching_with_kvm_ = false;
   std::optional<Phase> phase_;
   std::string died_;
   int signal_ = 0;

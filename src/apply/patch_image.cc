@@ -25,11 +25,12 @@ void work(const PatchRequest& request, const PatchContext& context, Outcome& out
   clock.begin(Phase::open);
   const bool patching = request.guest.mode == Mode::patch;
   const auto image = value_or_refuse(disk::identify(outcome.image, request.format));
-  if (auto refusal = disk::check_committed(image)) throw Refused{*refusal};
   if (patching)
     if (auto refusal = disk::check_writable(image)) throw Refused{*refusal};
   const auto lock =
       value_or_refuse(disk::ImageLock::take(image, patching ? disk::Use::write : disk::Use::read));
+  // Under the lock: another kvmnet may be in the middle of its commit.
+  if (auto refusal = disk::check_committed(image)) throw Refused{*refusal};
   auto overlay = patching ? disk::Overlay::beside(image)
                           : disk::Overlay::in(context.temporary_directory, image);
 

@@ -85,8 +85,8 @@ void Overlay::commit() {
   const std::string uncommitted = uncommitted_path(image_);
   if (::rename(path_.c_str(), uncommitted.c_str()) != 0) throw system_error(path_, errno);
   path_.clear();  // from here on it is kept, unless all goes well
-  sync_directory_of(uncommitted);
   try {
+    sync_directory_of(uncommitted);
     // Both files by explicit options: nothing is probed.
     run_checked({"qemu-img", "commit", "-q", "-d", "--image-opts",
                  fmt::format("driver=qcow2,file.driver=file,file.filename={},backing.driver={},"

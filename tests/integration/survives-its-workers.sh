@@ -57,12 +57,18 @@ fi
 exec $(command -v qemu-img) "\$@"
 SCRIPT
 chmod +x bin/qemu-img
-PATH=$work/bin:$PATH "$KVMNET" patch nt100-text.qcow2 second.qcow2 >out 2>err &
-pid=$!
-for _ in $(seq 1200); do
-  [ ! -e committing ] || break
-  sleep 0.1
-done
+# commit_of IMAGE...: kvmnet in the background, up to the commit of the first image.
+commit_of() {
+  rm -f committing
+  PATH=$work/bin:$PATH "$KVMNET" patch "$@" >out 2>err &
+  pid=$!
+  for _ in $(seq 1200); do
+    [ ! -e committing ] || break
+    sleep 0.1
+  done
+}
+
+commit_of nt100-text.qcow2 second.qcow2
 kill -TERM "$(pgrep -P "$pid")"
 pkill -TERM -f "$work/bin/qemu-img commit" || fail "no commit to be seen"
 kill -TERM "$pid"
@@ -75,3 +81,19 @@ expect_nothing_left
 qemu-img check -q nt100-text.qcow2
 volume nt100-text.qcow2 117 after.vol
 guest_has_file after.vol /Windows/kvmnet/firstboot.cmd || fail "the commit was cut short"
+
+# A worker that is killed in the commit leaves what finishes it, and the user is told.
+commit_of second.qcow2
+kill -KILL "$(pgrep -P "$pid")"
+status=0
+wait "$pid" || status=$?
+expect_equal "$status" 1 "exit status"
+expect_out 'may be half written: do not start the guest'
+kvmnet 3 patch second.qcow2
+expect_out '[commit-interrupted]'
+kvmnet 3 plan second.qcow2
+qemu-img commit -q -f qcow2 -d second.qcow2.kvmnet-uncommitted
+rm second.qcow2.kvmnet-uncommitted
+expect_nothing_left
+volume second.qcow2 117 after.vol
+guest_has_file after.vol /Windows/kvmnet/firstboot.cmd || fail "the commit could not be finished"
