@@ -117,14 +117,23 @@ Outcome work(const WorkerTask& task, const Fd& out, const Fd& permission) {
   ::_exit(status);
 }
 
-// Ends what a worker has left behind, an appliance or qemu-img: the children of ours that are in
-// its session.
-void kill_orphans(pid_t session) {
+// Ends the children of ours that are in a session; false if there were none.
+bool kill_children_in(pid_t session) {
+  bool found = false;
   std::ifstream children(fmt::format("/proc/self/task/{}/children", ::getpid()));
   for (pid_t pid = 0; children >> pid;) {
     if (::getsid(pid) != session) continue;
+    found = true;
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
+  }
+  return found;
+}
+
+// Ends what a worker has left behind, an appliance or qemu-img. Whatever these have started becomes
+// our child only when they are gone.
+void kill_orphans(pid_t session) {
+  while (kill_children_in(session)) {
   }
 }
 
