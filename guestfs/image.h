@@ -56,6 +56,7 @@ class Image : public GuestFiles {
   void remove(const std::string& path) override;
 
  private:
+  void flush();
   struct Close {
     void operator()(guestfs_h* handle) const;
   };
