@@ -2,8 +2,12 @@
 // Runs another program to its end, without a shell.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
+
+#include "src/support/fd.h"
 
 namespace kvmnet {
 
@@ -19,5 +23,23 @@ Finished run(const std::vector<std::string>& command);
 
 // As run(), and throws Error with the program's own words unless it ends with status 0.
 std::string run_checked(const std::vector<std::string>& command);
+
+// A program that serves us while we go on; it is killed with its scope, and when we die.
+class Server {
+ public:
+  // It gets `listening`, a socket, in the way of sd_listen_fds(3). Throws Error if it cannot be
+  // started.
+  Server(const std::vector<std::string>& command, const Fd& listening);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  ~Server();
+
+  // Ends it; what it has said, at most 64 KiB.
+  std::string stop();
+
+ private:
+  pid_t pid_ = -1;
+  Fd output_;
+};
 
 }  // namespace kvmnet

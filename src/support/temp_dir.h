@@ -4,11 +4,13 @@
 
 #include <string>
 
+#include "src/support/fd.h"
+
 namespace kvmnet {
 
 class TempDir {
  public:
-  // Below $TMPDIR, or /tmp; mode 0700. Throws Error.
+  // kvmnet.tmp.XXXXXX below $TMPDIR, or /tmp; mode 0700. Throws Error.
   TempDir();
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
@@ -17,6 +19,10 @@ class TempDir {
 
  private:
   std::string path_;
+  Fd lock_;  // for as long as we, or a fork of us, use it
 };
+
+// Removes those of this user that dead processes have left; their locks tell.
+void remove_stale_temp_dirs();
 
 }  // namespace kvmnet

@@ -4,9 +4,16 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <thread>
 
 #include "src/support/error.h"
 #include "src/support/fd.h"
+#include "src/support/temp_dir.h"
 
 namespace kvmnet {
 namespace {
@@ -79,6 +86,60 @@ TEST(Subprocess, CheckedRunsPassTheOutputOrTheProgramsOwnWords) {
   EXPECT_EQ(run_checked({"echo", "a", "b"}), "a b");
   EXPECT_EQ(error_of({"sh", "-c", "echo no space left; exit 5"}),
             "sh -c failed with status 5: no space left");
+}
+
+// A listening socket that a name leads to.
+struct Listener {
+  Listener() {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+    EXPECT_EQ(::bind(fd.get(), generic, sizeof address), 0);
+    EXPECT_EQ(::listen(fd.get(), 1), 0);
+    EXPECT_EQ(::connect(client.get(), generic, sizeof address), 0);
+  }
+  TempDir directory;
+  std::string path = directory.path() + "/socket";
+  Fd fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  Fd client{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+};
+
+TEST(Server, GetsTheSocketAsDescriptor3AndIsToldSo) {
+  const Listener listener;
+  const std::string mark = listener.directory.path() + "/said";
+  Server server({"sh", "-c",
+                 "echo $LISTEN_FDS; [ $LISTEN_PID = $$ ] && echo me; readlink /proc/self/fd/3; "
+                 "touch " +
+                     mark + "; exec sleep 1000"},
+                listener.fd);
+  struct stat st {};
+  ::fstat(listener.fd.get(), &st);
+  std::string expected = "1\nme\nsocket:[" + std::to_string(st.st_ino) + "]";
+  while (::access(mark.c_str(), F_OK) != 0) std::this_thread::yield();
+  EXPECT_EQ(server.stop(), expected);
+}
+
+TEST(Server, EndsWithItsScope) {
+  const Listener listener;
+  const std::string mark = listener.directory.path() + "/pid";
+  {
+    const Server server(
+        {"sh", "-c",
+         "echo $$ > " + mark + ".new; mv " + mark + ".new " + mark + "; exec sleep 1000"},
+        listener.fd);
+    while (::access(mark.c_str(), F_OK) != 0) std::this_thread::yield();
+  }
+  const Fd file = open_file(mark, O_RDONLY);
+  const auto bytes = read_whole(file);
+  const pid_t pid =
+      std::stoi(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  EXPECT_EQ(::kill(pid, 0), -1) << "it still runs";
+}
+
+TEST(Server, ThatCannotBeStartedIsAnError) {
+  const Listener listener;
+  EXPECT_THROW(Server({"kvmnet-no-such-program"}, listener.fd), Error);
 }
 
 }  // namespace

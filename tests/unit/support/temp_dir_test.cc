@@ -2,7 +2,11 @@
 #include "src/support/temp_dir.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 
@@ -43,6 +47,51 @@ TEST(TempDir, NoTwoAreTheSame) {
   const TempDir one;
   const TempDir other;
   EXPECT_NE(one.path(), other.path());
+}
+
+// A process that has made a directory, written into it, and died.
+std::string left_by_a_dead_process() {
+  const TempDir place;  // tells where such directories are
+  const fs::path base = fs::path(place.path()).parent_path();
+  const Pipe pipe = make_pipe();
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    const TempDir directory;
+    std::ofstream(directory.path() + "/socket") << "text";
+    write_whole(pipe.write_end, directory.path());
+    ::kill(::getpid(), SIGKILL);
+  }
+  ::waitpid(pid, nullptr, 0);
+  std::array<char, 4096> path{};
+  const ssize_t n = ::read(pipe.read_end.get(), path.data(), path.size());
+  return {path.data(), static_cast<std::size_t>(n)};
+}
+
+TEST(TempDir, OfADeadProcessIsRemovedByTheNextOne) {
+  const std::string left = left_by_a_dead_process();
+  ASSERT_TRUE(fs::exists(left + "/socket"));
+  const TempDir ours;
+  const fs::path other = fs::path(left).parent_path() / "kvmnet.mine";
+  fs::create_directory(other);
+  remove_stale_temp_dirs();
+  EXPECT_FALSE(fs::exists(left));
+  EXPECT_TRUE(fs::exists(ours.path())) << "a process that lives needs it";
+  EXPECT_TRUE(fs::remove(other)) << "not one of ours";
+}
+
+TEST(TempDir, OfALivingProcessIsLeftAloneAndNoLinkIsFollowed) {
+  const TempDir kept;
+  std::ofstream(kept.path() + "/file") << "text";
+  const fs::path link = fs::path(kept.path()).parent_path() / "kvmnet.tmp.link01";
+  fs::create_directory_symlink(kept.path(), link);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    remove_stale_temp_dirs();
+    ::_exit(0);
+  }
+  ::waitpid(pid, nullptr, 0);
+  EXPECT_TRUE(fs::exists(kept.path() + "/file"));
+  EXPECT_TRUE(fs::remove(link));
 }
 
 }  // namespace
