@@ -6,20 +6,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <filesystem>
-#include <span>
 
+#include "src/disk/qcow2_header.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
 
 namespace kvmnet::disk {
 namespace {
-
-constexpr std::size_t header_size = 104;  // a qcow2 version 3 header without extensions
-using Start = std::array<unsigned char, 512>;
 
 struct Magic {
   std::string_view bytes;
@@ -35,23 +31,10 @@ constexpr std::array<Magic, 9> other_formats = {{{"vhdxfile", "vhdx"},
                                                  {"QED", "qed"},
                                                  {"WithoutFreeSpace", "parallels"},
                                                  {"WithouFreSpacExt", "parallels"}}};
-constexpr std::string_view qcow_magic = "QFI\xfb";
-
-std::uint64_t big_endian(std::span<const unsigned char> bytes) {
-  std::uint64_t number = 0;
-  for (const unsigned char byte : bytes) number = (number << 8) | byte;
-  return number;
-}
 
 struct File {
   struct stat st {};
-  Start start{};
-  std::size_t size = 0;  // how much of `start` the file has
-
-  std::string_view text() const { return {reinterpret_cast<const char*>(start.data()), size}; }
-  std::uint64_t number(std::size_t offset, std::size_t bytes) const {
-    return big_endian(std::span(start).subspan(offset, bytes));
-  }
+  std::string start;  // its first bytes, enough for every magic
 };
 
 Fd open_for_reading(const std::string& path) {
@@ -59,92 +42,59 @@ Fd open_for_reading(const std::string& path) {
 }
 
 File read_start(const Fd& fd, const std::string& path) {
+  constexpr std::size_t longest_magic = 64;
   File file;
   if (::fstat(fd.get(), &file.st) != 0) throw system_error(path, errno);
+  file.start.resize(longest_magic);
   const ssize_t n = ::pread(fd.get(), file.start.data(), file.start.size(), 0);
   if (n < 0) throw system_error(path, errno);
-  file.size = static_cast<std::size_t>(n);
+  file.start.resize(static_cast<std::size_t>(n));
   return file;
 }
 
-Identity identity_from(const struct stat& st) {
+// stat() gives a block device no size.
+off_t block_device_size(const std::string& path) {
+  const off_t size = ::lseek(open_for_reading(path).get(), 0, SEEK_END);
+  if (size < 0) throw system_error(path, errno);
+  return size;
+}
+
+Identity identity_from(const struct stat& st, const std::string& path) {
   constexpr std::int64_t second = 1'000'000'000;
-  return {st.st_dev, st.st_ino, st.st_size, st.st_mtim.tv_sec * second + st.st_mtim.tv_nsec,
+  return {st.st_dev, st.st_ino, S_ISBLK(st.st_mode) ? block_device_size(path) : st.st_size,
+          st.st_mtim.tv_sec * second + st.st_mtim.tv_nsec,
           st.st_ctim.tv_sec * second + st.st_ctim.tv_nsec};
 }
 
-// The header of a qcow2 file as far as it decides what QEMU would open (docs/interop/qcow2.txt).
-struct Qcow2Header {
-  std::string backing;         // the backing file's name as written; empty: none
-  std::string backing_format;  // empty: QEMU would guess it from the file's content
-  bool encrypted = false;
-  bool external_data = false;
-};
-
-// The header extension with the backing file's format, found as QEMU finds it: from `start` up to
-// the backing file's name at `end`. Two of them name no format. Looks at 4096 bytes at the most.
-std::string read_backing_format(const Fd& fd, std::uint64_t start, std::uint64_t end) {
-  constexpr std::uint64_t backing_format = 0xE2792ACA;
-  std::array<unsigned char, 4096> bytes{};
-  const ssize_t size = ::pread(fd.get(), bytes.data(), std::min(bytes.size(), end), 0);
-  if (size < 0) throw system_error("reading a qcow2 header", errno);
-  const std::span<const unsigned char> head(bytes.data(), static_cast<std::size_t>(size));
-  std::string format;
-  for (std::uint64_t at = start; at + 8 <= head.size();) {
-    const std::uint64_t type = big_endian(head.subspan(at, 4));
-    const std::uint64_t length = big_endian(head.subspan(at + 4, 4));
-    at += 8;
-    if (type == 0 || length > head.size() - at) break;
-    if (type == backing_format) {
-      if (!format.empty()) return "given twice";
-      format.assign(reinterpret_cast<const char*>(head.data() + at), length);
-    }
-    at += (length + 7) / 8 * 8;
-  }
-  return format;
-}
-
-Qcow2Header read_qcow2_header(const Fd& fd, const File& file, const std::string& path) {
-  const std::uint64_t version = file.size >= header_size ? file.number(4, 4) : 0;
-  if (version != 2 && version != 3)
-    throw Error(fmt::format("{}: the qcow2 header is damaged or of an unknown version", path));
-  Qcow2Header header;
-  header.encrypted = file.number(32, 4) != 0;
-  constexpr std::uint64_t external_data_file = 4;  // bit 2 of the incompatible features
-  header.external_data = version == 3 && (file.number(72, 8) & external_data_file) != 0;
-  const std::uint64_t offset = file.number(8, 8);
-  const std::uint64_t size = file.number(16, 4);
-  if (offset == 0) return header;
-  constexpr std::uint64_t longest = 1023;
-  header.backing.resize(std::min(size, longest));
-  const ssize_t n = size > longest ? -1
-                                   : ::pread(fd.get(), header.backing.data(), header.backing.size(),
-                                             static_cast<off_t>(offset));
-  if (n < 0 || static_cast<std::uint64_t>(n) != size)
-    throw Error(path + ": the name of the backing file in the qcow2 header is damaged");
-  header.backing_format = read_backing_format(fd, version == 2 ? 72 : file.number(100, 4), offset);
-  return header;
-}
-
-// QEMU takes "word:" before the first slash for a protocol.
-bool names_a_protocol(const std::string& name) {
-  const std::size_t colon = name.find(':');
-  return colon != std::string::npos && colon < name.find('/');
-}
-
-std::optional<Refusal> check_qcow2(const Qcow2Header& header, const std::string& path) {
-  if (header.external_data)
-    return Refusal{Reason::external_data_file, path + ": keeps its data in another file"};
-  if (header.encrypted) return Refusal{Reason::encrypted_image, path + ": is an encrypted qcow2"};
-  return std::nullopt;
+// The format of a file that is no image for us; empty if there is no such magic.
+std::string_view other_format(const File& file) {
+  for (const Magic& magic : other_formats)
+    if (file.start.starts_with(magic.bytes)) return magic.name;
+  return {};
 }
 
 std::optional<Refusal> check_magic(const File& file, const std::string& path) {
-  for (const Magic& magic : other_formats)
-    if (file.text().starts_with(magic.bytes))
-      return Refusal{Reason::unsupported_format,
-                     fmt::format("{}: is a {} image", path, magic.name)};
-  return std::nullopt;
+  const std::string_view name = other_format(file);
+  if (name.empty()) return std::nullopt;
+  return Refusal{Reason::unsupported_format, fmt::format("{}: is a {} image", path, name)};
+}
+
+// Why QEMU would be led elsewhere than to a plain file, for a backing file `name` that the header
+// of `path` gives and that would be at `next`; empty: it would not.
+std::string_view wrong_kind(const std::string& path, const std::string& name,
+                            const std::string& next) {
+  if (names_a_protocol(name)) return "is not given by a path";
+  struct stat st {};
+  if (::stat(next.c_str(), &st) != 0)
+    throw system_error(fmt::format("{}: backing file '{}'", path, name), errno);
+  return S_ISREG(st.st_mode) ? "" : "is not a regular file";
+}
+
+std::string wrong_format(const std::string& given, bool qcow2) {
+  if (given.empty())
+    return "has no format in the header, so QEMU would guess it from the file's content";
+  if (given == (qcow2 ? "qcow2" : "raw")) return {};
+  return fmt::format("is not what the header says it is, {}", given);
 }
 
 // Follows the chain of backing files below `path`; every one must be a plain file that QEMU can
@@ -152,88 +102,87 @@ std::optional<Refusal> check_magic(const File& file, const std::string& path) {
 std::optional<Refusal> check_backing(std::string path, Qcow2Header header) {
   constexpr int deepest = 64;
   for (int depth = 0; !header.backing.empty(); ++depth) {
-    const std::string name = header.backing;
     const auto refuse = [&](std::string_view why) {
       return Refusal{Reason::unsafe_backing_file,
-                     fmt::format("{}: backing file '{}' {}", path, name, why)};
+                     fmt::format("{}: backing file '{}' {}", path, header.backing, why)};
     };
     if (depth == deepest) return refuse("is one too many");
-    if (names_a_protocol(name)) return refuse("is not given by a path");
-    const std::string next = (std::filesystem::path(path).parent_path() / name).string();
-    struct stat st {};
-    if (::stat(next.c_str(), &st) != 0)
-      throw system_error(fmt::format("{}: backing file '{}'", path, name), errno);
-    if (!S_ISREG(st.st_mode)) return refuse("is not a regular file");
+    const std::string next = (std::filesystem::path(path).parent_path() / header.backing).string();
+    if (const auto why = wrong_kind(path, header.backing, next); !why.empty()) return refuse(why);
     const Fd fd = open_for_reading(next);
     const File file = read_start(fd, next);
     if (auto refusal = check_magic(file, next)) return refusal;
-    const bool is_qcow2 = file.text().starts_with(qcow_magic);
-    if (header.backing_format.empty())
-      return refuse("has no format in the header, so QEMU would guess it from the file's content");
-    if (header.backing_format != (is_qcow2 ? "qcow2" : "raw"))
-      return refuse(fmt::format("is not what the header says it is, {}", header.backing_format));
+    const bool qcow2 = is_qcow2(file.start);
+    if (const auto why = wrong_format(header.backing_format, qcow2); !why.empty())
+      return refuse(why);
+    if (!qcow2) return std::nullopt;
     path = next;
-    if (!is_qcow2) return std::nullopt;
-    header = read_qcow2_header(fd, file, next);
+    header = read_qcow2_header(fd, next);
     if (auto refusal = check_qcow2(header, next)) return refusal;
   }
   return std::nullopt;
 }
 
+// What is a raw disk by its name or its kind, and begins like an image: a guest can have written
+// that, to be taken for an image whose header leads to a file of the host.
+std::optional<Refusal> check_raw_disk(const File& file, const std::string& path) {
+  const bool qcow2 = is_qcow2(file.start);
+  const bool device = S_ISBLK(file.st.st_mode);
+  // .img says nothing: many are qcow2. Of a file, other formats are refused anyway.
+  if (!device && !(qcow2 && path.ends_with(".raw"))) return std::nullopt;
+  const std::string_view format = qcow2 ? "qcow2" : other_format(file);
+  if (format.empty()) return std::nullopt;
+  return Refusal{Reason::format_mismatch,
+                 fmt::format("{}: is {}, but begins like a {} image; say which it is (a guest can "
+                             "write the beginning of a raw disk)",
+                             path, device ? "a block device" : "named like a raw image", format)};
+}
+
 std::optional<Refusal> check_format(const File& file, const std::optional<std::string>& format,
-                                    bool is_qcow2, const std::string& path) {
+                                    const std::string& path) {
   if (format && *format != "qcow2" && *format != "raw")
     throw UsageError(fmt::format("--format: '{}' is not one of qcow2, raw", *format));
+  if (!format)
+    if (auto refusal = check_raw_disk(file, path)) return refusal;
   if (format != "raw")
     if (auto refusal = check_magic(file, path)) return refusal;
-  const bool named_raw = path.ends_with(".raw");  // .img says nothing: many are qcow2
-  if (is_qcow2 && format == "raw")
+  const bool qcow2 = is_qcow2(file.start);
+  if (qcow2 && format == "raw")
     return Refusal{Reason::format_mismatch, path + ": is a qcow2 image, not raw"};
-  if (is_qcow2 && !format && named_raw)
-    return Refusal{Reason::format_mismatch,
-                   path +
-                       ": is named like a raw image, but begins like a qcow2 image; say which it "
-                       "is (a guest can write the beginning of a raw disk)"};
-  if (!is_qcow2 && format == "qcow2")
+  if (!qcow2 && format == "qcow2")
     return Refusal{Reason::format_mismatch, path + ": is not a qcow2 image"};
   return std::nullopt;
 }
 
-}  // namespace
-
-std::string_view to_string(Format format) {
-  return format == Format::qcow2 ? "qcow2" : "raw";
-}
-
-Identity identity_of(const std::string& path) {
-  struct stat st {};
-  if (::stat(path.c_str(), &st) != 0) throw system_error(path, errno);
-  return identity_from(st);
-}
-
-std::variant<ImageInfo, Refusal> identify(const std::string& path,
-                                          const std::optional<std::string>& format) {
-  ImageInfo info;
-  info.path = real_path(path);
-  struct stat st {};
-  if (::stat(info.path.c_str(), &st) != 0) throw system_error(path, errno);
+std::optional<Refusal> check_kind(const struct stat& st, BlockDevices block_devices,
+                                  const std::string& path) {
   if (S_ISDIR(st.st_mode)) throw Error(path + ": is a directory, not a disk image");
-  if (!S_ISREG(st.st_mode))
+  if (S_ISREG(st.st_mode)) return std::nullopt;
+  if (block_devices == BlockDevices::refuse)
     return Refusal{Reason::not_a_regular_file, path + ": is not a regular file"};
-  const Fd fd = open_for_reading(info.path);
-  const File file = read_start(fd, path);
-  const bool is_qcow2 = file.text().starts_with(qcow_magic);
-  if (auto refusal = check_format(file, format, is_qcow2, path)) return *refusal;
-  info.format = is_qcow2 ? Format::qcow2 : Format::raw;
+  if (S_ISBLK(st.st_mode)) return std::nullopt;
+  return Refusal{Reason::not_a_regular_file,
+                 path + ": is neither a regular file nor a block device"};
+}
+
+ImageInfo describe(const std::string& real_path, const File& file) {
+  ImageInfo info;
+  info.path = real_path;
+  info.format = is_qcow2(file.start) ? Format::qcow2 : Format::raw;
   info.mode = file.st.st_mode & 07777;
   info.owner = file.st.st_uid;
   info.group = file.st.st_gid;
-  info.identity = identity_from(file.st);
-  if (!is_qcow2) return info;
-  const Qcow2Header header = read_qcow2_header(fd, file, path);
-  if (auto refusal = check_qcow2(header, path)) return *refusal;
-  if (auto refusal = check_backing(info.path, header)) return *refusal;
+  info.links = file.st.st_nlink;
+  info.is_block_device = S_ISBLK(file.st.st_mode);
+  info.identity = identity_from(file.st, real_path);
   return info;
+}
+
+std::optional<Refusal> check_links(const ImageInfo& image) {
+  if (image.links <= 1) return std::nullopt;
+  return Refusal{Reason::hard_linked,
+                 fmt::format("{}: has {} hard links; patching it changes what its other names show",
+                             image.path, image.links)};
 }
 
 std::optional<Refusal> check_writable(const ImageInfo& image) {
@@ -246,6 +195,41 @@ std::optional<Refusal> check_writable(const ImageInfo& image) {
                    fmt::format("{}: a temporary file beside the image is needed: {}", directory,
                                std::generic_category().message(errno))};
   return std::nullopt;
+}
+
+}  // namespace
+
+std::string_view to_string(Format format) {
+  return format == Format::qcow2 ? "qcow2" : "raw";
+}
+
+Identity identity_of(const std::string& path) {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) != 0) throw system_error(path, errno);
+  return identity_from(st, path);
+}
+
+std::variant<ImageInfo, Refusal> identify(const std::string& path,
+                                          const std::optional<std::string>& format,
+                                          BlockDevices block_devices) {
+  const std::string real = real_path(path);
+  struct stat st {};
+  if (::stat(real.c_str(), &st) != 0) throw system_error(path, errno);
+  if (auto refusal = check_kind(st, block_devices, path)) return *refusal;
+  const Fd fd = open_for_reading(real);
+  const File file = read_start(fd, path);
+  if (auto refusal = check_format(file, format, path)) return *refusal;
+  ImageInfo info = describe(real, file);
+  if (info.format == Format::raw) return info;
+  const Qcow2Header header = read_qcow2_header(fd, path);
+  if (auto refusal = check_qcow2(header, path)) return *refusal;
+  if (auto refusal = check_backing(real, header)) return *refusal;
+  return info;
+}
+
+std::optional<Refusal> check_in_place(const ImageInfo& image) {
+  if (auto refusal = check_links(image)) return refusal;
+  return check_writable(image);
 }
 
 }  // namespace kvmnet::disk

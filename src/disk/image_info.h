@@ -23,7 +23,7 @@ std::string_view to_string(Format format);  // QEMU's name of it
 struct Identity {
   dev_t device = 0;
   ino_t inode = 0;
-  off_t size = 0;
+  off_t size = 0;  // of a block device, too
   std::int64_t modified_ns = 0;
   std::int64_t changed_ns = 0;
   bool operator==(const Identity&) const = default;
@@ -37,17 +37,24 @@ struct ImageInfo {
   mode_t mode = 0;
   uid_t owner = 0;
   gid_t group = 0;
+  nlink_t links = 1;  // names that the file has
+  bool is_block_device = false;
   Identity identity;
 };
 
+enum class BlockDevices { refuse, allow };
+
 // `format`: what the user says it is ("qcow2", "raw"), checked against the file. No known magic
 // means raw. Refused: other image formats, external data files, encryption, backing files that are
-// not regular files reached by a path. Throws Error if there is no such file, it cannot be read, or
-// its header is damaged; UsageError for an unknown format name.
+// not regular files reached by a path; what is no regular file, or else a block device where they
+// are allowed. Throws Error if there is no such file, it cannot be read, or its header is damaged;
+// UsageError for an unknown format name.
 std::variant<ImageInfo, Refusal> identify(const std::string& path,
-                                          const std::optional<std::string>& format);
+                                          const std::optional<std::string>& format,
+                                          BlockDevices block_devices = BlockDevices::refuse);
 
-// Refused: an image or a directory that this user may not write to.
-std::optional<Refusal> check_writable(const ImageInfo& image);
+// Refused: an image that is not to be patched in place: it has other names, or this user may not
+// write to it or to its directory.
+std::optional<Refusal> check_in_place(const ImageInfo& image);
 
 }  // namespace kvmnet::disk

@@ -51,6 +51,10 @@ TEST_F(BackingFile, OfRealImages) {
   run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", "mid.qcow2",
                path("top.qcow2")});
   EXPECT_EQ(word(path("top.qcow2")), "accepted");
+  // Version 2, whose header is shorter.
+  run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-o", "compat=0.10", "-F", "raw", "-b",
+               base, path("old.qcow2")});
+  EXPECT_EQ(word(path("old.qcow2")), "accepted");
   ASSERT_TRUE(std::filesystem::remove(base));
   EXPECT_THROW(word(path("top.qcow2")), Error);
 }
@@ -88,6 +92,16 @@ TEST_F(BackingFile, IsRefusedForWhatAnImageIsRefused) {
     EXPECT_EQ(word(mid), expected);
     EXPECT_EQ(word(file("top.qcow2", Qcow2::over("mid.qcow2").bytes())), expected);
   }
+}
+
+TEST_F(BackingFile, MayHaveTheLongestName) {
+  file("b", Qcow2().bytes());
+  std::string name = "b";
+  while (name.size() < 1023) name.insert(0, "./");
+  ASSERT_EQ(name.size(), 1023U);
+  EXPECT_EQ(word(file("top.qcow2", Qcow2::over(name).bytes())), "accepted");
+  name.insert(0, "/");  // is not looked for
+  EXPECT_THROW(word(file("top.qcow2", Qcow2::over(name).bytes())), Error);
 }
 
 TEST_F(BackingFile, OfADamagedHeaderIsAnError) {
@@ -159,6 +173,14 @@ TEST_F(BackingFile, HasTheFormatThatQemuSees) {
   behind.backing_size = 8;
   const std::string name = std::string("base\0\0\0\4", 8) + std::string(8, '\0');
   EXPECT_NE(word(file("top.qcow2", with(behind, name + raw))), "accepted");
+  // One that reaches behind there names none, though what there is of it would do.
+  Qcow2 across;
+  across.backing_offset = 104 + 8 + 3;
+  across.backing_size = 4;
+  EXPECT_EQ(word(file("top.qcow2", with(across, raw.substr(0, 11) + "base"))), "accepted");
+  std::string longer = raw.substr(0, 11);
+  longer.at(7) = 8;
+  EXPECT_NE(word(file("top.qcow2", with(across, longer + "base"))), "accepted");
 }
 
 }  // namespace

@@ -167,7 +167,99 @@ TEST_F(ImageInfoTest, WantsARegularFile) {
   EXPECT_THROW(identify(path("loop"), {}), Error);
 }
 
-TEST_F(ImageInfoTest, CheckWritableAsksForTheImageAndItsDirectory) {
+// A block device with that content, where this host lets us make one.
+class LoopDevice {
+ public:
+  explicit LoopDevice(const std::string& file) {
+    if (::geteuid() != 0) return;
+    const Finished made = run({"losetup", "--find", "--show", file});
+    if (made.status == 0) path_ = made.output.substr(0, made.output.find('\n'));
+  }
+  LoopDevice(const LoopDevice&) = delete;
+  LoopDevice& operator=(const LoopDevice&) = delete;
+  ~LoopDevice() {
+    if (!path_.empty()) run({"losetup", "--detach", path_});
+  }
+  const std::string& path() const { return path_; }  // empty: there is none
+
+ private:
+  std::string path_;
+};
+
+TEST_F(ImageInfoTest, WantsAtLeastABlockDeviceWhereTheyAreAllowed) {
+  ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+  for (const std::string& name : {path("fifo"), std::string("/dev/null"), std::string("/dev/tty")})
+    EXPECT_EQ(word(identify(name, {}, BlockDevices::allow)), "not-a-regular-file") << name;
+  EXPECT_THROW(identify(path("."), {}, BlockDevices::allow), Error);
+  EXPECT_EQ(word(identify(file("a", "x"), {}, BlockDevices::allow)), "raw");
+}
+
+TEST_F(ImageInfoTest, DescribesABlockDevice) {
+  const LoopDevice device(file("a", std::string(8192, '\0')));
+  if (device.path().empty()) return;  // the test before this one is what can be said then
+  EXPECT_EQ(identify_word(device.path()), "not-a-regular-file");
+  std::filesystem::create_symlink(device.path(), path("link"));
+  const auto result = identify(path("link"), {}, BlockDevices::allow);
+  ASSERT_EQ(word(result), "raw");
+  const auto& info = std::get<ImageInfo>(result);
+  EXPECT_EQ(info.path, device.path());
+  EXPECT_TRUE(info.is_block_device);
+  EXPECT_EQ(info.identity.size, 8192);
+  EXPECT_EQ(info.identity, identity_of(path("link")));
+  EXPECT_FALSE(identified(path("a")).is_block_device);
+}
+
+TEST_F(ImageInfoTest, GuessesNoFormatOfABlockDevice) {
+  const std::string qcow2 = Qcow2().bytes();
+  const std::string vhdx = "vhdxfile" + std::string(4088, '\0');
+  const struct {
+    const std::string& content;
+    std::optional<std::string> format;
+    const char* expected;
+  } table[] = {
+      {qcow2, {}, "format-mismatch"},
+      {qcow2, "qcow2", "qcow2"},
+      {qcow2, "raw", "format-mismatch"},
+      {vhdx, {}, "format-mismatch"},
+      {vhdx, "raw", "raw"},
+      {vhdx, "qcow2", "unsupported-format"},
+  };
+  for (const auto& row : table) {
+    const LoopDevice device(file("a", row.content));
+    if (device.path().empty()) return;
+    EXPECT_EQ(word(identify(device.path(), row.format, BlockDevices::allow)), row.expected)
+        << row.content.substr(0, 3) << ' ' << row.format.value_or("-");
+  }
+}
+
+TEST_F(ImageInfoTest, WithOtherNamesIsNotPatchedInPlace) {
+  const std::string image = file("a.img", "x");
+  std::filesystem::create_symlink("a.img", path("link"));
+  EXPECT_EQ(identified(image).links, 1U);
+  EXPECT_FALSE(check_in_place(identified(path("link"))).has_value());
+  std::filesystem::create_hard_link(image, path("b.img"));
+  std::filesystem::create_hard_link(image, path("c.img"));
+  const ImageInfo info = identified(path("link"));
+  EXPECT_EQ(info.links, 3U);
+  const auto refusal = check_in_place(info);
+  ASSERT_TRUE(refusal.has_value());
+  EXPECT_EQ(refusal->reason, Reason::hard_linked);
+  EXPECT_TRUE(refusal->message.starts_with(info.path + ": has 3 hard links")) << refusal->message;
+}
+
+TEST_F(ImageInfoTest, CheckInPlaceNamesTheOtherNamesFirst) {
+  std::filesystem::create_hard_link(file("a.img", "x"), path("b.img"));
+  const auto reason = [&] {
+    return test::in_child_of_nobody(
+        [&] { return static_cast<int>(check_in_place(identified(path("a.img")))->reason); });
+  };
+  ASSERT_EQ(::chmod(path("a.img").c_str(), 0444), 0);
+  EXPECT_EQ(reason(), static_cast<int>(Reason::hard_linked));
+  std::filesystem::remove(path("b.img"));
+  EXPECT_EQ(reason(), static_cast<int>(Reason::image_not_writable));
+}
+
+TEST_F(ImageInfoTest, CheckInPlaceAsksForTheImageAndItsDirectory) {
   enum : int { fine, no_image, no_directory, other };
   const struct {
     mode_t image;
@@ -182,7 +274,7 @@ TEST_F(ImageInfoTest, CheckWritableAsksForTheImageAndItsDirectory) {
     ASSERT_EQ(::chmod(directory.c_str(), row.directory), 0);
     const int answer = test::in_child_of_nobody([&] {
       const ImageInfo info = identified(directory + "/a.img");
-      const auto refusal = check_writable(info);
+      const auto refusal = check_in_place(info);
       if (!refusal) return fine;
       return refusal->reason == Reason::image_not_writable ? no_image : no_directory;
     });

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/disk/qcow2_header.h"
+
+#include <fmt/format.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+
+#include "src/support/error.h"
+
+namespace kvmnet::disk {
+namespace {
+
+constexpr std::size_t header_size = 104;  // a version 3 header without extensions
+constexpr std::size_t most_read = 4096;   // QEMU's own headers and extensions need less
+
+std::uint64_t number(std::string_view head, std::size_t offset, std::size_t size) {
+  std::uint64_t number = 0;
+  for (const char byte : head.substr(offset, size))
+    number = (number << 8) | static_cast<unsigned char>(byte);
+  return number;
+}
+
+// What the file has of `size` bytes at `offset`; nothing where it cannot be asked there.
+std::optional<std::string> read_at(const Fd& fd, std::uint64_t offset, std::size_t size) {
+  std::string bytes(size, '\0');
+  const ssize_t n = ::pread(fd.get(), bytes.data(), size, static_cast<off_t>(offset));
+  if (n < 0) return std::nullopt;
+  bytes.resize(static_cast<std::size_t>(n));
+  return bytes;
+}
+
+std::string read_backing_name(const Fd& fd, std::uint64_t offset, std::uint64_t size,
+                              const std::string& path) {
+  constexpr std::uint64_t longest = 1023;
+  std::optional<std::string> name;
+  if (size <= longest) name = read_at(fd, offset, size);
+  if (!name || name->size() != size)
+    throw Error(path + ": the name of the backing file in the qcow2 header is damaged");
+  return *name;
+}
+
+// The header extension with the backing file's format, found as QEMU finds it: from `start` up to
+// the backing file's name, where `head` ends. Two of them name no format.
+std::string find_backing_format(std::string_view head, std::uint64_t start) {
+  constexpr std::uint64_t backing_format = 0xE2792ACA;
+  std::string format;
+  for (std::uint64_t at = start; at + 8 <= head.size();) {
+    const std::uint64_t type = number(head, at, 4);
+    const std::uint64_t length = number(head, at + 4, 4);
+    at += 8;
+    if (type == 0 || length > head.size() - at) break;
+    if (type == backing_format) {
+      if (!format.empty()) return "given twice";
+      format = head.substr(at, length);
+    }
+    at += (length + 7) / 8 * 8;
+  }
+  return format;
+}
+
+}  // namespace
+
+bool is_qcow2(std::string_view start) {
+  return start.starts_with("QFI\xfb");
+}
+
+Qcow2Header read_qcow2_header(const Fd& fd, const std::string& path) {
+  const auto read = read_at(fd, 0, most_read);
+  if (!read) throw system_error(path, errno);
+  const std::string_view head = *read;
+  const std::uint64_t version =
+      is_qcow2(head) && head.size() >= header_size ? number(head, 4, 4) : 0;
+  if (version != 2 && version != 3)
+    throw Error(fmt::format("{}: the qcow2 header is damaged or of an unknown version", path));
+  Qcow2Header header;
+  header.encrypted = number(head, 32, 4) != 0;
+  constexpr std::uint64_t external_data_file = 4;  // bit 2 of the incompatible features
+  header.external_data = version == 3 && (number(head, 72, 8) & external_data_file) != 0;
+  header.has_snapshots = number(head, 60, 4) != 0;
+  header.has_autoclear = version == 3 && number(head, 88, 8) != 0;
+  const std::uint64_t offset = number(head, 8, 8);
+  if (offset == 0) return header;
+  header.backing = read_backing_name(fd, offset, number(head, 16, 4), path);
+  const std::uint64_t extensions = version == 2 ? 72 : number(head, 100, 4);
+  header.backing_format = find_backing_format(head.substr(0, offset), extensions);
+  return header;
+}
+
+std::optional<Refusal> check_qcow2(const Qcow2Header& header, const std::string& path) {
+  if (header.external_data)
+    return Refusal{Reason::external_data_file, path + ": keeps its data in another file"};
+  if (header.encrypted) return Refusal{Reason::encrypted_image, path + ": is an encrypted qcow2"};
+  return std::nullopt;
+}
+
+bool names_a_protocol(std::string_view name) {
+  const std::size_t colon = name.find(':');
+  return colon != std::string_view::npos && colon < name.find('/');
+}
+
+}  // namespace kvmnet::disk

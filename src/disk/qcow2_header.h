@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The header of a qcow2 file as far as it decides which files QEMU would open
+// (docs/interop/qcow2.txt). Whoever made the file wrote it: what it says is to be judged.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "src/support/fd.h"
+#include "src/support/refusal.h"
+
+namespace kvmnet::disk {
+
+struct Qcow2Header {
+  std::string backing;         // the backing file's name as written; empty: none
+  std::string backing_format;  // empty: QEMU would guess it from the file's content
+  bool encrypted = false;
+  bool external_data = false;
+  bool has_snapshots = false;  // internal ones
+  bool has_autoclear = false;  // something that an unknowing writer must drop: persistent bitmaps
+};
+
+// `start`: how the file begins.
+bool is_qcow2(std::string_view start);
+
+// Reads at most the first 4096 bytes of the file, and 1023 where the name of the backing file is.
+// Throws Error unless it is a qcow2 file of version 2 or 3, or if it is damaged.
+Qcow2Header read_qcow2_header(const Fd& fd, const std::string& path);
+
+// Refused: a qcow2 file whose data lie in another file or are encrypted.
+std::optional<Refusal> check_qcow2(const Qcow2Header& header, const std::string& path);
+
+// Whether QEMU takes the name of a backing file for "PROTOCOL:..." and not for a path.
+bool names_a_protocol(std::string_view name);
+
+}  // namespace kvmnet::disk
