@@ -7,14 +7,16 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <optional>
 
 #include "src/apply/worker.h"
-#include "src/disk/image_lock.h"
-#include "src/disk/overlay.h"
+#include "src/disk/beside.h"
+#include "src/disk/commit.h"
+#include "src/disk/copy.h"
 #include "src/support/error.h"
 #include "src/support/temp_dir.h"
 
@@ -25,7 +27,6 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::seconds;
 
 constexpr seconds kvm_launch_limit{60};  // real KVM needs 2 to 6 s; some hang for ever
-constexpr seconds phase_limit{600};
 
 // SIGINT, SIGTERM, SIGHUP and SIGQUIT as a file descriptor, for as long as the scope lasts.
 class Signals {
@@ -60,6 +61,7 @@ class Batch {
   Batch(const BatchRequest& request, const BatchOutput& output)
       : request_(request), output_(output) {
     adopt_orphans();
+    remove_stale_temp_dirs();
     choose_accelerator();
   }
 
@@ -120,7 +122,7 @@ class Batch {
     const TempDir directory;
     WorkerTask task;
     task.image = image;
-    task.request = request_.patch;
+    task.job = request_.job;
     task.accelerator = accelerator_;
     task.may_fall_back = may_fall_back_;
     task.temporary_directory = directory.path();
@@ -131,7 +133,7 @@ class Batch {
   }
 
   End follow(const std::string& image, Worker& worker) {
-    auto deadline = Clock::now() + phase_limit;
+    auto deadline = Clock::now() + time_limit();
     while (true) {
       if (const auto end = wait_for_message(worker, deadline)) return *end;
       const std::optional<Message> message = worker.receive();
@@ -142,9 +144,9 @@ class Batch {
       switch (message->kind) {
         case Message::Kind::phase:
           phase_ = static_cast<Phase>(message->number);
-          if (phase_ == Phase::commit) worker.allow_commit();
+          if (writes_to_the_image(*phase_)) worker.allow_writing();
           launching_with_kvm_ = phase_ == Phase::launch && message->text == "kvm";
-          deadline = Clock::now() + (launching_with_kvm_ ? kvm_launch_limit : phase_limit);
+          deadline = Clock::now() + time_limit();
           output_.phase(image, *phase_);
           break;
         case Message::Kind::fallback:
@@ -158,17 +160,27 @@ class Batch {
     }
   }
 
-  // Returns when there is a message, or with the reason to end the worker. Once the commit has
-  // begun nothing ends it: the image is being written.
+  seconds time_limit() const {
+    return launching_with_kvm_ ? std::min(kvm_launch_limit, request_.time_limit)
+                               : request_.time_limit;
+  }
+
+  // Copying a large image takes its time, which nobody can tell from hanging.
+  bool is_limited() const { return !is_writing() && phase_ != Phase::copy; }
+
+  bool is_writing() const { return phase_ && writes_to_the_image(*phase_); }
+
+  // Returns when there is a message, or with the reason to end the worker. Nothing ends
+  // one that writes to the image.
   std::optional<End> wait_for_message(const Worker& worker, Clock::time_point deadline) {
     while (true) {
-      const bool committing = phase_ == Phase::commit;
-      if (signal_ != 0 && !committing) return End::interrupted;
+      const bool limited = is_limited();
+      if (signal_ != 0 && !is_writing()) return End::interrupted;
       const auto left =
           std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-      if (!committing && left <= 0) return End::hung;
+      if (limited && left <= 0) return End::hung;
       std::array<pollfd, 2> fds = {{{worker.message_fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}}};
-      const int ready = ::poll(fds.data(), fds.size(), committing ? -1 : static_cast<int>(left));
+      const int ready = ::poll(fds.data(), fds.size(), limited ? static_cast<int>(left) : -1);
       if (ready < 0 && errno != EINTR) throw system_error("waiting for a worker", errno);
       if (ready <= 0) continue;
       if (fds[1].revents != 0) signal_ = signals_.take();
@@ -179,16 +191,19 @@ class Batch {
   // Removes what a killed worker left beside the image, and nobody else's: the lock tells. Returns
   // what the user must know if it was killed while it wrote to the image.
   std::string clean_up(const std::string& image) {
-    if (request_.patch.guest.mode != Mode::patch) return {};
+    if (!request_.writes) return {};
     try {
-      const auto info = disk::identify(image, request_.patch.format);
-      if (!std::holds_alternative<disk::ImageInfo>(info)) return {};
-      const auto& found = std::get<disk::ImageInfo>(info);
-      const auto lock = disk::ImageLock::take(found, disk::Use::write);
-      if (std::holds_alternative<disk::ImageLock>(lock)) disk::remove_leftover_overlay(found);
-      if (phase_ == Phase::commit && disk::check_committed(found))
-        return fmt::format("; the image may be half written: do not start the guest; {}",
-                           remedy(Reason::commit_interrupted));
+      if (!request_.output.empty()) {
+        static_cast<void>(disk::remove_leftover_copy(request_.output));
+        return {};
+      }
+      const std::string name = disk::resolve_image(image);
+      if (!disk::has_leftovers(name)) return {};
+      if (const auto refusal = disk::check_committed(name))
+        return fmt::format("; {}; {}", refusal->message, remedy(refusal->reason));
+      disk::recover(name, disk::Interruption::keep);
+    } catch (const Refused& e) {
+      output_.note(fmt::format("{}: cleaning up: {}", image, e.refusal.message));
     } catch (const std::exception& e) {
       output_.note(fmt::format("{}: cleaning up: {}", image, e.what()));
     }

@@ -3,12 +3,13 @@
 // hang in a C library costs one image.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "src/apply/job.h"
 #include "src/apply/outcome.h"
-#include "src/apply/patch_image.h"
 
 namespace kvmnet {
 
@@ -16,8 +17,11 @@ enum class AcceleratorChoice { automatic, kvm, tcg };
 
 struct BatchRequest {
   std::vector<std::string> images;
-  PatchRequest patch;
+  Job job;
+  bool writes = false;  // the job changes images
+  std::string output;   // the one patched copy that the job makes; empty: none
   AcceleratorChoice accelerator = AcceleratorChoice::automatic;
+  std::chrono::seconds time_limit{600};  // of each phase that does not write to the image
 };
 
 struct BatchOutput {
@@ -32,7 +36,7 @@ struct BatchOutput {
 };
 
 // Returns 0, or the number of the signal that stopped it: SIGINT, SIGTERM, SIGHUP or SIGQUIT stop
-// at once where nothing has been written to the image, and after the commit where that has begun. A
+// at once where nothing is being written to the image, and after that where it is. A
 // hung worker is killed. Call from a process of one thread that holds no libguestfs handle.
 int run_batch(const BatchRequest& request, const BatchOutput& output);
 

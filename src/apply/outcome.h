@@ -18,7 +18,9 @@ enum class Status {
   unchanged,  // nothing to do
   pending,    // `plan`: edits would be made
   refused,    // not touched; `refusal` says why
-  failed,     // `error` says why; the image is as it was
+  recovered,  // `recover`: the interrupted patch is complete
+  discarded,  // `recover`: the interrupted patch was dropped; the image is as it was before it
+  failed,     // `error` says why; the image is as it was, unless that says something else
 };
 
 struct Outcome {
@@ -29,7 +31,10 @@ struct Outcome {
   std::optional<Facts> facts;  // as before any edit; nothing if it was not got that far
   std::string device;          // of the Windows root
   std::vector<Edit> edits;     // made, or that would be made
+  bool recovered = false;      // `patch` has finished an interrupted patch first
+  std::string output;          // the patched copy, if one was asked for
   std::vector<std::string> warnings;
+  std::string backup;                                  // directory that has the untouched hive
   std::string accelerator;                             // "KVM", "TCG"; empty: no appliance
   std::vector<std::pair<std::string, double>> phases;  // name and seconds
 };

@@ -3,7 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "src/apply/apply.h"
+#include "src/apply/backup.h"
 #include "src/apply/find_windows.h"
 #include "src/apply/probe.h"
 #include "src/plan/plan.h"
@@ -69,7 +72,7 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   outcome.facts = probe.facts;
   const Plan plan = value_or_refuse(make_plan(probe.facts, request.settings, Scope::guest));
   outcome.edits = plan.edits;
-  outcome.warnings = plan.warnings;
+  outcome.warnings.insert(outcome.warnings.end(), plan.warnings.begin(), plan.warnings.end());
   outcome.status = plan.edits.empty() ? Status::unchanged : Status::pending;
   if (plan.edits.empty()) return;
   // Also for `plan`: an edit that hivex cannot make is to be foretold. Only memory is touched.
@@ -78,14 +81,20 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   const std::vector<std::byte> after = read_whole(probe.system_hive);
   if (request.mode == Mode::plan) return;
 
-  // The SYSTEM hive last: until then nothing refers to the files.
   clock.begin(Phase::apply);
+  std::optional<Backup> backup;  // goes again if anything below fails
+  if (!request.backup_directory.empty()) {
+    backup.emplace(request.backup_directory, request.backup_name);
+    backup->save(guest, probe.system_path, before);
+  }
+  // The SYSTEM hive last: until then nothing refers to the files.
   apply_files(guest, root.directory, plan.edits);
   update_hive(guest, probe.system_path, before, after);
   guest.unmount();
 
   clock.begin(Phase::verify);
   verify(guest, root, request.settings, after);
+  if (backup) outcome.backup = backup->keep();
   outcome.status = Status::patched;
 }
 

@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/apply/patch_image.h"
 
+#include <fmt/format.h>
+
+#include <filesystem>
+
 #include "guestfs/image.h"
-#include "hive/error.h"
+#include "src/disk/backing_users.h"
+#include "src/disk/beside.h"
+#include "src/disk/commit.h"
+#include "src/disk/copy.h"
+#include "src/disk/host_space.h"
 #include "src/disk/image_info.h"
 #include "src/disk/image_lock.h"
 #include "src/disk/overlay.h"
@@ -10,63 +18,153 @@
 namespace kvmnet {
 namespace {
 
-guestfs::LaunchOptions launch_options(const PatchRequest& request, const PatchContext& context) {
-  guestfs::LaunchOptions options;
-  options.accelerator = context.accelerator;
-  options.throw_away = request.guest.mode == Mode::plan;
-  options.verbose = request.verbose;
-  options.trace = request.trace;
-  options.temporary_directory = context.temporary_directory;
-  return options;
+using disk::ImageInfo;
+using disk::ImageLock;
+using disk::Overlay;
+
+void refuse_if(const std::optional<Refusal>& refusal) {
+  if (refusal) throw Refused{*refusal};
 }
 
-void work(const PatchRequest& request, const PatchContext& context, Outcome& outcome) {
-  PhaseClock clock(context.begin, outcome.phases);
-  clock.begin(Phase::open);
-  const bool patching = request.guest.mode == Mode::patch;
-  const auto image = value_or_refuse(disk::identify(outcome.image, request.format));
-  if (patching)
-    if (auto refusal = disk::check_writable(image)) throw Refused{*refusal};
-  const auto lock =
-      value_or_refuse(disk::ImageLock::take(image, patching ? disk::Use::write : disk::Use::read));
-  // Under the lock: another kvmnet may be in the middle of its commit.
-  if (auto refusal = disk::check_committed(image)) throw Refused{*refusal};
-  auto overlay = patching ? disk::Overlay::beside(image)
-                          : disk::Overlay::in(context.temporary_directory, image);
+class Patch {
+ public:
+  Patch(const PatchRequest& request, const JobContext& context, Outcome& outcome)
+      : request_(request),
+        context_(context),
+        outcome_(outcome),
+        clock_(context.begin, outcome.phases) {}
 
-  clock.begin(Phase::launch);
-  guestfs::Image guest({{overlay.path(), "qcow2"}}, launch_options(request, context));
-  outcome.accelerator = guestfs::to_string(context.accelerator);
-  patch_guest(guest, request.guest, clock, outcome);
-  if (outcome.status != Status::patched) return;
-  guest.finish();
+  void run() {
+    clock_.begin(Phase::open);
+    if (request_.guest.mode == Mode::plan)
+      plan();
+    else if (request_.output.empty())
+      patch_in_place();
+    else
+      patch_copy();
+  }
 
-  clock.begin(Phase::commit);
-  if (context.before_commit) context.before_commit();
-  overlay.commit();
-}
+ private:
+  void plan() {
+    refuse_if(disk::check_committed(name()));
+    const ImageInfo image =
+        value_or_refuse(disk::identify(outcome_.image, request_.format, disk::BlockDevices::allow));
+    foretell(check_in_place(image));
+    const ImageLock lock = take(image, disk::Use::read);
+    // Under the lock: another kvmnet may have begun meanwhile.
+    refuse_if(disk::check_committed(name()));
+    const Overlay overlay = Overlay::in(context_.temporary_directory, image);
+    work_on(overlay.path());
+  }
+
+  void patch_in_place() {
+    finish_interrupted_commit();
+    const ImageInfo image = value_or_refuse(disk::identify(outcome_.image, request_.format));
+    refuse_if(check_in_place(image));
+    refuse_if(check_room(image));
+    const ImageLock lock = take(image, disk::Use::write);
+    Overlay overlay = Overlay::beside(image);
+    work_on(overlay.path());
+    if (outcome_.status != Status::patched) return;
+    clock_.begin(Phase::commit);
+    if (context_.before_writing) context_.before_writing();
+    disk::commit(std::move(overlay), image, lock);
+  }
+
+  // The copy has another name until all is well, so it needs no journal.
+  void patch_copy() {
+    refuse_if(disk::check_committed(name()));
+    const ImageInfo image =
+        value_or_refuse(disk::identify(outcome_.image, request_.format, disk::BlockDevices::allow));
+    disk::Copy copy = copy_of(image);
+    {
+      const Overlay overlay = Overlay::beside(copy.info());
+      work_on(overlay.path());
+      if (outcome_.status == Status::patched) disk::commit_to_private_file(overlay, copy.info());
+    }
+    clock_.begin(Phase::commit);
+    if (context_.before_writing) context_.before_writing();
+    copy.keep();
+    outcome_.output = request_.output;
+  }
+
+  disk::Copy copy_of(const ImageInfo& image) {
+    const ImageLock lock = take(image, disk::Use::read);
+    clock_.begin(Phase::copy);
+    return value_or_refuse(disk::Copy::make(image, request_.output, request_.umask));
+  }
+
+  std::string name() const { return disk::resolve_image(outcome_.image); }
+
+  void finish_interrupted_commit() {
+    const std::string image = name();
+    if (!disk::has_leftovers(image)) return;
+    clock_.begin(Phase::recover);
+    if (context_.before_writing) context_.before_writing();
+    disk::Recovered recovered = disk::recover(image, disk::Interruption::keep);
+    outcome_.recovered = recovered.recovery == disk::Recovery::finished;
+    outcome_.warnings = std::move(recovered.warnings);
+    clock_.begin(Phase::open);
+  }
+
+  // What patching a copy would not mind.
+  std::optional<Refusal> check_in_place(const ImageInfo& image) const {
+    if (image.is_block_device)
+      return Refusal{Reason::not_a_regular_file, outcome_.image + ": is a block device"};
+    if (auto refusal = disk::check_in_place(image)) return refusal;
+    if (request_.allow_backing_file) return std::nullopt;
+    return disk::check_backing_users(image, request_.images);
+  }
+
+  // The changes of one guest take a few MiB; before they are committed the real number is checked.
+  static std::optional<Refusal> check_room(const ImageInfo& image) {
+    constexpr std::uint64_t usual_changes = 64 << 20;
+    const std::string directory = std::filesystem::path(image.path).parent_path().string();
+    return disk::check_space(directory, usual_changes, "the changes");
+  }
+
+  void foretell(const std::optional<Refusal>& refusal) {
+    if (refusal)
+      outcome_.warnings.push_back(fmt::format("patch will refuse: {} [{}]; {}", refusal->message,
+                                              code(refusal->reason), remedy(refusal->reason)));
+  }
+
+  // It must still be what identify() has judged.
+  static ImageLock take(const ImageInfo& image, disk::Use use) {
+    ImageLock lock = value_or_refuse(ImageLock::take(image.path, use));
+    if (disk::identity_of(image.path) != image.identity)
+      throw Refused{{Reason::image_in_use, image.path + ": is being changed by somebody else"}};
+    return lock;
+  }
+
+  // Ends with the appliance stopped and the overlay at rest.
+  void work_on(const std::string& overlay) {
+    clock_.begin(Phase::launch);
+    guestfs::LaunchOptions options;
+    options.accelerator = context_.accelerator;
+    options.throw_away = request_.guest.mode == Mode::plan;
+    options.verbose = request_.verbose;
+    options.trace = request_.trace;
+    options.temporary_directory = context_.temporary_directory;
+    guestfs::Image guest({{overlay, "qcow2"}}, options);
+    outcome_.accelerator = guestfs::to_string(context_.accelerator);
+    GuestRequest of_this_guest = request_.guest;
+    of_this_guest.backup_name = std::filesystem::path(name()).filename().string();
+    patch_guest(guest, of_this_guest, clock_, outcome_);
+    if (outcome_.status == Status::patched) guest.finish();
+  }
+
+  const PatchRequest& request_;
+  const JobContext& context_;
+  Outcome& outcome_;
+  PhaseClock clock_;
+};
 
 }  // namespace
 
 Outcome patch_image(const std::string& path, const PatchRequest& request,
-                    const PatchContext& context) {
-  Outcome outcome;
-  outcome.image = path;
-  try {
-    work(request, context, outcome);
-  } catch (const Refused& e) {
-    outcome.status = Status::refused;
-    outcome.refusal = e.refusal;
-  } catch (const hive::Unsupported& e) {
-    outcome.status = Status::refused;
-    outcome.refusal = Refusal{Reason::hive_not_editable, e.what()};
-  } catch (const guestfs::LaunchError&) {
-    throw;
-  } catch (const std::exception& e) {
-    outcome.status = Status::failed;
-    outcome.error = e.what();
-  }
-  return outcome;
+                    const JobContext& context) {
+  return run_job(path, [&](Outcome& outcome) { Patch(request, context, outcome).run(); });
 }
 
 }  // namespace kvmnet

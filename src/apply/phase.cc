@@ -7,6 +7,10 @@ std::string_view to_string(Phase phase) {
   switch (phase) {
     case Phase::open:
       return "open";
+    case Phase::recover:
+      return "recover";
+    case Phase::copy:
+      return "copy";
     case Phase::launch:
       return "launch";
     case Phase::inspect:
@@ -21,6 +25,10 @@ std::string_view to_string(Phase phase) {
       return "commit";
   }
   return "";
+}
+
+bool writes_to_the_image(Phase phase) {
+  return phase == Phase::recover || phase == Phase::commit;
 }
 
 void PhaseClock::begin(Phase phase) {

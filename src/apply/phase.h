@@ -12,9 +12,10 @@
 
 namespace kvmnet {
 
-// In their order. Up to and including `verify` nothing has touched the image.
-enum class Phase { open, launch, inspect, probe, apply, verify, commit };
+// In their order. `recover`: of an earlier patch that was interrupted; `copy`: for --output.
+enum class Phase { open, recover, copy, launch, inspect, probe, apply, verify, commit };
 std::string_view to_string(Phase phase);
+bool writes_to_the_image(Phase phase);
 
 class PhaseClock {
  public:

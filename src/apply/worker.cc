@@ -67,18 +67,19 @@ void become_worker(pid_t parent) {
   ::dup2(STDERR_FILENO, STDOUT_FILENO);
 }
 
-// Without a word from the parent the commit is not begun: the parent may have decided already that
-// this worker is to end.
+// Without a word from the parent nothing is written to the image: the parent may have decided
+// already that this worker is to end.
 void wait_for_permission(const Fd& permission) {
   char word = 0;
-  if (!receive_whole(permission.get(), &word, 1)) throw Error("stopped before the commit");
+  if (!receive_whole(permission.get(), &word, 1))
+    throw Error("stopped before the image was written");
 }
 
 Outcome work(const WorkerTask& task, const Fd& out, const Fd& permission) {
-  PatchContext context;
+  JobContext context;
   context.accelerator = task.accelerator;
   context.temporary_directory = task.temporary_directory;
-  context.before_commit = [&permission] { wait_for_permission(permission); };
+  context.before_writing = [&permission] { wait_for_permission(permission); };
   std::string no_kvm;  // why not; said only when the appliance has started without
   context.begin = [&](Phase phase) {
     if (phase == Phase::inspect && !no_kvm.empty()) send(out, Message::Kind::fallback, 0, no_kvm);
@@ -87,13 +88,13 @@ Outcome work(const WorkerTask& task, const Fd& out, const Fd& permission) {
   };
   try {
     try {
-      return patch_image(task.image, task.request, context);
+      return task.job(task.image, context);
     } catch (const guestfs::LaunchError& e) {
       if (!task.may_fall_back) throw;
       no_kvm = e.what();
     }
     context.accelerator = guestfs::Accelerator::tcg;
-    return patch_image(task.image, task.request, context);
+    return task.job(task.image, context);
   } catch (const guestfs::LaunchError& e) {
     Outcome outcome;
     outcome.image = task.image;
@@ -161,7 +162,7 @@ Worker::Worker(const WorkerTask& task) {
   run_worker(task, messages.write_end, permission.read_end);
 }
 
-void Worker::allow_commit() {
+void Worker::allow_writing() {
   // A worker that has died meanwhile says so by the end of its messages.
   [[maybe_unused]] const ssize_t n = ::write(permission_.get(), "!", 1);
 }

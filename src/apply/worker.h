@@ -8,15 +8,15 @@
 #include <optional>
 #include <string>
 
+#include "src/apply/job.h"
 #include "src/apply/outcome.h"
-#include "src/apply/patch_image.h"
 #include "src/support/fd.h"
 
 namespace kvmnet {
 
 struct WorkerTask {
   std::string image;
-  PatchRequest request;
+  Job job;
   guestfs::Accelerator accelerator = guestfs::Accelerator::kvm;
   bool may_fall_back = false;  // from KVM to TCG
   std::string temporary_directory;
@@ -46,9 +46,9 @@ class Worker {
   int message_fd() const { return messages_.get(); }
   // The next message; nothing when the worker has ended. Blocks: poll message_fd() first.
   std::optional<Message> receive();
-  // A worker that has begun Phase::commit waits for this before it writes to the image. If it is
-  // never said, the image is not written.
-  void allow_commit();
+  // A worker that has begun a phase that writes to the image waits for this before it does. If it
+  // is never said, the image is not written.
+  void allow_writing();
   // Waits for its end: "exited with status 1", "was killed by signal 9 (Killed)".
   std::string wait();
 

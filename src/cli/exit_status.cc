@@ -18,6 +18,8 @@ ExitStatus exit_status(Status status, bool exit_code_option) {
   switch (status) {
     case Status::patched:
     case Status::unchanged:
+    case Status::recovered:
+    case Status::discarded:
       return ExitStatus::ok;
     case Status::pending:
       return exit_code_option ? ExitStatus::pending : ExitStatus::ok;

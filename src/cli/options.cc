@@ -18,7 +18,9 @@ constexpr const char* examples = R"(Examples:
   kvmnet patch win10.qcow2 xp.img             change them, all or nothing
   kvmnet patch --autotuning experimental --congestion-provider cubic win2022.qcow2
   kvmnet patch --set 'Tcpip\Parameters\TcpWindowSize=0x40000' win2003.qcow2
+  kvmnet patch --output new.qcow2 base.qcow2  a patched copy; base.qcow2 is left alone
   kvmnet plan --json *.qcow2                  one JSON object per image
+  kvmnet recover win10.qcow2                  finish a patch that was interrupted
   kvmnet script --windows 10.0.19045          the first-boot script of that Windows
   kvmnet hive patch SYSTEM --windows 5.2      the registry part, on a bare hive file
 
@@ -28,6 +30,14 @@ touched), 4 changes pending (with --exit-code), 128+n interrupted by signal n.)"
 // The library's own check; its list of words is left out of --help, where the type has it already.
 CLI::Validator one_of(std::span<const std::string_view> words) {
   return CLI::IsMember(std::vector<std::string>(words.begin(), words.end())).description("");
+}
+
+// An unset variable in a script must not turn a copy into a change in place.
+CLI::Validator not_empty() {
+  return {[](const std::string& word) {
+            return word.empty() ? std::string("needs a name") : std::string();
+          },
+          ""};
 }
 
 // Those that have no place in a bare hive are left out there.
@@ -72,9 +82,13 @@ void add_output_options(CLI::App& app, Options& options) {
   app.add_flag("-v,--verbose", options.verbose, "print phases and their times")->group("Output");
 }
 
-void add_image_options(CLI::App& app, Options& options) {
+void add_images(CLI::App& app, Options& options) {
   app.add_option("IMAGE,-a,--add", options.files, "disk image of a shut-down guest (repeatable)")
       ->type_name("FILE");
+}
+
+void add_image_options(CLI::App& app, Options& options) {
+  add_images(app, options);
   app.add_option("--format", options.format, "format of the images; default: by their content")
       ->check(CLI::IsMember({"qcow2", "raw"}).description(""))
       ->type_name("qcow2|raw");
@@ -95,6 +109,11 @@ void add_image_options(CLI::App& app, Options& options) {
       ->check(CLI::IsMember({"auto", "kvm", "tcg"}).description(""))
       ->type_name("auto|kvm|tcg")
       ->default_str("auto");
+  app.add_option("--timeout", options.time_limit,
+                 "seconds after which a step that hangs is given up; writing to the image is not")
+      ->check(CLI::Range(1, 86400).description(""))
+      ->type_name("SECONDS")
+      ->capture_default_str();
   add_setting_options(app, options.settings, false);
   add_output_options(app, options);
   app.add_flag("-x,--trace", options.trace, "trace libguestfs calls on standard error")
@@ -126,9 +145,33 @@ void add_hive_command(CLI::App& hive, const char* name, const char* help, Comman
   app->callback([&options, command] { options.command = command; });
 }
 
+void add_patch_options(CLI::App& app, Options& options) {
+  app.add_option("-o,--output", options.output,
+                 "leave the image alone and write a patched copy, which must not exist yet")
+      ->check(not_empty())
+      ->type_name("FILE");
+  app.add_option("--backup", options.backup,
+                 "keep the untouched SYSTEM hive and its logs in this directory")
+      ->check(CLI::ExistingDirectory.description(""))
+      ->type_name("DIR");
+  app.add_flag("--allow-backing-file", options.allow_backing_file,
+               "patch an image even though other images are based on it, which breaks them");
+}
+
+void add_recover(CLI::App& app, Options& options) {
+  CLI::App* recover =
+      app.add_subcommand("recover", "finish a patch that was interrupted while it was written");
+  add_images(*recover, options);
+  recover->add_flag("--discard", options.discard,
+                    "drop the patch instead, if nothing of it has been written yet");
+  add_output_options(*recover, options);
+  recover->callback([&options] { options.command = Command::recover; });
+}
+
 void add_commands(CLI::App& app, Options& options, bool& dry_run) {
   CLI::App* patch = app.add_subcommand("patch", "apply the settings to shut-down guests");
   add_image_options(*patch, options);
+  add_patch_options(*patch, options);
   patch->add_flag("-n,--dry-run", dry_run, "only say what would be changed, as plan does");
   add_exit_code(*patch, options);
   patch->callback([&] { options.command = dry_run ? Command::plan : Command::patch; });
@@ -138,6 +181,8 @@ void add_commands(CLI::App& app, Options& options, bool& dry_run) {
   plan->add_flag("-n,--dry-run", dry_run, "accepted and without effect: plan writes nothing");
   add_exit_code(*plan, options);
   plan->callback([&] { options.command = Command::plan; });
+
+  add_recover(app, options);
 
   CLI::App* script =
       app.add_subcommand("script", "print the first-boot script of a Windows version");
@@ -156,6 +201,18 @@ void add_commands(CLI::App& app, Options& options, bool& dry_run) {
 int usage_error(const std::string& message) {
   std::cerr << fmt::format("kvmnet: {}\nkvmnet: 'kvmnet --help' tells more\n", message);
   return static_cast<int>(ExitStatus::usage);
+}
+
+// What is wrong with the options as a whole; empty: nothing.
+std::string contradiction(const Options& options) {
+  const bool on_images = options.command == Command::patch || options.command == Command::plan ||
+                         options.command == Command::recover;
+  if (on_images && options.files.empty()) return "IMAGE is required: name a disk image, or several";
+  if (!options.output.empty() && options.files.size() > 1)
+    return "--output takes one image: it names the copy of it";
+  if (!options.output.empty() && options.allow_backing_file)
+    return "--output leaves the image alone: --allow-backing-file makes no sense with it";
+  return {};
 }
 
 }  // namespace
@@ -181,9 +238,8 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
                            ? fmt::format("'{}' is not a command", argv[1])
                            : e.what());
   }
-  const bool on_images = options.command == Command::patch || options.command == Command::plan;
-  if (on_images && options.files.empty())
-    return usage_error("IMAGE is required: name a disk image, or several");
+  if (const std::string problem = contradiction(options); !problem.empty())
+    return usage_error(problem);
   return options;
 }
 

@@ -12,7 +12,7 @@
 
 namespace kvmnet::cli {
 
-enum class Command { patch, plan, script, hive_patch, hive_plan };
+enum class Command { patch, plan, recover, script, hive_patch, hive_plan };
 
 struct Options {
   Command command = Command::plan;
@@ -22,6 +22,11 @@ struct Options {
   std::optional<std::string> format;
   std::string root = "single";
   AcceleratorChoice accelerator = AcceleratorChoice::automatic;
+  std::string output;  // patch: of the patched copy; empty: in place
+  std::string backup;  // patch: directory for the untouched hive; empty: none
+  bool allow_backing_file = false;
+  bool discard = false;  // recover
+  int time_limit = 600;  // seconds
   bool exit_code = false;
   bool json = false;
   bool quiet = false;

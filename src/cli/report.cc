@@ -22,6 +22,10 @@ std::string_view word(Status status) {
       return "pending";
     case Status::refused:
       return "refused";
+    case Status::recovered:
+      return "recovered";
+    case Status::discarded:
+      return "discarded";
     case Status::failed:
       return "failed";
   }
@@ -69,9 +73,12 @@ std::string json(const Outcome& outcome) {
                         {"remedy", remedy(outcome.refusal->reason)}};
   if (!outcome.error.empty()) object["error"] = outcome.error;
   if (outcome.facts) object["guest"] = guest_json(*outcome.facts, outcome.device);
+  if (outcome.recovered) object["recovered"] = true;
+  if (!outcome.output.empty()) object["output"] = outcome.output;
   object["edits"] = ordered_json::array();
   for (const Edit& edit : outcome.edits) object["edits"].push_back(edit_json(edit));
   object["warnings"] = outcome.warnings;
+  if (!outcome.backup.empty()) object["backup"] = outcome.backup;
   if (!outcome.accelerator.empty()) object["accelerator"] = outcome.accelerator;
   object["phases"] = ordered_json::object();
   for (const auto& [name, seconds] : outcome.phases) object["phases"][name] = seconds;
@@ -94,6 +101,7 @@ class Text {
         line(fmt::format("  {} {}", paint("warning:", "33"), clean(warning)));
     }
     conclusion();
+    if (!outcome_.backup.empty()) line("  backup of the SYSTEM hive: " + clean(outcome_.backup));
     if (options_.verbose) phases();
     return out_;
   }
@@ -124,20 +132,27 @@ class Text {
 
   void conclusion() {
     const std::string image = this->image();
+    if (outcome_.recovered) line(image + ": an interrupted patch was completed first");
     const std::size_t n = outcome_.edits.size();
     const std::string changes = fmt::format("{} change{}", n, n == 1 ? "" : "s");
     switch (outcome_.status) {
       case Status::patched:
-        line(fmt::format("{}: patched, {}", image, changes));
+        line(fmt::format("{}: patched, {}{}", image, changes, in_copy()));
         break;
       case Status::unchanged:
-        line(fmt::format("{}: nothing to do", image));
+        line(fmt::format("{}: nothing to do{}", image, in_copy()));
         break;
       case Status::pending:
         line(fmt::format("{}: {} pending", image, changes));
         break;
       case Status::refused:
         refused();
+        break;
+      case Status::recovered:
+        line(fmt::format("{}: recovered: the interrupted patch is complete", image));
+        break;
+      case Status::discarded:
+        line(fmt::format("{}: recovered: the interrupted patch was dropped", image));
         break;
       case Status::failed:
         line(fmt::format("{}: {} {}", image, paint("failed:", "31"), without_name(outcome_.error)));
@@ -150,6 +165,10 @@ class Text {
     line(fmt::format("{}: {} {} [{}]", image(), paint("refused:", "33"),
                      without_name(refusal.message), code(refusal.reason)));
     line(fmt::format("  the image was not touched; {}", remedy(refusal.reason)));
+  }
+
+  std::string in_copy() const {
+    return outcome_.output.empty() ? "" : fmt::format(", in the copy {}", clean(outcome_.output));
   }
 
   // Messages that name the image already are not made to name it twice.

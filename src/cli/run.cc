@@ -2,6 +2,7 @@
 #include "src/cli/run.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,8 +11,11 @@
 #include <filesystem>
 
 #include "src/apply/hive_file.h"
+#include "src/apply/patch_image.h"
+#include "src/apply/recover_image.h"
 #include "src/cli/exit_status.h"
 #include "src/cli/report.h"
+#include "src/disk/beside.h"
 #include "src/plan/firstboot.h"
 #include "src/plan/netsh.h"
 #include "src/support/error.h"
@@ -45,21 +49,50 @@ void check_images(const std::vector<std::string>& images) {
     }
 }
 
+PatchRequest patch_request(const Options& options) {
+  PatchRequest request;
+  request.guest.mode = options.command == Command::patch ? Mode::patch : Mode::plan;
+  request.guest.settings = make_settings(options.settings);
+  request.guest.root = options.root;
+  request.guest.backup_directory = options.backup;
+  request.format = options.format;
+  request.output = options.output;
+  request.umask = ::umask(0);  // it cannot be asked otherwise
+  ::umask(request.umask);
+  request.allow_backing_file = options.allow_backing_file;
+  request.images = options.files;
+  request.trace = options.trace;
+  request.verbose = options.verbose && options.trace;
+  return request;
+}
+
 BatchRequest batch_request(const Options& options) {
   BatchRequest request;
   request.images = options.files;
+  request.writes = options.command != Command::plan;
+  if (options.command == Command::recover) {
+    request.accelerator = AcceleratorChoice::tcg;  // no appliance: nothing is to be tried or said
+    const auto interruption =
+        options.discard ? disk::Interruption::discard : disk::Interruption::keep;
+    request.job = [interruption](const std::string& image, const JobContext& context) {
+      return recover_image(image, interruption, context);
+    };
+    return request;
+  }
   request.accelerator = options.accelerator;
-  request.patch.guest.mode = options.command == Command::patch ? Mode::patch : Mode::plan;
-  request.patch.guest.settings = make_settings(options.settings);
-  request.patch.format = options.format;
-  request.patch.guest.root = options.root;
-  request.patch.trace = options.trace;
-  request.patch.verbose = options.verbose && options.trace;
+  request.time_limit = std::chrono::seconds(options.time_limit);
+  request.output = options.output;
+  request.job = [patch = patch_request(options)](const std::string& image,
+                                                 const JobContext& context) {
+    return patch_image(image, patch, context);
+  };
   return request;
 }
 
 int run_images(const Options& options) {
   check_images(options.files);
+  if (!options.output.empty() && disk::is_there(options.output))
+    throw UsageError(options.output + " exists already; --output replaces nothing");
   const BatchRequest request = batch_request(options);
   const ReportOptions how = report_options(options);
   ExitStatus status = ExitStatus::ok;
@@ -136,6 +169,7 @@ int run(const Options& options) {
   switch (options.command) {
     case Command::patch:
     case Command::plan:
+    case Command::recover:
       return run_images(options);
     case Command::script:
       return run_script(options);

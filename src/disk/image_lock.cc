@@ -70,22 +70,36 @@ std::string holder(const Fd& fd) {
 
 }  // namespace
 
-std::variant<ImageLock, Refusal> ImageLock::take(const ImageInfo& image, Use use) {
+std::variant<ImageLock, Refusal> ImageLock::take(const std::string& path, Use use) {
   const bool writing = use == Use::write;
-  Fd fd = open_file(image.path, writing ? O_RDWR : O_RDONLY);
+  Fd fd = open_file(path, (writing ? O_RDWR : O_RDONLY) | O_NONBLOCK);
   struct flock lock = one_byte(writing ? F_WRLCK : F_RDLCK, our_byte);
   if (::fcntl(fd.get(), F_OFD_SETLK, &lock) != 0) {
-    if (errno != EAGAIN && errno != EACCES) throw system_error("locking " + image.path, errno);
-    return Refusal{Reason::image_in_use, fmt::format("{}: is being worked on by another kvmnet{}",
-                                                     image.path, holder(fd))};
+    if (errno != EAGAIN && errno != EACCES) throw system_error("locking " + path, errno);
+    return Refusal{Reason::image_in_use,
+                   fmt::format("{}: is being worked on by another kvmnet{}", path, holder(fd))};
   }
-  const std::span<const off_t> bytes =
-      writing ? std::span<const off_t>(kept_from_writing) : std::span<const off_t>(written_by_qemu);
+  ImageLock taken(std::move(fd), path, use);
+  if (auto refusal = taken.check_unused()) return *refusal;
+  return taken;
+}
+
+bool ImageLock::is_of(const std::string& path) const {
+  struct stat locked {};
+  struct stat named {};
+  return ::fstat(fd_.get(), &locked) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
+}
+
+std::optional<Refusal> ImageLock::check_unused() const {
+  const std::span<const off_t> bytes = use_ == Use::write
+                                           ? std::span<const off_t>(kept_from_writing)
+                                           : std::span<const off_t>(written_by_qemu);
   for (const off_t byte : bytes)
-    if (is_locked(fd, byte))
+    if (is_locked(fd_, byte))
       return Refusal{Reason::image_in_use,
-                     fmt::format("{}: is in use by another process{}", image.path, holder(fd))};
-  return ImageLock(std::move(fd));
+                     fmt::format("{}: is in use by another process{}", path_, holder(fd_))};
+  return std::nullopt;
 }
 
 }  // namespace kvmnet::disk

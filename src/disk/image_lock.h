@@ -2,10 +2,11 @@
 // Who else uses an image file, and our own claim on it.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 
-#include "src/disk/image_info.h"
 #include "src/support/fd.h"
 #include "src/support/refusal.h"
 
@@ -20,12 +21,21 @@ enum class Use {
 // see it, and QEMU's own locks do not keep a second overlay away: both are needed.
 class ImageLock {
  public:
-  // Refused at once, naming the holder where it can be found, if the image is in use.
-  static std::variant<ImageLock, Refusal> take(const ImageInfo& image, Use use);
+  // Refused at once, naming the holder where it can be found, if the image is in use. Throws Error
+  // if there is no such file, or not for this user.
+  static std::variant<ImageLock, Refusal> take(const std::string& path, Use use);
+
+  // Whether `path` is the locked file.
+  bool is_of(const std::string& path) const;
+  // Refused if somebody has begun to use the image in a way that take() would have refused.
+  std::optional<Refusal> check_unused() const;
 
  private:
-  explicit ImageLock(Fd fd) : fd_(std::move(fd)) {}
+  ImageLock(Fd fd, std::string path, Use use)
+      : fd_(std::move(fd)), path_(std::move(path)), use_(use) {}
   Fd fd_;
+  std::string path_;
+  Use use_;
 };
 
 }  // namespace kvmnet::disk

@@ -16,11 +16,14 @@ constexpr std::string_view shut_down_fully =
     "start the guest, run 'powercfg /h off' in it as administrator, shut it down with "
     "'shutdown /s /t 0', and try again";
 
-constexpr std::array<Row, 30> rows = {{
+constexpr std::array<Row, 35> rows = {{
     {Reason::image_in_use, "image-in-use", "shut down the guest, or stop the process that uses it"},
-    {Reason::commit_interrupted, "commit-interrupted",
-     "make sure that there is space and nothing uses the image, finish it with 'qemu-img commit -f "
-     "qcow2 -d IMAGE.kvmnet-uncommitted', and then remove that file"},
+    {Reason::commit_interrupted, "commit-interrupted", "finish it with 'kvmnet recover IMAGE'"},
+    {Reason::commit_conflict, "commit-conflict",
+     "keep the files, find out who wrote to the image, and restore it from a backup if in doubt; "
+     "'kvmnet recover --discard IMAGE' drops a patch of which nothing has been written yet"},
+    {Reason::commit_half_done, "commit-half-done",
+     "finish it with 'kvmnet recover IMAGE', without --discard"},
     {Reason::unsupported_format, "unsupported-format",
      "if you know that it is one, convert it, naming the format: qemu-img convert -f FORMAT -O "
      "qcow2 "
@@ -36,11 +39,18 @@ constexpr std::array<Row, 30> rows = {{
      "backing "
      "file and its format right"},
     {Reason::not_a_regular_file, "not-a-regular-file",
-     "copy it to an image file first: qemu-img convert -O qcow2 DEVICE NEW.qcow2"},
+     "make a patched copy of a block device with --output FILE"},
+    {Reason::hard_linked, "hard-linked",
+     "make a patched copy with --output FILE, or remove the other links"},
+    {Reason::image_is_backing_file, "image-is-backing-file",
+     "make a patched copy with --output FILE; if you know that nothing needs the images that are "
+     "based on it any more, say --allow-backing-file"},
     {Reason::image_not_writable, "image-not-writable",
-     "give this user write permission to the image, or copy it"},
+     "give this user write permission to the image, or make a patched copy with --output FILE"},
     {Reason::directory_not_writable, "directory-not-writable",
-     "make the directory writable for this user, or copy the image into one that is"},
+     "make the directory writable for this user, or make a patched copy with --output FILE"},
+    {Reason::no_host_space, "no-host-space",
+     "make room on the file system, or make a patched copy on another one with --output FILE"},
     {Reason::no_windows, "no-windows", "give an image with an installed Windows"},
     {Reason::several_windows, "several-windows",
      "choose one with --root DEVICE or --root DEVICE:/DIRECTORY, or take the first with --root "

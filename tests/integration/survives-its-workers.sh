@@ -82,18 +82,24 @@ qemu-img check -q nt100-text.qcow2
 volume nt100-text.qcow2 117 after.vol
 guest_has_file after.vol /Windows/kvmnet/firstboot.cmd || fail "the commit was cut short"
 
-# A worker that is killed in the commit leaves what finishes it, and the user is told.
+# A worker that is killed in the commit leaves an image that nobody can start, the user is told, and
+# nobody but `recover` and `patch` touches it.
 commit_of second.qcow2
 kill -KILL "$(pgrep -P "$pid")"
 status=0
 wait "$pid" || status=$?
 expect_equal "$status" 1 "exit status"
-expect_out 'may be half written: do not start the guest'
-kvmnet 3 patch second.qcow2
-expect_out '[commit-interrupted]'
+expect_out "finish it with 'kvmnet recover IMAGE'"
+[ ! -e second.qcow2 ] || fail "a half-written image is there under its name"
 kvmnet 3 plan second.qcow2
-qemu-img commit -q -f qcow2 -d second.qcow2.kvmnet-uncommitted
-rm second.qcow2.kvmnet-uncommitted
+expect_out '[commit-interrupted]'
+kvmnet 3 recover --discard second.qcow2
+expect_out '[commit-half-done]'
+# `patch` finishes it first, and then finds nothing to do.
+kvmnet 0 patch second.qcow2
+expect_out 'an interrupted patch was completed first'
+expect_out 'second.qcow2: nothing to do'
 expect_nothing_left
+qemu-img check -q second.qcow2
 volume second.qcow2 117 after.vol
 guest_has_file after.vol /Windows/kvmnet/firstboot.cmd || fail "the commit could not be finished"

@@ -9,6 +9,7 @@
 
 #include <filesystem>
 
+#include "src/apply/patch_image.h"
 #include "src/support/subprocess.h"
 #include "tests/unit/apply/windows_guest.h"
 #include "tests/unit/disk/disk_files.h"
@@ -26,8 +27,13 @@ class BatchTest : public test::DiskTest {
   int run(const std::vector<std::string>& images, Mode mode) {
     BatchRequest request;
     request.images = images;
-    request.patch.guest.mode = mode;
-    request.patch.guest.settings = test::default_settings();
+    request.writes = mode == Mode::patch;
+    PatchRequest patch;
+    patch.guest.mode = mode;
+    patch.guest.settings = test::default_settings();
+    request.job = [patch](const std::string& image, const JobContext& context) {
+      return patch_image(image, patch, context);
+    };
     request.accelerator = AcceleratorChoice::tcg;
     BatchOutput output;
     output.render = render;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/apply_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/backup_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/batch_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/find_windows_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/hive_file_test.cc

@@ -12,6 +12,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "src/apply/patch_image.h"
 #include "src/support/error.h"
 #include "tests/unit/apply/windows_guest.h"
 
@@ -21,8 +22,12 @@ namespace {
 WorkerTask task(std::function<std::string(const Outcome&)> render) {
   WorkerTask task;
   task.image = "/nowhere/disk.img";
-  task.request.guest.mode = Mode::plan;
-  task.request.guest.settings = test::default_settings();
+  PatchRequest request;
+  request.guest.mode = Mode::plan;
+  request.guest.settings = test::default_settings();
+  task.job = [request](const std::string& image, const JobContext& context) {
+    return patch_image(image, request, context);
+  };
   task.render = std::move(render);
   return task;
 }

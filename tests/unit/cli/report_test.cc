@@ -105,6 +105,20 @@ TEST(Report, TextNeedsNoFacts) {
   }
 }
 
+TEST(Report, SaysWhereTheBackupIsIfThereIsOne) {
+  Outcome result = with_edits(Status::patched);
+  EXPECT_FALSE(json::parse(report(result, as_json)).contains("backup"));
+  result.backup = "b/w7\x1b.qcow2";
+  EXPECT_EQ(report(result, as_text), guest_text + edits_text +
+                                         "w7.qcow2: patched, 2 changes\n"
+                                         "  backup of the SYSTEM hive: b/w7\\x1b.qcow2\n");
+  EXPECT_EQ(json::parse(report(result, as_json))["backup"], result.backup);
+  // It failed after it was patched, and the backup is still there.
+  result = failed();
+  result.backup = "b";
+  EXPECT_EQ(report(result, as_text), failed_text + "  backup of the SYSTEM hive: b\n");
+}
+
 TEST(Report, QuietSaysOnlyWhatWentWrong) {
   constexpr ReportOptions quiet = {.quiet = true};
   for (const Status status : {Status::patched, Status::unchanged, Status::pending})

@@ -22,7 +22,7 @@ using ImageLockTest = test::DiskTest;
 
 // Why the lock is refused; nothing if it is not.
 std::optional<Refusal> refusal(const ImageInfo& image, Use use) {
-  const auto result = ImageLock::take(image, use);
+  const auto result = ImageLock::take(image.path, use);
   if (const auto* found = std::get_if<Refusal>(&result)) return *found;
   return std::nullopt;
 }
@@ -45,7 +45,7 @@ TEST_F(ImageLockTest, OfAnotherProcessExcludesWriters) {
   for (const auto& row : table) {
     std::optional<ImageLock> lock;
     const Holder holder(
-        [&] { lock.emplace(std::get<ImageLock>(ImageLock::take(image, row.other))); });
+        [&] { lock.emplace(std::get<ImageLock>(ImageLock::take(image.path, row.other))); });
     EXPECT_EQ(word(image, row.ours), row.expected);
   }
   EXPECT_EQ(word(image, Use::write), "taken");  // they are gone with their processes
@@ -54,7 +54,7 @@ TEST_F(ImageLockTest, OfAnotherProcessExcludesWriters) {
 TEST_F(ImageLockTest, IsReleasedWithItsScope) {
   const ImageInfo image = identified(file("a.img", "x"));
   {
-    const auto lock = ImageLock::take(image, Use::write);
+    const auto lock = ImageLock::take(image.path, Use::write);
     ASSERT_TRUE(std::holds_alternative<ImageLock>(lock));
     EXPECT_EQ(word(image, Use::write), "image-in-use");  // also in one process
   }
@@ -63,7 +63,7 @@ TEST_F(ImageLockTest, IsReleasedWithItsScope) {
 
 TEST_F(ImageLockTest, IsKeptWhenItIsMoved) {
   const ImageInfo image = identified(file("a.img", "x"));
-  auto taken = ImageLock::take(image, Use::write);
+  auto taken = ImageLock::take(image.path, Use::write);
   const ImageLock moved = std::move(std::get<ImageLock>(taken));
   taken = Refusal{};
   EXPECT_EQ(word(image, Use::write), "image-in-use");
@@ -72,7 +72,7 @@ TEST_F(ImageLockTest, IsKeptWhenItIsMoved) {
 TEST_F(ImageLockTest, BelongsToTheFileAndNotToItsName) {
   const ImageInfo image = identified(file("a.img", "x"));
   ASSERT_EQ(::link(image.path.c_str(), path("b.img").c_str()), 0);
-  const auto lock = ImageLock::take(image, Use::write);
+  const auto lock = ImageLock::take(image.path, Use::write);
   EXPECT_EQ(word(identified(path("b.img")), Use::write), "image-in-use");
   EXPECT_EQ(word(identified(file("c.img", "x")), Use::write), "taken");
 }
@@ -81,7 +81,7 @@ TEST_F(ImageLockTest, NamesWhoHasIt) {
   const ImageInfo image = identified(file("a.img", "x"));
   std::optional<ImageLock> lock;
   const Holder holder(
-      [&] { lock.emplace(std::get<ImageLock>(ImageLock::take(image, Use::write))); });
+      [&] { lock.emplace(std::get<ImageLock>(ImageLock::take(image.path, Use::write))); });
   const auto found = refusal(image, Use::read);
   ASSERT_TRUE(found);
   EXPECT_NE(found->message.find(image.path), std::string::npos) << found->message;
@@ -165,7 +165,7 @@ TEST_F(ImageLockTest, OfABackingFileInUseIsRefusedToWriters) {
 TEST_F(ImageLockTest, NeedsTheFile) {
   ImageInfo image = identified(file("a.img", "x"));
   image.path = path("nothing");
-  EXPECT_THROW(ImageLock::take(image, Use::read), Error);
+  EXPECT_THROW(ImageLock::take(image.path, Use::read), Error);
 }
 
 }  // namespace

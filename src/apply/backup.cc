@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/backup.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "hive/key_path.h"
+#include "src/support/error.h"
+#include "src/support/fd.h"
+
+namespace kvmnet {
+namespace {
+
+using guestfs::DirectoryEntry;
+using guestfs::FileType;
+using guestfs::GuestFiles;
+
+// The first is that of Windows XP and 2003, the others those since Vista.
+constexpr std::array<std::string_view, 3> logs = {"SYSTEM.LOG", "SYSTEM.LOG1", "SYSTEM.LOG2"};
+
+// Far above any log that Windows writes; more would fill the host's disk.
+constexpr std::uint64_t largest_log = 256 << 20;
+
+// The first of `first`, `first`.1, `first`.2 ... that is free. mkdir alone decides: what is there
+// may be anything, and another kvmnet may be looking for a name at the same time.
+std::string make_directory(const std::string& directory, const std::string& first) {
+  std::string path = first;
+  for (int n = 1; ::mkdir(path.c_str(), 0700) != 0; ++n) {
+    if (errno == ENOENT || errno == ENOTDIR)
+      throw Error(fmt::format("{}: {}; a backup needs this directory: create it first", directory,
+                              std::generic_category().message(errno)));
+    if (errno != EEXIST) throw system_error("creating " + path, errno);
+    path = fmt::format("{}.{}", first, n);
+  }
+  return path;
+}
+
+Fd create_private_file(const std::string& path) {
+  Fd fd = open_file(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  if (::fchmod(fd.get(), 0600) != 0) throw system_error(path, errno);  // whatever the umask
+  return fd;
+}
+
+// The names are the guest's, whatever their letter case; what they stand for may be anything.
+std::optional<std::string> find_log(GuestFiles& guest, const std::vector<DirectoryEntry>& entries,
+                                    const std::string& directory, std::string_view name) {
+  const auto entry = std::find_if(entries.begin(), entries.end(), [name](const DirectoryEntry& e) {
+    return hive::same_name(e.name, name);
+  });
+  if (entry == entries.end()) return std::nullopt;
+  std::string path = directory + "/" + entry->name;
+  if (entry->type != FileType::regular) throw Error(path + ": is not a regular file");
+  if (guest.size(path) > largest_log) throw Error(path + ": is larger than any log of a hive");
+  return path;
+}
+
+void save_hive(const std::string& path, std::span<const std::byte> hive) {
+  const Fd fd = create_private_file(path);
+  write_whole(fd, hive);
+  sync_file(fd, path);
+}
+
+void save_log(GuestFiles& guest, const std::string& log, const std::string& path) {
+  const Fd fd = create_private_file(path);
+  guest.download(log, fd.get());
+  sync_file(fd, path);
+}
+
+void save_logs(GuestFiles& guest, const std::string& system_path, const std::string& path) {
+  const std::string directory = system_path.substr(0, system_path.rfind('/'));
+  const std::vector<DirectoryEntry> entries = guest.list(directory);
+  for (const std::string_view name : logs)
+    if (const auto log = find_log(guest, entries, directory, name))
+      save_log(guest, *log, fmt::format("{}/{}", path, name));
+}
+
+}  // namespace
+
+Backup::Backup(const std::string& directory, const std::string& name)
+    : path_(make_directory(directory, (std::filesystem::path(directory) / name).string())) {}
+
+Backup::~Backup() {
+  std::error_code ignored;
+  if (!kept_) std::filesystem::remove_all(path_, ignored);
+}
+
+void Backup::save(GuestFiles& guest, const std::string& system_path,
+                  std::span<const std::byte> hive) {
+  try {
+    if (::chmod(path_.c_str(), 0700) != 0) throw system_error(path_, errno);  // whatever the umask
+    const std::string file = path_ + "/SYSTEM";
+    save_hive(file, hive);
+    save_logs(guest, system_path, path_);
+    sync_directory_of(file);
+    sync_directory_of(path_);
+  } catch (const std::exception& e) {
+    throw Error(fmt::format("the backup in {} failed: {}", path_, e.what()));
+  }
+}
+
+const std::string& Backup::keep() {
+  kept_ = true;
+  return path_;
+}
+
+}  // namespace kvmnet

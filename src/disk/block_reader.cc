@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/disk/block_reader.h"
+
+#include <fmt/format.h>
+#include <libnbd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "src/support/error.h"
+#include "src/support/temp_dir.h"
+
+namespace kvmnet::disk {
+namespace {
+
+// Both ends of a connection that qemu-nbd accepts: it wants a socket that listens. Nothing of it is
+// left in the file system.
+struct Sockets {
+  Fd listening;
+  Fd connected;
+};
+
+Sockets make_sockets() {
+  const TempDir directory;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = directory.path() + "/nbd";
+  if (path.size() >= sizeof address.sun_path)
+    throw Error(fmt::format("{}: the name of the temporary directory is too long", path));
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+  Sockets sockets = {Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)),
+                     Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0))};
+  if (!sockets.listening.is_open() || !sockets.connected.is_open() ||
+      ::bind(sockets.listening.get(), generic, sizeof address) != 0 ||
+      ::listen(sockets.listening.get(), 1) != 0 ||
+      ::connect(sockets.connected.get(), generic, sizeof address) != 0)
+    throw system_error(path, errno);
+  return sockets;
+}
+
+// Called by libnbd for a part of a disk: 1 means that the image itself holds it.
+int add_extents(void* into, const char* /*context*/, std::uint64_t offset, std::uint32_t* entries,
+                std::size_t count, int* /*error*/) {
+  auto& ranges = *static_cast<std::vector<std::pair<Range, std::uint32_t>>*>(into);
+  for (std::size_t i = 0; i + 1 < count; i += 2) {
+    ranges.push_back({{offset, entries[i]}, entries[i + 1]});
+    offset += entries[i];
+  }
+  return 0;
+}
+
+void append(std::vector<Range>& ranges, const Range& range) {
+  if (!ranges.empty() && ranges.back().start + ranges.back().length == range.start)
+    ranges.back().length += range.length;
+  else
+    ranges.push_back(range);
+}
+
+constexpr const char* allocation_depth = "qemu:allocation-depth";
+
+}  // namespace
+
+BlockReader::BlockReader(const std::string& options) {
+  Sockets sockets = make_sockets();
+  server_ = std::make_unique<Server>(
+      std::vector<std::string>{"qemu-nbd", "--read-only", "--allocation-depth", "--image-opts",
+                               options},
+      sockets.listening);
+  sockets.listening.reset();  // so that a server that ends early is noticed
+  nbd_ = nbd_create();
+  if (nbd_ == nullptr || nbd_add_meta_context(nbd_, allocation_depth) == -1 ||
+      nbd_connect_socket(nbd_, sockets.connected.release()) == -1)
+    fail();
+  const std::int64_t size = nbd_get_size(nbd_);
+  if (size < 0) fail();
+  size_ = static_cast<std::uint64_t>(size);
+}
+
+BlockReader::~BlockReader() {
+  nbd_close(nbd_);
+}
+
+void BlockReader::fail() {
+  const char* reason = nbd_get_error();
+  std::string problem = reason != nullptr ? reason : "unknown error";
+  nbd_close(nbd_);
+  nbd_ = nullptr;
+  if (const std::string words = server_->stop(); !words.empty()) problem = words;
+  throw Error("reading the disk with qemu-nbd: " + problem);
+}
+
+void BlockReader::read(std::uint64_t offset, std::span<std::byte> into) {
+  constexpr std::size_t largest_read = 2 << 20;
+  while (!into.empty()) {
+    const std::size_t size = std::min(into.size(), largest_read);
+    if (nbd_pread(nbd_, into.data(), size, offset, 0) == -1) fail();
+    offset += size;
+    into = into.subspan(size);
+  }
+}
+
+std::vector<Range> BlockReader::allocated() {
+  constexpr std::uint64_t largest_question = 1ULL << 30;  // the protocol has 32 bits
+  std::vector<Range> ranges;
+  for (std::uint64_t offset = 0; offset < size_;) {
+    std::vector<std::pair<Range, std::uint32_t>> extents;
+    if (nbd_block_status(nbd_, std::min(size_ - offset, largest_question), offset,
+                         {add_extents, &extents, nullptr}, 0) == -1)
+      fail();
+    if (extents.empty()) throw Error("qemu-nbd does not say what the image holds");
+    for (const auto& [range, depth] : extents) {
+      if (depth == 1) append(ranges, range);
+      offset = range.start + range.length;
+    }
+  }
+  return ranges;
+}
+
+}  // namespace kvmnet::disk

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/disk/commit.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <utility>
+
+#include "src/disk/beside.h"
+#include "src/disk/host_space.h"
+#include "src/disk/journal.h"
+#include "src/disk/qcow2_header.h"
+#include "src/support/error.h"
+#include "src/support/subprocess.h"
+
+namespace kvmnet::disk {
+namespace {
+
+using State = Journal::State;
+
+// A value inside --image-opts, where a comma ends an option unless it is doubled.
+std::string option_value(const std::string& text) {
+  std::string out;
+  for (const char c : text) out.append(c == ',' ? 2 : 1, c);
+  return out;
+}
+
+// Every driver and file by name: QEMU probes nothing, and the overlay's own word for its backing
+// file, which is wrong once the image has been renamed, does not count.
+std::string image_options(const std::string& path, Format format) {
+  return fmt::format("driver={},file.driver=file,file.filename={}", to_string(format),
+                     option_value(path));
+}
+
+std::string overlay_options(const std::string& overlay, const std::string& image, Format format) {
+  return fmt::format(
+      "driver=qcow2,file.driver=file,file.filename={},backing.driver={},"
+      "backing.file.driver=file,backing.file.filename={}",
+      option_value(overlay), to_string(format), option_value(image));
+}
+
+// As far as a rename leaves it: that changes the time of the last change of state. Neither is the
+// device compared: a file system may have another number after a reboot.
+bool is_unchanged(const Identity& now, const Identity& before) {
+  return now.inode == before.inode && now.size == before.size &&
+         now.modified_ns == before.modified_ns;
+}
+
+// Never replaces a file. Where the file system cannot promise that (NFS), it is looked for first.
+void rename_to_free_name(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return;
+  int error = errno;
+  if (error == EINVAL || error == ENOSYS) {
+    if (is_there(to))
+      error = EEXIST;
+    else if (::rename(from.c_str(), to.c_str()) == 0)
+      return;
+    else
+      error = errno;
+  }
+  throw system_error(fmt::format("renaming {} to {}", from, to), error);
+}
+
+void write_into(const std::string& overlay, const std::string& image, Format format) {
+  run_checked(
+      {"qemu-img", "commit", "-q", "-d", "--image-opts", overlay_options(overlay, image, format)});
+  sync_file(open_file(image, O_RDONLY), image);
+}
+
+Refusal changed_meanwhile(const std::string& image) {
+  return {Reason::image_in_use,
+          image + ": was changed by somebody else meanwhile; nothing was written to it"};
+}
+
+// One commit, from the journal on: the files are named by the image's path.
+class Commit {
+ public:
+  Commit(std::string image, Journal journal, const ImageLock& lock)
+      : image_(std::move(image)), journal_(std::move(journal)), lock_(lock) {}
+
+  // From `ready`, the image under its own name: away with it, write, and back.
+  void run() {
+    try {
+      hide();
+      check_untouched();
+      journal_.set_state(State::writing);
+    } catch (...) {
+      roll_back();
+      throw;
+    }
+    write();
+  }
+
+  // Also from `ready` and `writing`, with the image under its other name.
+  void write() {
+    const std::string path = commit_path(image_);
+    try {
+      if (journal_.state() == State::ready) journal_.set_state(State::writing);
+      write_into(overlay_path(image_), path, content().format);
+      journal_.set_state(State::done);
+    } catch (const std::exception& e) {
+      if (!is_unchanged(identity_of(path), content().identity))
+        throw Error(fmt::format(
+            "{}: {}; the image may be half written and is now called {}, so that nobody starts "
+            "the guest; make sure that there is space, then {}",
+            image_, e.what(), path, remedy(Reason::commit_interrupted)));
+      roll_back();
+      throw Error(fmt::format("{}: {}; nothing was written to the image", image_, e.what()));
+    }
+    finish();
+  }
+
+  // From `done`.
+  void finish() {
+    show();
+    drop();
+  }
+
+  // When nothing has been written.
+  void roll_back() {
+    show();
+    drop();
+  }
+
+  // The image's other name, so that nobody can start the guest.
+  void hide() {
+    rename_to_free_name(image_, commit_path(image_));
+    sync_directory_of(image_);
+  }
+
+ private:
+  const Journal::Content& content() const { return *journal_.content(); }
+
+  void check_untouched() const {
+    if (!is_unchanged(identity_of(commit_path(image_)), content().identity))
+      throw Refused{changed_meanwhile(image_)};
+    if (auto refusal = lock_.check_unused()) throw Refused{*refusal};
+  }
+
+  void show() {
+    if (!is_there(commit_path(image_))) return;
+    rename_to_free_name(commit_path(image_), image_);
+    sync_directory_of(image_);
+  }
+
+  void drop() {
+    remove_if_there(overlay_path(image_));
+    journal_.remove();
+  }
+
+  std::string image_;
+  Journal journal_;
+  const ImageLock& lock_;
+};
+
+void check_room(const ImageInfo& image, const std::string& overlay) {
+  constexpr std::uint64_t metadata = 4 << 20;  // journal, and tables of the image that grow
+  struct stat st {};
+  if (::stat(overlay.c_str(), &st) != 0) throw system_error(overlay, errno);
+  const std::uint64_t needed = static_cast<std::uint64_t>(st.st_blocks) * 512 + metadata;
+  const std::string directory = std::filesystem::path(image.path).parent_path().string();
+  if (auto refusal = check_space(directory, needed, "the changes")) throw Refused{*refusal};
+}
+
+Journal write_journal(const Overlay& overlay, const ImageInfo& image) {
+  BlockReader after(overlay_options(overlay.path(), image.path, image.format));
+  BlockReader before(image_options(image.path, image.format));
+  return Journal::create(image, {image.format, image.identity, compare(after, before)});
+}
+
+// What recover() finds, under the lock.
+class Recoverer {
+ public:
+  Recoverer(std::string image, const ImageLock& lock) : image_(std::move(image)), lock_(lock) {}
+
+  Recovered run(Interruption interruption) {
+    auto journal = Journal::open(image_, Use::write);
+    const bool hidden = is_there(commit_path(image_));
+    if (hidden && is_there(image_))
+      conflict(fmt::format("{} is there, and so is {}, whose commit was interrupted", image_,
+                           commit_path(image_)));
+    if (!journal || !journal->content()) {
+      if (hidden) conflict(commit_path(image_) + " is there without a journal that can be read");
+      remove_if_there(overlay_path(image_));
+      if (journal) journal->remove();
+      return {};
+    }
+    content_ = *journal->content();
+    const State state = journal->state();
+    Commit commit(image_, std::move(*journal), lock_);
+    if (state == State::done) {
+      if (hidden) check_same_file(commit_path(image_));
+      commit.finish();
+      return {hidden ? Recovery::finished : Recovery::nothing, {}};
+    }
+    if (interruption == Interruption::discard) return discard(commit, state, hidden);
+    return finish(commit, state, hidden);
+  }
+
+ private:
+  [[noreturn]] void conflict(const std::string& what) const {
+    throw Refused{{Reason::commit_conflict, fmt::format("{}: {}", image_, what)}};
+  }
+
+  void check_same_file(const std::string& path) const {
+    if (identity_of(path).inode != content_.identity.inode)
+      conflict(fmt::format("{} is not the file whose commit was interrupted", path));
+  }
+
+  Recovered discard(Commit& commit, State state, bool hidden) const {
+    if (state == State::writing)
+      throw Refused{{Reason::commit_half_done,
+                     image_ + ": may be half written, so that its patch cannot be discarded"}};
+    if (hidden) check_same_file(commit_path(image_));
+    commit.roll_back();
+    return {Recovery::discarded, {}};
+  }
+
+  Recovered finish(Commit& commit, State state, bool hidden) const {
+    const std::string path = hidden ? commit_path(image_) : image_;
+    check_same_file(path);
+    if (state == State::ready && !is_unchanged(identity_of(path), content_.identity))
+      conflict("was changed by somebody else since its patch was interrupted");
+    const ImageInfo info = value_or_refuse(identify(path, std::string(to_string(content_.format))));
+    check_overlay();
+    check_content(path);
+    if (state == State::ready && !hidden) {
+      commit.run();
+      return {Recovery::finished, {}};
+    }
+    // A half-written image that was given its name back by hand loses it again.
+    if (!hidden) commit.hide();
+    Recovered recovered{Recovery::finished, {}};
+    if (state == State::writing) repair_leaks(info, recovered);
+    commit.write();
+    return recovered;
+  }
+
+  // It lay beside the image meanwhile; QEMU must not be led to other files by it.
+  void check_overlay() const {
+    const std::string overlay = overlay_path(image_);
+    if (!is_there(overlay)) conflict(overlay + ", which has the changes, is missing");
+    const Fd fd = open_file(overlay, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (check_qcow2(read_qcow2_header(fd, overlay), overlay))
+      conflict(overlay + " is not the overlay that kvmnet has made");
+  }
+
+  void check_content(const std::string& path) const {
+    Progress progress;
+    try {
+      BlockReader after(overlay_options(overlay_path(image_), path, content_.format));
+      BlockReader before(image_options(path, content_.format));
+      progress = look(content_.changes, after, before);
+    } catch (const Error& e) {
+      conflict(e.what());
+    }
+    if (progress.foreign.empty()) return;
+    const Range& first = progress.foreign.front();
+    conflict(fmt::format(
+        "somebody else has written to it since its patch was interrupted: {} bytes at {} of the "
+        "disk are neither what they were nor what they were to become{} ({} sectors are as "
+        "before, {} as after)",
+        first.length, first.start,
+        progress.foreign.size() > 1
+            ? fmt::format(", and in {} places more", progress.foreign.size() - 1)
+            : "",
+        progress.before, progress.after));
+  }
+
+  // A killed commit leaves clusters that nothing refers to.
+  void repair_leaks(const ImageInfo& info, Recovered& recovered) const {
+    if (info.format != Format::qcow2) return;
+    const std::string path = commit_path(image_);
+    // With both, QEMU 7.2's repair writes the header before it has read the snapshots, and so
+    // loses them (seen with qemu-img 7.2.22; reading, as commit does, is not affected).
+    const Qcow2Header header = read_qcow2_header(open_file(path, O_RDONLY), path);
+    if (header.has_snapshots && header.has_autoclear) {
+      recovered.warnings.push_back(
+          image_ +
+          ": space that the interrupted commit has lost is not given back, because "
+          "'qemu-img check -r' would drop the internal snapshots of an image with "
+          "bitmaps");
+      return;
+    }
+    constexpr int leaks_left = 3;
+    const Finished check =
+        ::kvmnet::run({"qemu-img", "check", "-q", "-r", "leaks", "-f", "qcow2", path});
+    if (check.status != 0 && check.status != leaks_left)
+      throw Error(fmt::format("{}: qemu-img check says: {}", path, check.output.substr(0, 400)));
+  }
+
+  std::string image_;
+  const ImageLock& lock_;
+  Journal::Content content_;
+};
+
+// The file itself: under its name, or where its commit has put it.
+std::string place_of(const std::string& image) {
+  return is_there(commit_path(image)) ? commit_path(image) : image;
+}
+
+// A lock on the image wherever it is. It may be renamed while we look.
+ImageLock lock_in_place(const std::string& image, Use use) {
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    const std::string path = place_of(image);
+    if (!is_there(path)) continue;
+    auto lock = ImageLock::take(path, use);
+    // A live run holds the lock for as long as the image has its other name.
+    if (std::holds_alternative<Refusal>(lock) || std::get<ImageLock>(lock).is_of(place_of(image)))
+      return value_or_refuse(std::move(lock));
+  }
+  throw system_error(image, ENOENT);
+}
+
+}  // namespace
+
+void commit(Overlay overlay, const ImageInfo& image, const ImageLock& lock) {
+  sync_file(open_file(overlay.path(), O_RDONLY), overlay.path());
+  check_room(image, overlay.path());
+  if (identity_of(image.path) != image.identity) throw Refused{changed_meanwhile(image.path)};
+  Journal journal = write_journal(overlay, image);
+  overlay.keep();  // from here on the journal decides what becomes of it
+  Commit(image.path, std::move(journal), lock).run();
+}
+
+void commit_to_private_file(const Overlay& overlay, const ImageInfo& file) {
+  sync_file(open_file(overlay.path(), O_RDONLY), overlay.path());
+  write_into(overlay.path(), file.path, file.format);
+}
+
+Recovered recover(const std::string& image, Interruption interruption) {
+  const ImageLock lock = lock_in_place(image, Use::write);
+  return Recoverer(image, lock).run(interruption);
+}
+
+bool has_leftovers(const std::string& image) {
+  return is_there(commit_path(image)) || is_there(journal_path(image)) ||
+         is_there(overlay_path(image));
+}
+
+std::optional<Refusal> check_committed(const std::string& image) {
+  if (!has_leftovers(image)) return std::nullopt;
+  try {
+    const ImageLock lock = lock_in_place(image, Use::read);
+    const bool hidden = is_there(commit_path(image));
+    const auto journal = Journal::open(image, Use::read);
+    const bool interrupted = journal && journal->content() && journal->state() != State::done;
+    if (!hidden && !interrupted) return std::nullopt;  // nothing that matters to a reader
+    return Refusal{Reason::commit_interrupted,
+                   fmt::format("{}: its patch was interrupted while it was written{}", image,
+                               hidden ? "; it is now called " + commit_path(image) : "")};
+  } catch (const Refused& e) {
+    return e.refusal;
+  }
+}
+
+}  // namespace kvmnet::disk

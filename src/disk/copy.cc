@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/disk/copy.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <utility>
+
+#include "src/disk/beside.h"
+#include "src/disk/qcow2_header.h"
+#include "src/support/error.h"
+#include "src/support/subprocess.h"
+
+namespace kvmnet::disk {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Beside the output, so that it can be renamed.
+std::string temporary_path(const std::string& output) {
+  return output + ".kvmnet-output";
+}
+
+mode_t final_mode(const ImageInfo& image, mode_t umask) {
+  return image.is_block_device ? 0600 : image.mode & 0666 & ~umask;
+}
+
+// The image's header may name its backing file from where the image is.
+void keep_backing_file(const ImageInfo& image, const std::string& copy) {
+  if (image.format != Format::qcow2) return;
+  const fs::path directory = fs::path(image.path).parent_path();
+  if (fs::path(copy).parent_path() == directory) return;
+  const Qcow2Header header = read_qcow2_header(open_file(image.path, O_RDONLY), image.path);
+  if (header.backing.empty()) return;
+  run_checked({"qemu-img", "rebase", "-u", "-f", "qcow2", "-F", header.backing_format, "-b",
+               (directory / header.backing).string(), copy});
+}
+
+// Replaces nothing. Where the file system cannot rename so (NFS), it can make a link.
+void rename_to_new(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return;
+  if (errno == EINVAL && ::link(from.c_str(), to.c_str()) == 0) return remove_if_there(from);
+  if (errno == EEXIST)
+    throw Error(to + ": was made by somebody else meanwhile, and was not overwritten");
+  throw system_error(to, errno);
+}
+
+}  // namespace
+
+std::variant<Copy, Refusal> Copy::make(const ImageInfo& image, const std::string& output,
+                                       mode_t umask) {
+  if (is_there(output))
+    throw UsageError(output + ": exists already, and is not overwritten; give another name");
+  const std::string target = resolve_image(output);
+  if (auto refusal = remove_leftover_copy(target)) return *refusal;
+  Copy copy(image, target, umask);
+  if (auto refusal = copy.claim()) return *refusal;
+  copy.fill(image);
+  // Judged anew: what QEMU will open is the copy.
+  auto info = identify(copy.path_, std::string(to_string(image.format)));
+  if (auto* refusal = std::get_if<Refusal>(&info)) return std::move(*refusal);
+  copy.info_ = std::get<ImageInfo>(std::move(info));
+  return copy;
+}
+
+Copy::Copy(const ImageInfo& image, std::string output, mode_t umask)
+    : output_(std::move(output)),
+      path_(temporary_path(output_)),
+      mode_(final_mode(image, umask)),
+      file_(open_file(path_, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)) {}
+
+Copy::~Copy() {
+  if (is_ours()) ::unlink(path_.c_str());
+}
+
+// Between its creation and its lock another kvmnet may have taken it for a leftover.
+std::optional<Refusal> Copy::claim() {
+  auto lock = ImageLock::take(path_, Use::write);
+  if (auto* refusal = std::get_if<Refusal>(&lock)) return std::move(*refusal);
+  lock_.emplace(std::get<ImageLock>(std::move(lock)));
+  if (!is_ours()) return Refusal{Reason::image_in_use, path_ + ": is being made by another kvmnet"};
+  return std::nullopt;
+}
+
+void Copy::fill(const ImageInfo& image) {
+  if (::fchmod(file_.get(), 0600) != 0) throw system_error(path_, errno);  // whatever the umask
+  run_checked({"cp", "--reflink=auto", "--sparse=always", "--", image.path, path_});
+  if (identity_of(image.path) != image.identity)
+    throw Error(image.path + ": was changed by somebody else while it was copied");
+  keep_backing_file(image, path_);
+}
+
+bool Copy::is_ours() const {
+  struct stat made {};
+  struct stat named {};
+  return ::fstat(file_.get(), &made) == 0 && ::lstat(path_.c_str(), &named) == 0 &&
+         made.st_dev == named.st_dev && made.st_ino == named.st_ino;
+}
+
+void Copy::keep() {
+  if (!is_ours()) throw Error(path_ + ": was replaced by somebody else");
+  if (::fchmod(file_.get(), mode_) != 0) throw system_error(path_, errno);
+  sync_file(file_, path_);
+  rename_to_new(path_, output_);
+  sync_directory_of(output_);
+}
+
+std::optional<Refusal> remove_leftover_copy(const std::string& output) {
+  const std::string path = temporary_path(resolve_image(output));
+  if (!is_there(path)) return std::nullopt;
+  if (!fs::is_regular_file(fs::symlink_status(path)))
+    throw Error(path + ": is in the way, and is not what kvmnet leaves; remove it");
+  const auto lock = ImageLock::take(path, Use::write);
+  if (const auto* refusal = std::get_if<Refusal>(&lock)) return *refusal;
+  if (!std::get<ImageLock>(lock).is_of(path)) return std::nullopt;
+  remove_if_there(overlay_path(path));
+  remove_if_there(path);
+  return std::nullopt;
+}
+
+}  // namespace kvmnet::disk
