@@ -2,6 +2,7 @@
 target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/backing_file_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/backing_users_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/commit_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/copy_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/disk_files.cc
   ${CMAKE_CURRENT_LIST_DIR}/host_space_test.cc

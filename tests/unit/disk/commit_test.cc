@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Commits that are interrupted, and what recover() makes of what they leave.
+#include "src/disk/commit.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "src/disk/beside.h"
+#include "src/disk/journal.h"
+#include "src/support/error.h"
+#include "src/support/subprocess.h"
+#include "tests/unit/disk/disk_files.h"
+
+namespace kvmnet::disk {
+namespace {
+
+namespace fs = std::filesystem;
+using State = Journal::State;
+using test::Holder;
+using test::identified;
+using test::text_of;
+using Names = std::vector<std::string>;
+
+ImageLock locked(const std::string& path) {
+  return std::get<ImageLock>(ImageLock::take(path, Use::write));
+}
+
+// 4 KiB of 0x22 at the start of the disk, and one sector of 0x33 in the middle.
+void write_changes(const std::string& path, const std::string& format) {
+  run_checked({"qemu-io", "-f", format, "-c", "write -q -P 0x22 0 4k", "-c",
+               "write -q -P 0x33 600k 512", path});
+}
+
+bool holds(const std::string& path, const std::string& format, const Names& commands) {
+  Names words = {"qemu-io", "-r", "-f", format};
+  for (const std::string& command : commands) words.insert(words.end(), {"-c", command});
+  words.push_back(path);
+  const Finished read = run(words);
+  return read.status == 0 && read.output.find("failed") == std::string::npos;
+}
+
+bool is_before(const std::string& path, const std::string& format) {
+  return holds(path, format, {"read -q -P 0 0 512k", "read -q -P 0x11 512k 512k"});
+}
+
+bool is_after(const std::string& path, const std::string& format) {
+  return holds(path, format,
+               {"read -q -P 0x22 0 4k", "read -q -P 0 4k 508k", "read -q -P 0x11 512k 88k",
+                "read -q -P 0x33 600k 512", "read -q -P 0x11 601k 423k"});
+}
+
+// Programs of that name do `script` for "commit", and what they always do otherwise.
+class FakeQemuImg {
+ public:
+  explicit FakeQemuImg(const std::string& script) : search_(::getenv("PATH")) {
+    const std::string program = bin_.path() + "/qemu-img";
+    std::ofstream(program) << "#!/bin/sh\nPATH=" << search_
+                           << "\nif [ \"$1\" = commit ]; then\n  overlay=${5#*file.filename=}\n"
+                           << "  overlay=${overlay%%,*}\n  image=${5##*filename=}\n"
+                           << script << "\nfi\nexec qemu-img \"$@\"\n";
+    fs::permissions(program, fs::perms::owner_all);
+    ::setenv("PATH", (bin_.path() + ":" + search_).c_str(), 1);
+  }
+  FakeQemuImg(const FakeQemuImg&) = delete;
+  FakeQemuImg& operator=(const FakeQemuImg&) = delete;
+  ~FakeQemuImg() { ::setenv("PATH", search_.c_str(), 1); }
+
+ private:
+  const TempDir bin_;
+  const std::string search_;
+};
+
+class CommitTest : public test::DiskTest {
+ protected:
+  // A patch that has come to its commit.
+  void commit_to(const std::string& image) {
+    const ImageLock lock = locked(image);
+    const ImageInfo info = identified(image);
+    Overlay overlay = Overlay::beside(info);
+    write_changes(overlay.path(), "qcow2");
+    commit(std::move(overlay), info, lock);
+  }
+
+  // The same in a process that dies when qemu-img has done `script`.
+  void die_committing(const std::string& image, const std::string& script) {
+    const FakeQemuImg fake(script + "\nkill -KILL $PPID; exit 1");
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      commit_to(image);
+      ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status));
+  }
+
+  // Journal `writing`, and one of the two changes in the image.
+  std::string half_written(const std::string& name = "disk", const std::string& format = "raw") {
+    const std::string path = image(name, format);
+    die_committing(path, "qemu-io -f " + format + " -c 'write -q -P 0x22 0 4k' \"$image\"");
+    return path;
+  }
+
+  // Journal `ready`: hidden, or not even that.
+  std::string prepared(bool hidden) {
+    const std::string path = image("disk", "raw");
+    die_committing(path, "");
+    Journal::open(path, Use::write)->set_state(State::ready);
+    if (!hidden) fs::rename(commit_path(path), path);
+    return path;
+  }
+
+  std::string refusal_of(const std::string& path, Interruption interruption = Interruption::keep) {
+    try {
+      recover(path, interruption);
+    } catch (const Refused& e) {
+      return std::string(code(e.refusal.reason)) + ": " + e.refusal.message;
+    }
+    return "not refused";
+  }
+
+  void expect_conflict(const std::string& path, const std::string& message) {
+    const Names before = names();
+    const std::string refusal = refusal_of(path);
+    EXPECT_EQ(refusal.substr(0, 15), "commit-conflict") << refusal;
+    EXPECT_NE(refusal.find(message), std::string::npos) << refusal;
+    EXPECT_EQ(names(), before);
+  }
+};
+
+TEST_F(CommitTest, IntoAnImageThatSomebodyHasChangedIsRefused) {
+  const std::string path = image("disk", "raw");
+  const ImageLock lock = locked(path);
+  const ImageInfo info = identified(path);
+  Overlay overlay = Overlay::beside(info);
+  write_changes(overlay.path(), "qcow2");
+  run_checked({"qemu-io", "-f", "raw", "-c", "write -q -P 0x44 256k 4k", path});
+  const std::string changed = text_of(path);
+  EXPECT_THROW(commit(std::move(overlay), info, lock), Refused);
+  EXPECT_EQ(text_of(path), changed);
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+TEST_F(CommitTest, IntoAnotherImageOfThatNameIsRefused) {
+  const std::string path = image("disk", "raw");
+  const ImageLock lock = locked(path);
+  const ImageInfo info = identified(path);
+  Overlay overlay = Overlay::beside(info);
+  write_changes(overlay.path(), "qcow2");
+  const std::string other = text_of(path);
+  fs::rename(path, path + ".old");
+  file("disk", other);
+  EXPECT_THROW(commit(std::move(overlay), info, lock), Refused);
+  EXPECT_EQ(text_of(path), other);
+  EXPECT_EQ(names(), (Names{"disk", "disk.old"}));
+}
+
+// QEMU has started since the work began: its locks are seen once the image has lost its name.
+TEST_F(CommitTest, IntoAnImageThatSomebodyHasOpenedIsRefused) {
+  const std::string path = image("disk", "raw");
+  const ImageLock lock = locked(path);
+  const ImageInfo info = identified(path);
+  Overlay overlay = Overlay::beside(info);
+  write_changes(overlay.path(), "qcow2");
+  const Holder holder([&] {
+    struct flock held {};
+    held.l_type = F_RDLCK;
+    held.l_start = 201;
+    held.l_len = 1;
+    ::fcntl(open_file(path, O_RDWR).release(), F_OFD_SETLK, &held);
+  });
+  try {
+    commit(std::move(overlay), info, lock);
+    ADD_FAILURE() << "not refused";
+  } catch (const Refused& e) {
+    EXPECT_EQ(e.refusal.reason, Reason::image_in_use);
+  }
+  EXPECT_TRUE(is_before(path, "raw"));
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+TEST_F(CommitTest, OfAQemuImgThatFailsAtOnceLeavesTheImageAsItWas) {
+  const std::string path = image("disk", "raw");
+  const std::string before = text_of(path);
+  const FakeQemuImg fake("echo no luck; exit 1");
+  try {
+    commit_to(path);
+    ADD_FAILURE() << "a failed commit is no success";
+  } catch (const Error& e) {
+    const std::string message = e.what();
+    EXPECT_NE(message.find("no luck"), std::string::npos) << message;
+    EXPECT_NE(message.find("nothing was written"), std::string::npos) << message;
+  }
+  EXPECT_EQ(text_of(path), before);
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+TEST_F(CommitTest, OfAQemuImgThatFailsLaterHidesTheImageUntilItIsRecovered) {
+  const std::string path = image("disk", "raw");
+  {
+    const FakeQemuImg fake("qemu-io -f raw -c 'write -q -P 0x22 0 4k' \"$image\"; exit 1");
+    try {
+      commit_to(path);
+      ADD_FAILURE() << "a failed commit is no success";
+    } catch (const Error& e) {
+      const std::string message = e.what();
+      EXPECT_NE(message.find("is now called " + commit_path(path)), std::string::npos) << message;
+    }
+  }
+  EXPECT_EQ(names(), (Names{"disk.kvmnet-commit", "disk.kvmnet-journal", "disk.kvmnet-overlay"}));
+  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(path, "raw"));
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+TEST_F(CommitTest, KeepsItsFilesPrivate) {
+  const mode_t umask = ::umask(0);
+  const std::string path = image("disk", "raw");
+  ASSERT_EQ(::chmod(path.c_str(), 0640), 0);
+  die_committing(path, "");
+  for (const std::string& name : {journal_path(path), overlay_path(path)})
+    EXPECT_EQ(fs::status(name).permissions(), fs::perms(0600)) << name;
+  EXPECT_EQ(fs::status(commit_path(path)).permissions(), fs::perms(0640));
+  recover(path, Interruption::keep);
+  EXPECT_EQ(fs::status(path).permissions(), fs::perms(0640));
+  ::umask(umask);
+}
+
+class RecoverOf : public CommitTest, public testing::WithParamInterface<const char*> {};
+
+TEST_P(RecoverOf, FinishesWhatWasHalfWritten) {
+  const std::string format = GetParam();
+  const std::string path = half_written("disk", format);
+  EXPECT_FALSE(fs::exists(path));
+  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(path, format));
+  EXPECT_EQ(names(), Names{"disk"});
+  if (format == "qcow2") {
+    EXPECT_EQ(run({"qemu-img", "check", "-q", path}).status, 0);
+  }
+  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::nothing);
+}
+
+TEST_P(RecoverOf, FinishesWhatWasWrittenWholeButNotRenamed) {
+  const std::string format = GetParam();
+  const std::string path = image("disk", format);
+  die_committing(path, "qemu-img \"$@\"");
+  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(path, format));
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+INSTANTIATE_TEST_SUITE_P(Recover, RecoverOf, testing::Values("raw", "qcow2"),
+                         [](const auto& instance) { return std::string(instance.param); });
+
+using RecoverTest = CommitTest;
+
+TEST_F(RecoverTest, FindsNothingBesideAWholeImage) {
+  const std::string path = image("disk", "raw");
+  EXPECT_FALSE(has_leftovers(path));
+  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::nothing);
+  EXPECT_EQ(recover(path, Interruption::discard).recovery, Recovery::nothing);
+  EXPECT_THROW(recover(path + "x", Interruption::keep), Error);
+}
+
+TEST_F(RecoverTest, RemovesWhatADeadRunHasLeftBeforeItsCommit) {
+  const std::string path = image("disk", "raw");
+  file("disk.kvmnet-overlay", "left");
+  file("disk.kvmnet-journal", "kvmnet-journal 1 ready   cut sho");
+  EXPECT_TRUE(has_leftovers(path));
+  EXPECT_FALSE(check_committed(path).has_value());
+  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::nothing);
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+TEST_F(RecoverTest, LeavesALiveRunAlone) {
+  const std::string path = image("disk", "raw");
+  file("disk.kvmnet-overlay", "in use");
+  const Holder holder([&] { new ImageLock(locked(path)); });
+  EXPECT_EQ(refusal_of(path).substr(0, 12), "image-in-use");
+  EXPECT_EQ(check_committed(path)->reason, Reason::image_in_use);
+  EXPECT_EQ(text_of(overlay_path(path)), "in use");
+}
+
+TEST_F(RecoverTest, LeavesALiveCommitAlone) {
+  const std::string path = half_written();
+  const Holder holder([&] { new ImageLock(locked(commit_path(path))); });
+  EXPECT_EQ(refusal_of(path).substr(0, 12), "image-in-use");
+  EXPECT_EQ(check_committed(path)->reason, Reason::image_in_use);
+}
+
+TEST_F(RecoverTest, FinishesOrDiscardsWhatWasOnlyPrepared) {
+  for (const bool hidden : {true, false}) {
+    std::string path = prepared(hidden);
+    EXPECT_EQ(check_committed(path)->reason, Reason::commit_interrupted);
+    EXPECT_EQ(recover(path, Interruption::discard).recovery, Recovery::discarded);
+    EXPECT_TRUE(is_before(path, "raw"));
+    EXPECT_EQ(names(), Names{"disk"});
+    fs::remove(path);
+    path = prepared(hidden);
+    EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::finished);
+    EXPECT_TRUE(is_after(path, "raw"));
+    EXPECT_EQ(names(), Names{"disk"});
+    fs::remove(path);
+  }
+}
+
+// The image had its name, and its guest was started.
+TEST_F(RecoverTest, DoesNotPutAnOldPatchIntoAChangedImage) {
+  for (const bool hidden : {true, false}) {
+    const std::string path = prepared(hidden);
+    const std::string place = hidden ? commit_path(path) : path;
+    run_checked({"qemu-io", "-f", "raw", "-c", "write -q -P 0x44 700k 4k", place});
+    const std::string changed = text_of(place);
+    expect_conflict(path, "changed by somebody else");
+    EXPECT_EQ(recover(path, Interruption::discard).recovery, Recovery::discarded);
+    EXPECT_EQ(text_of(path), changed);
+    EXPECT_EQ(names(), Names{"disk"});
+    fs::remove(path);
+  }
+}
+
+TEST_F(RecoverTest, DoesNotDiscardWhatMayBeHalfWritten) {
+  const std::string path = half_written();
+  EXPECT_EQ(refusal_of(path, Interruption::discard).substr(0, 16), "commit-half-done");
+  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(path, "raw"));
+}
+
+// Both within what the patch changes, and beside it in the same cluster of the overlay.
+TEST_F(RecoverTest, RefusesAnImageThatSomebodyElseHasWrittenTo) {
+  for (const char* write :
+       {"write -q -P 0x44 600k 512", "write -q -P 0x44 8k 512", "write -q -P 0x44 1k 512"}) {
+    const std::string path = half_written();
+    run_checked({"qemu-io", "-f", "raw", "-c", write, commit_path(path)});
+    expect_conflict(path, "512 bytes at ");
+    for (const std::string& name : names()) fs::remove(this->path(name));
+  }
+}
+
+TEST_F(RecoverTest, RefusesAnOverlayThatIsNotWhatItWas) {
+  const std::string path = half_written();
+  const std::string overlay = overlay_path(path);
+  fs::copy(overlay, path + ".kept");
+  run_checked(
+      {"qemu-io", "-c", "write -q -P 0x44 0 512",
+       R"(json:{"driver": "qcow2", "backing": null, "file.filename": ")" + overlay + "\"}"});
+  expect_conflict(path, "does not hold any more");
+  file("disk.kvmnet-overlay", "not even qcow2");
+  EXPECT_THROW(recover(path, Interruption::keep), Error);
+  file("disk.kvmnet-overlay", test::Qcow2{.version = 3, .incompatible = 4}.bytes());
+  expect_conflict(path, "is not the overlay");
+  fs::remove(overlay);
+  expect_conflict(path, "is missing");
+  fs::rename(path + ".kept", overlay);
+  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::finished);
+}
+
+TEST_F(RecoverTest, RefusesAnImageWithoutAJournalThatCanBeRead) {
+  const std::string path = half_written();
+  const std::string journal = text_of(journal_path(path));
+  for (const std::string& damaged :
+       {journal.substr(0, journal.size() - 1), std::string(), journal + " ",
+        "kvmnet-journal 1 unknown" + journal.substr(24)}) {
+    file("disk.kvmnet-journal", damaged);
+    expect_conflict(path, "without a journal");
+  }
+  fs::remove(journal_path(path));
+  expect_conflict(path, "without a journal");
+  EXPECT_EQ(check_committed(path)->reason, Reason::commit_interrupted);
+}
+
+TEST_F(RecoverTest, RefusesTwoImagesOfOneName) {
+  const std::string path = half_written();
+  file("disk", "restored from a backup");
+  expect_conflict(path, "and so is");
+  EXPECT_EQ(text_of(path), "restored from a backup");
+}
+
+TEST_F(RecoverTest, RefusesAnotherFileInTheImagesPlace) {
+  const std::string path = half_written();
+  const std::string content = text_of(commit_path(path));
+  fs::rename(commit_path(path), path + ".moved");
+  file("disk.kvmnet-commit", content);
+  expect_conflict(path, "is not the file");
+}
+
+TEST_F(RecoverTest, FinishesAHalfWrittenImageThatWasGivenItsNameBack) {
+  const std::string path = half_written();
+  fs::rename(commit_path(path), path);
+  EXPECT_EQ(check_committed(path)->reason, Reason::commit_interrupted);
+  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(path, "raw"));
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+// All was written and had its name; the guest may have been started meanwhile.
+TEST_F(RecoverTest, OnlyTidiesUpAfterACommitThatWasDone) {
+  const std::string path = image("disk", "raw");
+  die_committing(path, "qemu-img \"$@\"");
+  Journal::open(path, Use::write)->set_state(State::done);
+  fs::rename(commit_path(path), path);
+  run_checked({"qemu-io", "-f", "raw", "-c", "write -q -P 0x44 0 4k", path});
+  const std::string written = text_of(path);
+  EXPECT_FALSE(check_committed(path).has_value());
+  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::nothing);
+  EXPECT_EQ(text_of(path), written);
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+TEST_F(RecoverTest, FindsTheImageBehindALinkThatLeadsNowhereMeanwhile) {
+  fs::create_directory(path("sub"));
+  const std::string link = path("link");
+  const std::string real = image("sub/disk", "raw");
+  fs::create_symlink("sub/disk", path("middle"));
+  fs::create_symlink("middle", link);
+  die_committing(real, "");
+  EXPECT_EQ(resolve_image(link), fs::canonical(path("sub")).string() + "/disk");
+  EXPECT_EQ(recover(resolve_image(link), Interruption::keep).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(link, "raw"));
+  fs::create_symlink("loop", path("loop"));
+  EXPECT_THROW(resolve_image(path("loop")), Error);
+}
+
+TEST_F(RecoverTest, KeepsInternalSnapshotsOfAnImageWithBitmaps) {
+  const std::string path = image("disk", "qcow2");
+  run_checked({"qemu-img", "snapshot", "-c", "kept", path});
+  run_checked({"qemu-img", "bitmap", "--add", path, "backup"});
+  die_committing(path, "");
+  const Recovered recovered = recover(path, Interruption::keep);
+  EXPECT_EQ(recovered.recovery, Recovery::finished);
+  EXPECT_EQ(recovered.warnings.size(), 1U);
+  EXPECT_TRUE(is_after(path, "qcow2"));
+  EXPECT_NE(run_checked({"qemu-img", "snapshot", "-l", path}).find("kept"), std::string::npos);
+  EXPECT_EQ(run({"qemu-img", "check", "-q", path}).status, 0);
+}
+
+}  // namespace
+}  // namespace kvmnet::disk
