@@ -7,6 +7,7 @@ source "$(dirname "$0")/lib.sh"
 image nt100-text.qcow2
 cp nt100-text.qcow2 second.qcow2
 remember ./*.qcow2
+umask 000
 
 # start ARGUMENT...: kvmnet in the background, up to the launch of the appliance.
 start() {
@@ -32,6 +33,14 @@ expect_unchanged
 
 for signal in TERM INT; do
   start patch -v nt100-text.qcow2 second.qcow2
+  # Nobody else may work on the image meanwhile, nor see what kvmnet keeps beside it.
+  status=0
+  "$KVMNET" patch nt100-text.qcow2 >other 2>&1 || status=$?
+  expect_equal "$status" 3 "exit status of a second kvmnet"
+  grep -qE '\[image-in-use\]' other || fail "a second kvmnet says: $(cat other)"
+  grep -qE 'another kvmnet \((kvmnet|qemu-system-x86), pid [0-9]+\)' other ||
+    fail "the holder is not named: $(cat other)"
+  [ -z "$(find . -name '*.kvmnet-*' -perm /077)" ] || fail "others can read the overlay"
   kill -"$signal" "$pid"
   status=0
   wait "$pid" || status=$?

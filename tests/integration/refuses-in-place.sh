@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What is not to be patched in place, what is not to be opened at all, and how the user is told. No
+# appliance is started.
+# shellcheck source=tests/integration/own-mounts.sh
+source "$(dirname "$0")/own-mounts.sh"
+# shellcheck source=tests/integration/lib.sh
+source "$(dirname "$0")/lib.sh"
+# Whoever starts an appliance here has not refused.
+export LIBGUESTFS_PATH=/nonexistent
+
+refused() { # CODE ARGUMENT...
+  kvmnet 3 "${@:2}"
+  expect_out "[$1]"
+}
+
+# Templates: a clone beside it, or in the run, whatever way it names the template.
+image nt52.qcow2
+mkdir elsewhere
+qemu-img create -q -f qcow2 -F qcow2 -b nt52.qcow2 clone.qcow2
+qemu-img create -q -f qcow2 -F qcow2 -b "$PWD/clone.qcow2" elsewhere/grandchild.qcow2
+remember ./*.qcow2 elsewhere/*
+refused image-is-backing-file patch nt52.qcow2
+expect_out 'clone.qcow2'
+expect_out '--output'
+expect_out '--allow-backing-file'
+ln -s nt52.qcow2 link.qcow2
+refused image-is-backing-file patch link.qcow2
+mv clone.qcow2 elsewhere
+qemu-img rebase -u -f qcow2 -F qcow2 -b "$PWD/nt52.qcow2" elsewhere/clone.qcow2
+qemu-img rebase -u -f qcow2 -F qcow2 -b clone.qcow2 elsewhere/grandchild.qcow2
+remember ./*.qcow2 elsewhere/*
+kvmnet 1 patch --accel tcg nt52.qcow2 elsewhere/grandchild.qcow2
+expect_out 'nt52.qcow2: refused:'
+kvmnet 1 patch --accel tcg --allow-backing-file nt52.qcow2
+expect_out 'appliance'
+kvmnet 1 plan --accel tcg nt52.qcow2 # looks, and foretells nothing wrong: no clone is to be seen
+expect_unchanged
+rm -r elsewhere
+
+# Hard links; the same image twice.
+ln nt52.qcow2 hard.qcow2
+refused hard-linked patch nt52.qcow2
+expect_out '--output'
+kvmnet 2 patch nt52.qcow2 link.qcow2
+expect_err 'same image'
+kvmnet 2 patch nt52.qcow2 hard.qcow2
+rm hard.qcow2
+
+# Options that contradict each other, or name nothing.
+kvmnet 2 patch --output '' nt52.qcow2
+kvmnet 2 patch --backup '' nt52.qcow2
+kvmnet 2 patch --backup no-such-directory nt52.qcow2
+kvmnet 2 patch --output new.qcow2 nt52.qcow2 other.qcow2
+kvmnet 2 patch --output link.qcow2 nt52.qcow2
+expect_err 'exists already'
+kvmnet 2 recover --timeout 5 nt52.qcow2
+
+# Formats that are not QEMU's own to write safely: convert first. A test knows their magic only by
+# making them.
+for format in vhdx vmdk vdi vpc; do
+  qemu-img create -q -f "$format" disk.img 4M
+  refused unsupported-format patch disk.img
+  expect_out 'qemu-img convert'
+  rm disk.img
+done
+qemu-img create -q -f qcow2 --object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s \
+  encrypted.qcow2 4M
+refused encrypted-image patch encrypted.qcow2
+
+# A block device can be patched as a copy only.
+if loop=$(losetup --find --show -r link.qcow2 2>/dev/null); then
+  refused not-a-regular-file patch --format qcow2 "$loop"
+  expect_out '--output'
+  losetup -d "$loop"
+fi
+
+# A hostile qcow2 names files of the host. Nothing but the image is opened.
+mkfifo fifo
+echo secret >canary
+truncate -s 4M canary
+cp canary canary.before
+qemu-img create -q -f qcow2 -o data_file=canary,data_file_raw=on data-file.qcow2 4M
+cp canary.before canary
+hostile() { # NAME BACKING FORMAT: a qcow2 whose header says so, whatever it names
+  qemu-img create -q -f qcow2 "$1" 4M
+  qemu-img rebase -u -f qcow2 -F "$3" -b "$2" "$1" 2>/dev/null ||
+    fail "cannot make $1"
+}
+hostile backing-json.qcow2 'json:{"driver":"raw","file":{"driver":"file","filename":"canary"}}' raw
+hostile backing-nbd.qcow2 'nbd:unix:canary' raw
+hostile backing-fifo.qcow2 fifo raw
+hostile backing-format.qcow2 nt52.qcow2 raw
+for name in data-file backing-json backing-nbd backing-fifo backing-format; do
+  for command in plan patch "patch --output copy.qcow2" "patch --allow-backing-file"; do
+    # shellcheck disable=SC2086
+    strace -f -o trace -e trace=open,openat,openat2,connect "$KVMNET" $command "$name.qcow2" \
+      >out 2>err </dev/null && fail "$command $name.qcow2 was not refused"
+    grep -qE '\[(external-data-file|unsafe-backing-file)\]' out ||
+      { cat out err >&2; fail "$command $name.qcow2: another reason"; }
+    ! grep -q canary trace || fail "$command $name.qcow2 has opened the canary"
+    ! grep -q '"[^"]*fifo"' trace || fail "$command $name.qcow2 has opened the FIFO"
+  done
+done
+expect_same_file canary.before canary
+
+# No room beside the image.
+mkdir small
+mount -t tmpfs -o size=32m tmpfs small
+cp nt52.qcow2 small
+refused no-host-space patch small/nt52.qcow2
+expect_out '64 MiB needed'
+umount small
+
+expect_nothing_left

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The host's disk is full or fails, the appliance dies or hangs, at different moments of a real
+# patch: an error within two minutes, and the image as it was, or recoverable.
+# shellcheck source=tests/integration/own-mounts.sh
+source "$(dirname "$0")/own-mounts.sh"
+# shellcheck source=tests/integration/lib.sh
+source "$(dirname "$0")/lib.sh"
+image nt100-text.qcow2
+mkdir disk bin
+mount -t tmpfs -o size=128m tmpfs disk
+trap 'umount "$work/disk"; rm -rf "$work"' EXIT
+cp nt100-text.qcow2 disk/image.qcow2
+remember disk/image.qcow2
+
+fill() { head -c 1G /dev/zero >disk/filler 2>/dev/null || true; }
+said() { grep -qF -e "$1" err; }
+until_said() {
+  for _ in $(seq 6000); do
+    ! said "$1" || return 0
+    sleep 0.02
+  done
+  fail "never said: $1"
+}
+start() { # OPTION...
+  : >err
+  PATH=$work/bin:$PATH "$KVMNET" patch -v -x "$@" disk/image.qcow2 >out 2>err &
+  pid=$!
+}
+qemu() { pgrep -f "qemu-system.*$work/disk/image.qcow2.kvmnet-overlay"; }
+
+# ended SECONDS TEXT: it ends by then, with status 1 and that text, and the image is as it was.
+ended() {
+  local begin=$SECONDS status=0
+  wait "$pid" || status=$?
+  [ $((SECONDS - begin)) -le "$1" ] || fail "took $((SECONDS - begin)) s to notice"
+  expect_equal "$status" 1 "exit status"
+  expect_out "$2"
+  expect_unchanged
+  rm -f disk/filler
+  expect_nothing_left
+}
+
+# While the appliance writes: before the first write, and after the files.
+for moment in 'probe' 'apply'; do
+  echo "== full when: $moment"
+  start
+  until_said ": $moment"
+  fill
+  ended 120 'failed: '
+done
+
+# Writes succeed, and nothing makes them last. Told by the flush, or by what is then read back.
+echo "== flush fails"
+start
+until_said ': probe'
+strace -f -o trace -e trace=fdatasync -e inject=fdatasync:error=EIO -p "$(qemu)" 2>/dev/null &
+ended 120 'failed: '
+grep -q INJECTED trace || fail "no flush has failed"
+
+# The appliance dies, or hangs.
+echo "== appliance dies"
+start
+until_said ': apply'
+kill -KILL "$(qemu)"
+ended 120 'failed: '
+echo "== appliance hangs"
+start --timeout 30
+until_said ': apply'
+kill -STOP "$(qemu)"
+ended 60 "gave up in phase 'apply'"
+
+# In the commit. What was freed by then lets it be finished.
+cat >bin/qemu-img <<SCRIPT
+#!/bin/sh
+[ "\$1" != commit ] || head -c 1G /dev/zero >$work/disk/filler 2>/dev/null
+exec $(command -v qemu-img) "\$@"
+SCRIPT
+chmod +x bin/qemu-img
+echo "== full in the commit"
+# The image has no room of its own for what is new, so that the disk's is needed.
+start
+status=0
+wait "$pid" || status=$?
+expect_equal "$status" 1 "exit status"
+expect_out 'No space left'
+if [ -e disk/image.qcow2 ]; then
+  expect_out 'nothing was written to the image'
+  expect_unchanged
+else
+  expect_out 'is now called'
+  kvmnet 1 recover disk/image.qcow2
+  expect_out 'No space left'
+fi
+rm bin/qemu-img disk/filler
+kvmnet 0 recover disk/image.qcow2
+kvmnet 0 patch disk/image.qcow2
+expect_nothing_left
+qemu-img check -q disk/image.qcow2
+volume disk/image.qcow2 117 after.vol
+guest_has_file after.vol /Windows/kvmnet/firstboot.cmd || fail "not patched in the end"
