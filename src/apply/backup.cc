@@ -45,12 +45,6 @@ std::string make_directory(const std::string& directory, const std::string& firs
   return path;
 }
 
-Fd create_private_file(const std::string& path) {
-  Fd fd = open_file(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-  if (::fchmod(fd.get(), 0600) != 0) throw system_error(path, errno);  // whatever the umask
-  return fd;
-}
-
 // The names are the guest's, whatever their letter case; what they stand for may be anything.
 std::optional<std::string> find_log(GuestFiles& guest, const std::vector<DirectoryEntry>& entries,
                                     const std::string& directory, std::string_view name) {

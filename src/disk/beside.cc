@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/disk/beside.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,9 +49,8 @@ std::string resolve_image(const std::string& path) {
   return (real / at.filename()).string();
 }
 
-Fd create_private_file(const std::string& path, const ImageInfo& image) {
-  Fd fd = open_file(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-  if (::fchmod(fd.get(), 0600) != 0) throw system_error(path, errno);
+Fd create_file_beside(const std::string& path, const ImageInfo& image) {
+  Fd fd = create_private_file(path);
   if (::geteuid() == 0 && ::fchown(fd.get(), image.owner, image.group) != 0)
     throw system_error(path, errno);
   return fd;

@@ -22,9 +22,9 @@ bool is_there(const std::string& path);
 // without symbolic links. Throws Error if its directory is not there, or for a loop of links.
 std::string resolve_image(const std::string& path);
 
-// Creates a file that nobody but its owner can read, whatever the umask; there must be none. Its
-// owner is the image's where we are root, so that he can finish our work. Throws Error.
-Fd create_private_file(const std::string& path, const ImageInfo& image);
+// create_private_file(), whose owner is the image's where we are root, so that he can finish our
+// work.
+Fd create_file_beside(const std::string& path, const ImageInfo& image);
 
 void remove_if_there(const std::string& path);  // throws Error
 

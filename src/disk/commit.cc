@@ -3,8 +3,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/fs.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,21 +48,6 @@ std::string overlay_options(const std::string& overlay, const std::string& image
 bool is_unchanged(const Identity& now, const Identity& before) {
   return now.inode == before.inode && now.size == before.size &&
          now.modified_ns == before.modified_ns;
-}
-
-// Never replaces a file. Where the file system cannot promise that (NFS), it is looked for first.
-void rename_to_free_name(const std::string& from, const std::string& to) {
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return;
-  int error = errno;
-  if (error == EINVAL || error == ENOSYS) {
-    if (is_there(to))
-      error = EEXIST;
-    else if (::rename(from.c_str(), to.c_str()) == 0)
-      return;
-    else
-      error = errno;
-  }
-  throw system_error(fmt::format("renaming {} to {}", from, to), error);
 }
 
 void write_into(const std::string& overlay, const std::string& image, Format format) {
@@ -181,6 +164,7 @@ class Recoverer {
 
   Recovered run(Interruption interruption) {
     auto journal = Journal::open(image_, Use::write);
+    remove_second_name();
     const bool hidden = is_there(commit_path(image_));
     if (hidden && is_there(image_))
       conflict(fmt::format("{} is there, and so is {}, whose commit was interrupted", image_,
@@ -206,6 +190,14 @@ class Recoverer {
  private:
   [[noreturn]] void conflict(const std::string& what) const {
     throw Refused{{Reason::commit_conflict, fmt::format("{}: {}", image_, what)}};
+  }
+
+  // What a rename that was interrupted can leave, see rename_to_free_name(). Nothing is written
+  // before the first of them has ended, and everything before the second begins.
+  void remove_second_name() const {
+    if (is_there(image_) && is_there(commit_path(image_)) &&
+        identity_of(image_).inode == identity_of(commit_path(image_)).inode)
+      remove_if_there(commit_path(image_));
   }
 
   void check_same_file(const std::string& path) const {

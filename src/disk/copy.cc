@@ -41,15 +41,6 @@ void keep_backing_file(const ImageInfo& image, const std::string& copy) {
                (directory / header.backing).string(), copy});
 }
 
-// Replaces nothing. Where the file system cannot rename so (NFS), it can make a link.
-void rename_to_new(const std::string& from, const std::string& to) {
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return;
-  if (errno == EINVAL && ::link(from.c_str(), to.c_str()) == 0) return remove_if_there(from);
-  if (errno == EEXIST)
-    throw Error(to + ": was made by somebody else meanwhile, and was not overwritten");
-  throw system_error(to, errno);
-}
-
 }  // namespace
 
 std::variant<Copy, Refusal> Copy::make(const ImageInfo& image, const std::string& output,
@@ -72,7 +63,7 @@ Copy::Copy(const ImageInfo& image, std::string output, mode_t umask)
     : output_(std::move(output)),
       path_(temporary_path(output_)),
       mode_(final_mode(image, umask)),
-      file_(open_file(path_, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)) {}
+      file_(create_private_file(path_)) {}
 
 Copy::~Copy() {
   if (is_ours()) ::unlink(path_.c_str());
@@ -88,7 +79,6 @@ std::optional<Refusal> Copy::claim() {
 }
 
 void Copy::fill(const ImageInfo& image) {
-  if (::fchmod(file_.get(), 0600) != 0) throw system_error(path_, errno);  // whatever the umask
   run_checked({"cp", "--reflink=auto", "--sparse=always", "--", image.path, path_});
   if (identity_of(image.path) != image.identity)
     throw Error(image.path + ": was changed by somebody else while it was copied");
@@ -106,7 +96,7 @@ void Copy::keep() {
   if (!is_ours()) throw Error(path_ + ": was replaced by somebody else");
   if (::fchmod(file_.get(), mode_) != 0) throw system_error(path_, errno);
   sync_file(file_, path_);
-  rename_to_new(path_, output_);
+  rename_to_free_name(path_, output_);
   sync_directory_of(output_);
 }
 

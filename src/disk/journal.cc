@@ -217,7 +217,7 @@ Progress look(const std::vector<Change>& changes, BlockReader& overlay, BlockRea
 
 Journal Journal::create(const ImageInfo& image, Content content) {
   const std::string path = journal_path(image.path);
-  Journal journal(path, create_private_file(path, image));
+  Journal journal(path, create_file_beside(path, image));
   try {
     const std::string body = to_json(content).dump() + "\n";
     const std::string digest = sha256(std::as_bytes(std::span(body)));

@@ -29,7 +29,7 @@ void check_image(const ImageInfo& image) {
 // qemu-img would make the file readable for everyone, and truncates one that is there without
 // changing its mode.
 Overlay::Overlay(std::string path, const ImageInfo& image) : path_(std::move(path)) {
-  create_private_file(path_, image);
+  create_file_beside(path_, image);
   try {
     check_image(image);
     run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-F",

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <utility>
 
@@ -37,6 +38,33 @@ Fd open_file(const std::string& path, int flags, mode_t mode) {
   Fd fd(::open(path.c_str(), flags | O_CLOEXEC, mode));
   if (!fd.is_open()) throw system_error(path, errno);
   return fd;
+}
+
+Fd create_private_file(const std::string& path) {
+  Fd fd = open_file(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  if (::fchmod(fd.get(), 0600) != 0) throw system_error(path, errno);
+  return fd;
+}
+
+namespace {
+
+// Where the file system has no renaming that replaces nothing. 0, or an errno.
+int link_and_unlink(const std::string& from, const std::string& to) {
+  if (::link(from.c_str(), to.c_str()) == 0) return ::unlink(from.c_str()) == 0 ? 0 : errno;
+  if (errno != EPERM && errno != EOPNOTSUPP) return errno;
+  struct stat st {};
+  if (::lstat(to.c_str(), &st) == 0) return EEXIST;
+  return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+}
+
+}  // namespace
+
+void rename_to_free_name(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return;
+  int error = errno;
+  if (error == EINVAL || error == ENOSYS) error = link_and_unlink(from, to);
+  if (error == EEXIST) throw Error(to + ": is there already, and was not overwritten");
+  if (error != 0) throw system_error(fmt::format("renaming {} to {}", from, to), error);
 }
 
 std::string real_path(const std::string& path) {

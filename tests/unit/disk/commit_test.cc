@@ -385,6 +385,22 @@ TEST_F(RecoverTest, RefusesTwoImagesOfOneName) {
   EXPECT_EQ(text_of(path), "restored from a backup");
 }
 
+// Where a file system cannot rename without replacing, a file has both names for a moment.
+TEST_F(RecoverTest, RemovesTheSecondNameOfARenameThatWasInterrupted) {
+  for (const bool done : {true, false}) {
+    const std::string path = done ? image("disk", "raw") : prepared(true);
+    if (done) {
+      die_committing(path, "qemu-img \"$@\"");
+      Journal::open(path, Use::write)->set_state(State::done);
+    }
+    fs::create_hard_link(commit_path(path), path);
+    EXPECT_NO_THROW(recover(path, Interruption::keep));
+    EXPECT_TRUE(is_after(path, "raw"));
+    EXPECT_EQ(names(), Names{"disk"});
+    fs::remove(path);
+  }
+}
+
 TEST_F(RecoverTest, RefusesAnotherFileInTheImagesPlace) {
   const std::string path = half_written();
   const std::string content = text_of(commit_path(path));
