@@ -17,7 +17,10 @@ expect_out 'nt52.qcow2: 5 changes pending'
 expect_unchanged
 
 umask 000
-kvmnet 0 patch nt52.qcow2 nt52-raw.raw nt52-per-interface.qcow2
+# Work goes on beside the image itself, not beside a link to it.
+mkdir links
+ln -s ../nt52-per-interface.qcow2 links/link.qcow2
+kvmnet 0 patch nt52.qcow2 nt52-raw.raw links/link.qcow2
 expect_out 'nt52.qcow2: patched, 5 changes'
 expect_out 'nt52-raw.raw: patched, 5 changes'
 expect_out 'GlobalMaxTcpWindowSize=0xffff limits TcpWindowSize'

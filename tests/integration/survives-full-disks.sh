@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The host's disk is full or fails, the appliance dies or hangs, at different moments of a real
-# patch: an error within two minutes, and the image as it was, or recoverable.
+# The host's disk is full or fails at different moments of a real patch: an error within two minutes, and the image as it was, or recoverable.
 # shellcheck source=tests/integration/own-mounts.sh
 source "$(dirname "$0")/own-mounts.sh"
 # shellcheck source=tests/integration/lib.sh
@@ -22,9 +21,9 @@ until_said() {
   done
   fail "never said: $1"
 }
-start() { # OPTION...
+start() {
   : >err
-  PATH=$work/bin:$PATH "$KVMNET" patch -v -x "$@" disk/image.qcow2 >out 2>err &
+  PATH=$work/bin:$PATH "$KVMNET" patch -v disk/image.qcow2 >out 2>err &
   pid=$!
 }
 qemu() { pgrep -f "qemu-system.*$work/disk/image.qcow2.kvmnet-overlay"; }
@@ -59,17 +58,6 @@ ended 120 'failed: '
 grep -q INJECTED trace || fail "no flush has failed"
 
 # The appliance dies, or hangs.
-echo "== appliance dies"
-start
-until_said ': apply'
-kill -KILL "$(qemu)"
-ended 120 'failed: '
-echo "== appliance hangs"
-start --timeout 30
-until_said ': apply'
-kill -STOP "$(qemu)"
-ended 60 "gave up in phase 'apply'"
-
 # In the commit. What was freed by then lets it be finished.
 cat >bin/qemu-img <<SCRIPT
 #!/bin/sh

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The appliance dies, or hangs, in each phase: a clear failure, the image as it was, nothing left.
+# shellcheck source=tests/integration/lib.sh
+source "$(dirname "$0")/lib.sh"
+image nt100-text.qcow2
+remember nt100-text.qcow2
+
+qemu() { pgrep -f "qemu-system.*$work/nt100-text.qcow2.kvmnet-overlay"; }
+
+# hit SIGNAL PHASE TEXT OPTION...: sends it to the appliance when the phase begins.
+hit() {
+  local signal=$1 phase=$2 text=$3 status=0 pid
+  shift 3
+  echo "== $signal: $phase"
+  : >err
+  "$KVMNET" patch -v "$@" nt100-text.qcow2 >out 2>err &
+  pid=$!
+  until grep -q ": $phase" err && qemu >/dev/null; do sleep 0.02; done
+  kill -"$signal" "$(qemu)"
+  wait "$pid" || status=$?
+  expect_equal "$status" 1 "exit status"
+  expect_out "$text"
+  expect_nothing_left
+  expect_unchanged
+}
+
+for phase in launch inspect probe apply verify; do
+  hit KILL "$phase" 'failed: '
+done
+for phase in launch inspect probe apply verify; do
+  hit STOP "$phase" "gave up in phase '$phase'" --timeout 45
+done
