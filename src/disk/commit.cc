@@ -154,7 +154,8 @@ void check_room(const ImageInfo& image, const std::string& overlay) {
 Journal write_journal(const Overlay& overlay, const ImageInfo& image) {
   BlockReader after(overlay_options(overlay.path(), image.path, image.format));
   BlockReader before(image_options(image.path, image.format));
-  return Journal::create(image, {image.format, image.identity, compare(after, before)});
+  return Journal::create(
+      image, {image.format, image.identity, overlay.image_is_compressed(), compare(after, before)});
 }
 
 // What recover() finds, under the lock.
@@ -221,7 +222,7 @@ class Recoverer {
       conflict("was changed by somebody else since its patch was interrupted");
     const ImageInfo info = value_or_refuse(identify(path, std::string(to_string(content_.format))));
     check_overlay();
-    check_content(path);
+    check_content(path, state);
     if (state == State::ready && !hidden) {
       commit.run();
       return {Recovery::finished, {}};
@@ -243,12 +244,15 @@ class Recoverer {
       conflict(overlay + " is not the overlay that kvmnet has made");
   }
 
-  void check_content(const std::string& path) const {
+  void check_content(const std::string& path, State state) const {
     Progress progress;
     try {
       BlockReader after(overlay_options(overlay_path(image_), path, content_.format));
+      // What a half-written image has in the place of compressed clusters cannot even be read.
+      if (content_.is_compressed && state == State::writing)
+        return disk::check_overlay(content_.changes, after);
       BlockReader before(image_options(path, content_.format));
-      progress = look(content_.changes, after, before);
+      progress = look(content_.changes, after, before, content_.format);
     } catch (const Error& e) {
       conflict(e.what());
     }

@@ -101,7 +101,14 @@ void add_foreign(Progress& progress, const Range& found) {
     progress.foreign.push_back(found);
 }
 
-void look_at_range(const Change& change, BlockReader& overlay, BlockReader& image,
+bool is_zero(std::span<const std::byte> bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{}; });
+}
+
+constexpr std::string_view overlay_has_changed =
+    "the overlay does not hold any more what was to be written";
+
+void look_at_range(const Change& change, BlockReader& overlay, BlockReader& image, Format format,
                    Progress& progress) {
   Sha256 after;
   std::size_t next = 0;  // index of the next changed sector
@@ -119,13 +126,12 @@ void look_at_range(const Change& change, BlockReader& overlay, BlockReader& imag
       } else if (to_change && change.before.compare(hash, hash_digits, sha256(old_sector), 0,
                                                     hash_digits) == 0) {
         ++progress.before;
-      } else {
+      } else if (format != Format::qcow2 || !is_zero(sector_at(new_bytes, at))) {
         add_foreign(progress, {change.range.start + start + at, old_sector.size()});
       }
     }
   });
-  if (after.hex() != change.after)
-    throw Error("the overlay does not hold any more what was to be written");
+  if (after.hex() != change.after) throw Error(std::string(overlay_has_changed));
 }
 
 // The first line tells the state; it is overwritten in place, which a disk does whole or not at
@@ -150,6 +156,7 @@ json to_json(const Journal::Content& content) {
                        {"sectors", change.sectors},
                        {"before", change.before}});
   return {{"format", to_string(content.format)},
+          {"compressed", content.is_compressed},
           {"identity",
            {{"device", id.device},
             {"inode", id.inode},
@@ -162,6 +169,7 @@ json to_json(const Journal::Content& content) {
 Journal::Content from_json(const json& body) {
   Journal::Content content;
   content.format = body.at("format") == "qcow2" ? Format::qcow2 : Format::raw;
+  content.is_compressed = body.at("compressed").get<bool>();
   const json& id = body.at("identity");
   content.identity = {id.at("device").get<dev_t>(), id.at("inode").get<ino_t>(),
                       id.at("size").get<off_t>(), id.at("modified_ns").get<std::int64_t>(),
@@ -209,10 +217,25 @@ std::vector<Change> compare(BlockReader& overlay, BlockReader& image) {
   return changes;
 }
 
-Progress look(const std::vector<Change>& changes, BlockReader& overlay, BlockReader& image) {
+Progress look(const std::vector<Change>& changes, BlockReader& overlay, BlockReader& image,
+              Format format) {
   Progress progress;
-  for (const Change& change : changes) look_at_range(change, overlay, image, progress);
+  for (const Change& change : changes) look_at_range(change, overlay, image, format, progress);
   return progress;
+}
+
+void check_overlay(const std::vector<Change>& changes, BlockReader& overlay) {
+  std::vector<std::byte> bytes(chunk);
+  for (const Change& change : changes) {
+    Sha256 after;
+    for (std::uint64_t at = 0; at < change.range.length;) {
+      const std::size_t size = std::min<std::uint64_t>(chunk, change.range.length - at);
+      overlay.read(change.range.start + at, std::span(bytes).first(size));
+      after.add(std::span(bytes).first(size));
+      at += size;
+    }
+    if (after.hex() != change.after) throw Error(std::string(overlay_has_changed));
+  }
 }
 
 Journal Journal::create(const ImageInfo& image, Content content) {

@@ -34,8 +34,13 @@ struct Progress {
   // What is neither, so that somebody else has written it; empty: nothing.
   std::vector<Range> foreign;
 };
-// Throws Error if the overlay does not hold any more what the journal says.
-Progress look(const std::vector<Change>& changes, BlockReader& overlay, BlockReader& image);
+// Throws Error if the overlay does not hold any more what the journal says. A half-written qcow2
+// image may hold anything where zeros are to be: QEMU frees such clusters and uses them again at
+// once, before the image's tables say so on disk.
+Progress look(const std::vector<Change>& changes, BlockReader& overlay, BlockReader& image,
+              Format format);
+// The overlay alone.
+void check_overlay(const std::vector<Change>& changes, BlockReader& overlay);
 
 class Journal {
  public:
@@ -46,7 +51,8 @@ class Journal {
   };
   struct Content {
     Format format = Format::raw;
-    Identity identity;  // before the first rename
+    Identity identity;           // before the first rename
+    bool is_compressed = false;  // the image has clusters that are
     std::vector<Change> changes;
   };
 

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/disk/overlay.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "src/disk/beside.h"
+#include "src/disk/qcow2_header.h"
 #include "src/support/error.h"
 #include "src/support/subprocess.h"
 
@@ -14,14 +18,26 @@ namespace kvmnet::disk {
 namespace {
 
 // QEMU reads clusters behind the end of a truncated qcow2 as zeros, without a word, and writing to
-// an image with wrong reference counts overwrites data.
-void check_image(const ImageInfo& image) {
-  if (image.format != Format::qcow2) return;
+// an image with wrong reference counts overwrites data. Returns whether clusters are compressed.
+bool check_image(const ImageInfo& image) {
+  if (image.format != Format::qcow2) return false;
   constexpr int leaked_clusters = 3;  // wasted space, no harm
-  const Finished check = run({"qemu-img", "check", "-q", "-f", "qcow2", image.path});
+  const Finished check = run({"qemu-img", "check", "--output=json", "-f", "qcow2", image.path});
   if (check.status != 0 && check.status != leaked_clusters)
     throw Error(fmt::format("{}: the image is damaged; qemu-img check says: {}", image.path,
                             check.output.substr(0, 400)));
+  // The report ends with "}" unless messages about leaks have left no room for it.
+  return check.output.find("\"compressed-clusters\"") != std::string::npos ||
+         !check.output.ends_with('}');
+}
+
+// Where a compressed cluster of the image is overwritten it must be as a whole: what QEMU would
+// keep of it may be lost if the commit is killed (see image_is_compressed()).
+std::string cluster_size(const ImageInfo& image, bool image_is_compressed) {
+  constexpr std::uint64_t usual = 65536;
+  if (!image_is_compressed) return std::to_string(usual);
+  const Fd fd = open_file(image.path, O_RDONLY);
+  return std::to_string(std::max(usual, read_qcow2_header(fd, image.path).cluster_size));
 }
 
 }  // namespace
@@ -31,8 +47,9 @@ void check_image(const ImageInfo& image) {
 Overlay::Overlay(std::string path, const ImageInfo& image) : path_(std::move(path)) {
   create_file_beside(path_, image);
   try {
-    check_image(image);
-    run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-F",
+    image_is_compressed_ = check_image(image);
+    run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-o",
+                 "cluster_size=" + cluster_size(image, image_is_compressed_), "-F",
                  std::string(to_string(image.format)), "-b", image.path, path_});
   } catch (...) {
     ::unlink(path_.c_str());
@@ -49,7 +66,9 @@ Overlay Overlay::in(const std::string& directory, const ImageInfo& image) {
 }
 
 Overlay::Overlay(Overlay&& other) noexcept
-    : path_(std::exchange(other.path_, {})), kept_(other.kept_) {}
+    : path_(std::exchange(other.path_, {})),
+      kept_(other.kept_),
+      image_is_compressed_(other.image_is_compressed_) {}
 
 Overlay::~Overlay() {
   if (!path_.empty() && !kept_) ::unlink(path_.c_str());

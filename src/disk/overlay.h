@@ -27,11 +27,15 @@ class Overlay {
 
   const std::string& path() const { return path_; }
   void keep() { kept_ = true; }
+  // Whether the image has compressed clusters. What QEMU frees of them when they are overwritten it
+  // uses again at once, before the image's tables say so on disk.
+  bool image_is_compressed() const { return image_is_compressed_; }
 
  private:
   Overlay(std::string path, const ImageInfo& image);
   std::string path_;
   bool kept_ = false;
+  bool image_is_compressed_ = false;
 };
 
 }  // namespace kvmnet::disk

@@ -77,6 +77,8 @@ Qcow2Header read_qcow2_header(const Fd& fd, const std::string& path) {
   if (version != 2 && version != 3)
     throw Error(fmt::format("{}: the qcow2 header is damaged or of an unknown version", path));
   Qcow2Header header;
+  constexpr std::uint64_t largest_cluster_bits = 21;  // 2 MiB, as QEMU has it
+  header.cluster_size = 1ULL << std::min(number(head, 20, 4), largest_cluster_bits);
   header.encrypted = number(head, 32, 4) != 0;
   constexpr std::uint64_t external_data_file = 4;  // bit 2 of the incompatible features
   header.external_data = version == 3 && (number(head, 72, 8) & external_data_file) != 0;

@@ -3,6 +3,7 @@
 // (docs/interop/qcow2.txt). Whoever made the file wrote it: what it says is to be judged.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,8 +14,9 @@
 namespace kvmnet::disk {
 
 struct Qcow2Header {
-  std::string backing;         // the backing file's name as written; empty: none
-  std::string backing_format;  // empty: QEMU would guess it from the file's content
+  std::string backing;             // the backing file's name as written; empty: none
+  std::string backing_format;      // empty: QEMU would guess it from the file's content
+  std::uint64_t cluster_size = 0;  // bytes
   bool encrypted = false;
   bool external_data = false;
   bool has_snapshots = false;  // internal ones
