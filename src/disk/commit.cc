@@ -101,8 +101,13 @@ class Commit {
 
   // From `done`.
   void finish() {
-    show();
-    drop();
+    try {
+      show();
+      drop();
+    } catch (const std::exception& e) {
+      throw Error(fmt::format("{}: the changes are all written, but {}; {}", image_, e.what(),
+                              remedy(Reason::commit_interrupted)));
+    }
   }
 
   // When nothing has been written.
@@ -132,9 +137,11 @@ class Commit {
     sync_directory_of(image_);
   }
 
+  // Never a journal without its overlay.
   void drop() {
-    remove_if_there(overlay_path(image_));
     journal_.remove();
+    sync_directory_of(image_);
+    remove_if_there(overlay_path(image_));
   }
 
   std::string image_;
@@ -230,7 +237,7 @@ class Recoverer {
     // A half-written image that was given its name back by hand loses it again.
     if (!hidden) commit.hide();
     Recovered recovered{Recovery::finished, {}};
-    if (state == State::writing) repair_leaks(info, recovered);
+    if (state == State::writing) repair(info, recovered);
     commit.write();
     return recovered;
   }
@@ -269,26 +276,39 @@ class Recoverer {
         progress.before, progress.after));
   }
 
-  // A killed commit leaves clusters that nothing refers to.
-  void repair_leaks(const ImageInfo& info, Recovered& recovered) const {
+  // A killed commit leaves clusters that nothing refers to; one whose disk has failed may leave
+  // some that are not counted, and would be overwritten by what comes next.
+  void repair(const ImageInfo& info, Recovered& recovered) const {
     if (info.format != Format::qcow2) return;
     const std::string path = commit_path(image_);
+    const int found = check(path, {}).status;
+    if (found == 0) return;
+    const Qcow2Header header = read_qcow2_header(open_file(path, O_RDONLY), path);
     // With both, QEMU 7.2's repair writes the header before it has read the snapshots, and so
     // loses them (seen with qemu-img 7.2.22; reading, as commit does, is not affected).
-    const Qcow2Header header = read_qcow2_header(open_file(path, O_RDONLY), path);
-    if (header.has_snapshots && header.has_autoclear) {
+    if (found == leaked_clusters && header.has_snapshots && header.has_autoclear) {
       recovered.warnings.push_back(
           image_ +
           ": space that the interrupted commit has lost is not given back, because "
-          "'qemu-img check -r' would drop the internal snapshots of an image with "
-          "bitmaps");
+          "'qemu-img check -r' would drop the internal snapshots of an image with bitmaps");
       return;
     }
-    constexpr int leaks_left = 3;
-    const Finished check =
-        ::kvmnet::run({"qemu-img", "check", "-q", "-r", "leaks", "-f", "qcow2", path});
-    if (check.status != 0 && check.status != leaks_left)
-      throw Error(fmt::format("{}: qemu-img check says: {}", path, check.output.substr(0, 400)));
+    if (header.has_snapshots && header.has_autoclear)
+      throw Error(image_ +
+                  ": its tables are damaged, and 'qemu-img check -r' would drop its internal "
+                  "snapshots, because it has bitmaps, too; restore it from a backup");
+    const Finished repaired = check(path, {"-r", found == leaked_clusters ? "leaks" : "all"});
+    if (repaired.status != 0)
+      throw Error(fmt::format("{}: qemu-img check could not repair it: {}", path,
+                              repaired.output.substr(0, 400)));
+  }
+
+  static constexpr int leaked_clusters = 3;
+  static Finished check(const std::string& path, const std::vector<std::string>& repair) {
+    std::vector<std::string> command = {"qemu-img", "check", "-q", "-f", "qcow2"};
+    command.insert(command.end(), repair.begin(), repair.end());
+    command.push_back(path);
+    return ::kvmnet::run(command);
   }
 
   std::string image_;
