@@ -144,7 +144,7 @@ class Batch {
       switch (message->kind) {
         case Message::Kind::phase:
           phase_ = static_cast<Phase>(message->number);
-          if (writes_to_the_image(*phase_)) worker.allow_writing();
+          if (phase_ == Phase::commit) worker.allow_writing();
           launching_with_kvm_ = phase_ == Phase::launch && message->text == "kvm";
           deadline = Clock::now() + time_limit();
           output_.phase(image, *phase_);
@@ -168,7 +168,7 @@ class Batch {
   // Copying a large image takes its time, which nobody can tell from hanging.
   bool is_limited() const { return !is_writing() && phase_ != Phase::copy; }
 
-  bool is_writing() const { return phase_ && writes_to_the_image(*phase_); }
+  bool is_writing() const { return phase_ == Phase::commit; }
 
   // Returns when there is a message, or with the reason to end the worker. Nothing ends
   // one that writes to the image.
@@ -201,7 +201,7 @@ class Batch {
       if (!disk::has_leftovers(name)) return {};
       if (const auto refusal = disk::check_committed(name))
         return fmt::format("; {}; {}", refusal->message, remedy(refusal->reason));
-      disk::recover(name, disk::Interruption::keep);
+      disk::recover(name, disk::Interruption::start_anew, [] {});
     } catch (const Refused& e) {
       output_.note(fmt::format("{}: cleaning up: {}", image, e.refusal.message));
     } catch (const std::exception& e) {

@@ -13,8 +13,8 @@ namespace kvmnet {
 
 struct JobContext {
   PhaseClock::Listener begin;
-  // To be asked in every phase that writes to the image, before the first byte. Throws if it is
-  // not to be written.
+  // To be asked when Phase::commit has begun, before the first byte is written to the image. Throws
+  // if it is not to be written.
   std::function<void()> before_writing;
   guestfs::Accelerator accelerator = guestfs::Accelerator::kvm;
   std::string temporary_directory;  // private to this image

@@ -36,6 +36,7 @@ class Patch {
 
   void run() {
     clock_.begin(Phase::open);
+    refuse_if(disk::check_name(outcome_.image));
     if (request_.guest.mode == Mode::plan)
       plan();
     else if (request_.output.empty())
@@ -66,9 +67,8 @@ class Patch {
     Overlay overlay = Overlay::beside(image);
     work_on(overlay.path());
     if (outcome_.status != Status::patched) return;
-    clock_.begin(Phase::commit);
-    if (context_.before_writing) context_.before_writing();
-    disk::commit(std::move(overlay), image, lock);
+    clock_.begin(Phase::prepare);
+    disk::commit(std::move(overlay), image, lock, [this] { begin_writing(); });
   }
 
   // The copy has another name until all is well, so it needs no journal.
@@ -80,10 +80,9 @@ class Patch {
     {
       const Overlay overlay = Overlay::beside(copy.info());
       work_on(overlay.path());
+      begin_writing();
       if (outcome_.status == Status::patched) disk::commit_to_private_file(overlay, copy.info());
     }
-    clock_.begin(Phase::commit);
-    if (context_.before_writing) context_.before_writing();
     copy.keep();
     outcome_.output = request_.output;
   }
@@ -94,14 +93,19 @@ class Patch {
     return value_or_refuse(disk::Copy::make(image, request_.output, request_.umask));
   }
 
+  void begin_writing() {
+    clock_.begin(Phase::commit);
+    if (context_.before_writing) context_.before_writing();
+  }
+
   std::string name() const { return disk::resolve_image(outcome_.image); }
 
   void finish_interrupted_commit() {
     const std::string image = name();
     if (!disk::has_leftovers(image)) return;
     clock_.begin(Phase::recover);
-    if (context_.before_writing) context_.before_writing();
-    disk::Recovered recovered = disk::recover(image, disk::Interruption::keep);
+    disk::Recovered recovered =
+        disk::recover(image, disk::Interruption::start_anew, [this] { begin_writing(); });
     outcome_.recovered = recovered.recovery == disk::Recovery::finished;
     outcome_.warnings = std::move(recovered.warnings);
     clock_.begin(Phase::open);

@@ -21,14 +21,12 @@ std::string_view to_string(Phase phase) {
       return "apply";
     case Phase::verify:
       return "verify";
+    case Phase::prepare:
+      return "prepare";
     case Phase::commit:
       return "commit";
   }
   return "";
-}
-
-bool writes_to_the_image(Phase phase) {
-  return phase == Phase::recover || phase == Phase::commit;
 }
 
 void PhaseClock::begin(Phase phase) {

@@ -12,10 +12,10 @@
 
 namespace kvmnet {
 
-// In their order. `recover`: of an earlier patch that was interrupted; `copy`: for --output.
-enum class Phase { open, recover, copy, launch, inspect, probe, apply, verify, commit };
+// In their order. `recover`: of an earlier patch that was interrupted; `copy`: for --output;
+// `prepare`: all that must be on disk before the image is written; `commit`: writing it.
+enum class Phase { open, recover, copy, launch, inspect, probe, apply, verify, prepare, commit };
 std::string_view to_string(Phase phase);
-bool writes_to_the_image(Phase phase);
 
 class PhaseClock {
  public:

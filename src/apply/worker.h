@@ -46,8 +46,8 @@ class Worker {
   int message_fd() const { return messages_.get(); }
   // The next message; nothing when the worker has ended. Blocks: poll message_fd() first.
   std::optional<Message> receive();
-  // A worker that has begun a phase that writes to the image waits for this before it does. If it
-  // is never said, the image is not written.
+  // A worker that has begun Phase::commit waits for this before it writes to the image. If it is
+  // never said, the image is not written.
   void allow_writing();
   // Waits for its end: "exited with status 1", "was killed by signal 9 (Killed)".
   std::string wait();

@@ -164,7 +164,11 @@ class Text {
     const Refusal& refusal = *outcome_.refusal;
     line(fmt::format("{}: {} {} [{}]", image(), paint("refused:", "33"),
                      without_name(refusal.message), code(refusal.reason)));
-    line(fmt::format("  the image was not touched; {}", remedy(refusal.reason)));
+    const bool touched = outcome_.recovered || refusal.reason == Reason::commit_interrupted ||
+                         refusal.reason == Reason::commit_conflict ||
+                         refusal.reason == Reason::commit_half_done;
+    line(fmt::format("  {}{}", touched ? "" : "the image was not touched; ",
+                     remedy(refusal.reason)));
   }
 
   std::string in_copy() const {

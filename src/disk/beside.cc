@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/disk/beside.h"
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
+#include <string_view>
 
 #include "src/disk/image_info.h"
 #include "src/support/error.h"
@@ -24,6 +26,16 @@ std::string journal_path(const std::string& image) {
 
 std::string commit_path(const std::string& image) {
   return image + ".kvmnet-commit";
+}
+
+std::optional<Refusal> check_name(const std::string& path) {
+  for (const std::string_view ending :
+       {".kvmnet-overlay", ".kvmnet-journal", ".kvmnet-commit", ".kvmnet-output"})
+    if (path.ends_with(ending))
+      return Refusal{Reason::commit_interrupted,
+                     fmt::format("{}: belongs to kvmnet's work on {}", path,
+                                 path.substr(0, path.size() - ending.size()))};
+  return std::nullopt;
 }
 
 bool is_there(const std::string& path) {
@@ -51,8 +63,11 @@ std::string resolve_image(const std::string& path) {
 
 Fd create_file_beside(const std::string& path, const ImageInfo& image) {
   Fd fd = create_private_file(path);
-  if (::geteuid() == 0 && ::fchown(fd.get(), image.owner, image.group) != 0)
-    throw system_error(path, errno);
+  if (::geteuid() == 0 && ::fchown(fd.get(), image.owner, image.group) != 0) {
+    const int error = errno;
+    ::unlink(path.c_str());
+    throw system_error(path, error);
+  }
   return fd;
 }
 

@@ -3,9 +3,11 @@
 // hold what the image holds, the guest's boot key for one.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "src/support/fd.h"
+#include "src/support/refusal.h"
 
 namespace kvmnet::disk {
 
@@ -16,6 +18,9 @@ std::string overlay_path(const std::string& image);  // IMAGE.kvmnet-overlay
 std::string journal_path(const std::string& image);  // IMAGE.kvmnet-journal
 std::string commit_path(const std::string& image);   // IMAGE.kvmnet-commit: the image while it is
                                                      // written to
+// Refused: a file that has such a name, as `*` finds it.
+std::optional<Refusal> check_name(const std::string& path);
+
 bool is_there(const std::string& path);
 
 // The real path of an image that may be absent because its commit was interrupted: absolute,

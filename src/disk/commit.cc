@@ -64,15 +64,19 @@ Refusal changed_meanwhile(const std::string& image) {
 // One commit, from the journal on: the files are named by the image's path.
 class Commit {
  public:
-  Commit(std::string image, Journal journal, const ImageLock& lock)
-      : image_(std::move(image)), journal_(std::move(journal)), lock_(lock) {}
+  Commit(std::string image, Journal journal, const ImageLock& lock,
+         const BeforeWriting& before_writing)
+      : image_(std::move(image)),
+        journal_(std::move(journal)),
+        lock_(lock),
+        before_writing_(before_writing) {}
 
   // From `ready`, the image under its own name: away with it, write, and back.
   void run() {
     try {
+      before_writing_();
       hide();
       check_untouched();
-      journal_.set_state(State::writing);
     } catch (...) {
       roll_back();
       throw;
@@ -83,12 +87,14 @@ class Commit {
   // Also from `ready` and `writing`, with the image under its other name.
   void write() {
     const std::string path = commit_path(image_);
+    const bool untouched = journal_.state() == State::ready;
     try {
-      if (journal_.state() == State::ready) journal_.set_state(State::writing);
+      journal_.set_state(State::writing);
       write_into(overlay_path(image_), path, content().format);
       journal_.set_state(State::done);
     } catch (const std::exception& e) {
-      if (!is_unchanged(identity_of(path), content().identity))
+      // The times tell what this run has written, not what one before a power cut has.
+      if (!untouched || !is_unchanged(identity_of(path), content().identity))
         throw Error(fmt::format(
             "{}: {}; the image may be half written and is now called {}, so that nobody starts "
             "the guest; make sure that there is space, then {}",
@@ -110,10 +116,18 @@ class Commit {
     }
   }
 
-  // When nothing has been written.
+  // When nothing has been written. The guest may be started as soon as the image has its name back:
+  // from then on nothing may finish this commit without a look at the image.
   void roll_back() {
-    show();
-    drop();
+    try {
+      if (journal_.state() == State::writing) journal_.set_state(State::ready);
+      show();
+      drop();
+    } catch (const std::exception& e) {
+      throw Error(fmt::format(
+          "{}: nothing was written to the image, but {}; 'kvmnet recover --discard' tidies up",
+          image_, e.what()));
+    }
   }
 
   // The image's other name, so that nobody can start the guest.
@@ -147,6 +161,7 @@ class Commit {
   std::string image_;
   Journal journal_;
   const ImageLock& lock_;
+  const BeforeWriting& before_writing_;
 };
 
 void check_room(const ImageInfo& image, const std::string& overlay) {
@@ -168,9 +183,11 @@ Journal write_journal(const Overlay& overlay, const ImageInfo& image) {
 // What recover() finds, under the lock.
 class Recoverer {
  public:
-  Recoverer(std::string image, const ImageLock& lock) : image_(std::move(image)), lock_(lock) {}
+  Recoverer(std::string image, const ImageLock& lock, const BeforeWriting& before_writing)
+      : image_(std::move(image)), lock_(lock), before_writing_(before_writing) {}
 
   Recovered run(Interruption interruption) {
+    check_owners();
     auto journal = Journal::open(image_, Use::write);
     remove_second_name();
     const bool hidden = is_there(commit_path(image_));
@@ -185,13 +202,15 @@ class Recoverer {
     }
     content_ = *journal->content();
     const State state = journal->state();
-    Commit commit(image_, std::move(*journal), lock_);
+    Commit commit(image_, std::move(*journal), lock_, before_writing_);
     if (state == State::done) {
       if (hidden) check_same_file(commit_path(image_));
       commit.finish();
       return {hidden ? Recovery::finished : Recovery::nothing, {}};
     }
-    if (interruption == Interruption::discard) return discard(commit, state, hidden);
+    if (interruption == Interruption::discard ||
+        (interruption == Interruption::start_anew && state == State::ready))
+      return discard(commit, state, hidden);
     return finish(commit, state, hidden);
   }
 
@@ -213,8 +232,26 @@ class Recoverer {
       conflict(fmt::format("{} is not the file whose commit was interrupted", path));
   }
 
+  // Anybody who may write to the directory can put such files there, and root would follow them.
+  void check_owners() const {
+    struct stat image {};
+    const std::string place = is_there(commit_path(image_)) ? commit_path(image_) : image_;
+    if (::lstat(place.c_str(), &image) != 0) throw system_error(place, errno);
+    if (!S_ISREG(image.st_mode)) conflict(place + " is not a regular file");
+    for (const std::string& path : {journal_path(image_), overlay_path(image_)}) {
+      struct stat st {};
+      if (::lstat(path.c_str(), &st) != 0) continue;
+      const bool trusted =
+          st.st_uid == ::geteuid() || (::geteuid() == 0 && st.st_uid == image.st_uid);
+      if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || !trusted)
+        conflict(path + " is not a file that kvmnet has made for this user");
+    }
+  }
+
   Recovered discard(Commit& commit, State state, bool hidden) const {
-    if (state == State::writing)
+    // A backup was restored in the place of the half-written image.
+    const bool replaced = !hidden && identity_of(image_).inode != content_.identity.inode;
+    if (state == State::writing && !replaced)
       throw Refused{{Reason::commit_half_done,
                      image_ + ": may be half written, so that its patch cannot be discarded"}};
     if (hidden) check_same_file(commit_path(image_));
@@ -225,8 +262,15 @@ class Recoverer {
   Recovered finish(Commit& commit, State state, bool hidden) const {
     const std::string path = hidden ? commit_path(image_) : image_;
     check_same_file(path);
-    if (state == State::ready && !is_unchanged(identity_of(path), content_.identity))
-      conflict("was changed by somebody else since its patch was interrupted");
+    if (!is_unchanged(identity_of(path), content_.identity)) {
+      if (state == State::ready)
+        conflict("was changed by somebody else since its patch was interrupted");
+      if (!hidden)
+        conflict(fmt::format(
+            "may be half written, and was given its name back by hand; if nobody has used it "
+            "since, rename it to {} and recover it then",
+            commit_path(image_)));
+    }
     const ImageInfo info = value_or_refuse(identify(path, std::string(to_string(content_.format))));
     check_overlay();
     check_content(path, state);
@@ -234,7 +278,7 @@ class Recoverer {
       commit.run();
       return {Recovery::finished, {}};
     }
-    // A half-written image that was given its name back by hand loses it again.
+    before_writing_();
     if (!hidden) commit.hide();
     Recovered recovered{Recovery::finished, {}};
     if (state == State::writing) repair(info, recovered);
@@ -260,7 +304,7 @@ class Recoverer {
         return disk::check_overlay(content_.changes, after);
       BlockReader before(image_options(path, content_.format));
       progress = look(content_.changes, after, before, content_.format);
-    } catch (const Error& e) {
+    } catch (const OverlayHasChanged& e) {
       conflict(e.what());
     }
     if (progress.foreign.empty()) return;
@@ -313,6 +357,7 @@ class Recoverer {
 
   std::string image_;
   const ImageLock& lock_;
+  const BeforeWriting& before_writing_;
   Journal::Content content_;
 };
 
@@ -336,13 +381,14 @@ ImageLock lock_in_place(const std::string& image, Use use) {
 
 }  // namespace
 
-void commit(Overlay overlay, const ImageInfo& image, const ImageLock& lock) {
+void commit(Overlay overlay, const ImageInfo& image, const ImageLock& lock,
+            const BeforeWriting& before_writing) {
   sync_file(open_file(overlay.path(), O_RDONLY), overlay.path());
   check_room(image, overlay.path());
   if (identity_of(image.path) != image.identity) throw Refused{changed_meanwhile(image.path)};
   Journal journal = write_journal(overlay, image);
   overlay.keep();  // from here on the journal decides what becomes of it
-  Commit(image.path, std::move(journal), lock).run();
+  Commit(image.path, std::move(journal), lock, before_writing).run();
 }
 
 void commit_to_private_file(const Overlay& overlay, const ImageInfo& file) {
@@ -350,9 +396,10 @@ void commit_to_private_file(const Overlay& overlay, const ImageInfo& file) {
   write_into(overlay.path(), file.path, file.format);
 }
 
-Recovered recover(const std::string& image, Interruption interruption) {
+Recovered recover(const std::string& image, Interruption interruption,
+                  const BeforeWriting& before_writing) {
   const ImageLock lock = lock_in_place(image, Use::write);
-  return Recoverer(image, lock).run(interruption);
+  return Recoverer(image, lock, before_writing).run(interruption);
 }
 
 bool has_leftovers(const std::string& image) {

@@ -7,6 +7,7 @@
 // changes written; journal `done`; image renamed back; overlay and journal removed.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,18 +19,23 @@
 
 namespace kvmnet::disk {
 
+// Called when all is prepared, before the image is touched; may throw, and nothing has happened.
+using BeforeWriting = std::function<void()>;
+
 // Nothing else may have the overlay open, and `lock` is the image's, for writing. Throws Refused if
 // somebody uses the image or has changed it, and Error for all else that goes wrong: the image is
 // then as it was, unless the error says that it is half written and what to do. Refused, too, if
 // there is no room for the changes.
-void commit(Overlay overlay, const ImageInfo& image, const ImageLock& lock);
+void commit(Overlay overlay, const ImageInfo& image, const ImageLock& lock,
+            const BeforeWriting& before_writing);
 
 // The same for a file that nobody else knows: no other name, no journal.
 void commit_to_private_file(const Overlay& overlay, const ImageInfo& file);
 
 enum class Interruption {
-  keep,     // finish the commit
-  discard,  // drop a commit of which nothing has been written
+  keep,        // finish the commit
+  discard,     // drop a commit of which nothing has been written; refused otherwise
+  start_anew,  // the same, and finish it otherwise
 };
 enum class Recovery {
   nothing,    // there was no commit to finish; what a dead run has left otherwise was removed
@@ -44,7 +50,8 @@ struct Recovered {
 // Brings an image to one end or the other. `image`: the path that resolve_image() gives. Throws
 // Refused if the image is in use, if somebody else has written to it meanwhile, and if what has
 // been written is to be discarded; and Error.
-Recovered recover(const std::string& image, Interruption interruption);
+Recovered recover(const std::string& image, Interruption interruption,
+                  const BeforeWriting& before_writing);
 
 // Whether a run has left something beside the image, or is at work on it: recover() tells.
 bool has_leftovers(const std::string& image);

@@ -31,10 +31,10 @@ mode_t final_mode(const ImageInfo& image, mode_t umask) {
 }
 
 // The image's header may name its backing file from where the image is.
-void keep_backing_file(const ImageInfo& image, const std::string& copy) {
+void keep_backing_file(const ImageInfo& image, const std::string& path, const std::string& copy) {
   if (image.format != Format::qcow2) return;
   const fs::path directory = fs::path(image.path).parent_path();
-  if (fs::path(copy).parent_path() == directory) return;
+  if (fs::path(path).parent_path() == directory) return;
   const Qcow2Header header = read_qcow2_header(open_file(image.path, O_RDONLY), image.path);
   if (header.backing.empty()) return;
   run_checked({"qemu-img", "rebase", "-u", "-f", "qcow2", "-F", header.backing_format, "-b",
@@ -79,10 +79,11 @@ std::optional<Refusal> Copy::claim() {
 }
 
 void Copy::fill(const ImageInfo& image) {
-  run_checked({"cp", "--reflink=auto", "--sparse=always", "--", image.path, path_});
+  run_checked(
+      {"cp", "--reflink=auto", "--sparse=always", "--", image.path, path_for_others(file_)});
   if (identity_of(image.path) != image.identity)
     throw Error(image.path + ": was changed by somebody else while it was copied");
-  keep_backing_file(image, path_);
+  keep_backing_file(image, path_, path_for_others(file_));
 }
 
 bool Copy::is_ours() const {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <nettle/sha2.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -105,8 +106,12 @@ bool is_zero(std::span<const std::byte> bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{}; });
 }
 
-constexpr std::string_view overlay_has_changed =
-    "the overlay does not hold any more what was to be written";
+void check_ranges(const std::vector<Change>& changes, BlockReader& overlay) {
+  const std::vector<Range> held = overlay.allocated();
+  if (!std::equal(held.begin(), held.end(), changes.begin(), changes.end(),
+                  [](const Range& range, const Change& change) { return range == change.range; }))
+    throw OverlayHasChanged();
+}
 
 void look_at_range(const Change& change, BlockReader& overlay, BlockReader& image, Format format,
                    Progress& progress) {
@@ -131,7 +136,7 @@ void look_at_range(const Change& change, BlockReader& overlay, BlockReader& imag
       }
     }
   });
-  if (after.hex() != change.after) throw Error(std::string(overlay_has_changed));
+  if (after.hex() != change.after) throw OverlayHasChanged();
 }
 
 // The first line tells the state; it is overwritten in place, which a disk does whole or not at
@@ -219,12 +224,14 @@ std::vector<Change> compare(BlockReader& overlay, BlockReader& image) {
 
 Progress look(const std::vector<Change>& changes, BlockReader& overlay, BlockReader& image,
               Format format) {
+  check_ranges(changes, overlay);
   Progress progress;
   for (const Change& change : changes) look_at_range(change, overlay, image, format, progress);
   return progress;
 }
 
 void check_overlay(const std::vector<Change>& changes, BlockReader& overlay) {
+  check_ranges(changes, overlay);
   std::vector<std::byte> bytes(chunk);
   for (const Change& change : changes) {
     Sha256 after;
@@ -234,7 +241,7 @@ void check_overlay(const std::vector<Change>& changes, BlockReader& overlay) {
       after.add(std::span(bytes).first(size));
       at += size;
     }
-    if (after.hex() != change.after) throw Error(std::string(overlay_has_changed));
+    if (after.hex() != change.after) throw OverlayHasChanged();
   }
 }
 
@@ -261,6 +268,10 @@ std::optional<Journal> Journal::open(const std::string& image_path, Use use) {
   if (!is_there(path)) return std::nullopt;
   const int access = use == Use::write ? O_RDWR : O_RDONLY;
   Journal journal(path, open_file(path, access | O_NOFOLLOW | O_NONBLOCK));
+  constexpr off_t largest = 1 << 30;  // a journal has 32 bytes for each sector that changes
+  struct stat st {};
+  if (::fstat(journal.fd_.get(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > largest)
+    throw Error(path + ": is not a journal that kvmnet has written");
   const std::vector<std::byte> bytes = read_whole(journal.fd_);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (auto parsed = parse(text)) {

@@ -11,6 +11,7 @@
 #include "src/disk/block_reader.h"
 #include "src/disk/image_info.h"
 #include "src/disk/image_lock.h"
+#include "src/support/error.h"
 #include "src/support/fd.h"
 
 namespace kvmnet::disk {
@@ -27,6 +28,11 @@ struct Change {
 // Reads what the overlay holds and what the image has there.
 std::vector<Change> compare(BlockReader& overlay, BlockReader& image);
 
+class OverlayHasChanged : public Error {
+ public:
+  OverlayHasChanged() : Error("the overlay does not hold any more what was to be written") {}
+};
+
 // Where the image stands between before and after.
 struct Progress {
   std::uint64_t before = 0;  // sectors that are to change and have not
@@ -34,7 +40,7 @@ struct Progress {
   // What is neither, so that somebody else has written it; empty: nothing.
   std::vector<Range> foreign;
 };
-// Throws Error if the overlay does not hold any more what the journal says. A half-written qcow2
+// Throws OverlayHasChanged if the overlay does not hold exactly what the journal says. A half-written qcow2
 // image may hold anything where zeros are to be: QEMU frees such clusters and uses them again at
 // once, before the image's tables say so on disk.
 Progress look(const std::vector<Change>& changes, BlockReader& overlay, BlockReader& image,

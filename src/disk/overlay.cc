@@ -42,15 +42,15 @@ std::string cluster_size(const ImageInfo& image, bool image_is_compressed) {
 
 }  // namespace
 
-// qemu-img would make the file readable for everyone, and truncates one that is there without
-// changing its mode.
+// qemu-img would make the file readable for everyone, and truncates one that is there. It gets the
+// file by its descriptor: in a directory of others the name may lead elsewhere by then.
 Overlay::Overlay(std::string path, const ImageInfo& image) : path_(std::move(path)) {
-  create_file_beside(path_, image);
+  image_is_compressed_ = check_image(image);
+  const Fd file = create_file_beside(path_, image);
   try {
-    image_is_compressed_ = check_image(image);
     run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-o",
                  "cluster_size=" + cluster_size(image, image_is_compressed_), "-F",
-                 std::string(to_string(image.format)), "-b", image.path, path_});
+                 std::string(to_string(image.format)), "-b", image.path, path_for_others(file)});
   } catch (...) {
     ::unlink(path_.c_str());
     throw;

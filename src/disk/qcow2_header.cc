@@ -86,6 +86,10 @@ Qcow2Header read_qcow2_header(const Fd& fd, const std::string& path) {
   header.has_autoclear = version == 3 && number(head, 88, 8) != 0;
   const std::uint64_t offset = number(head, 8, 8);
   if (offset == 0) return header;
+  // QEMU puts it right behind the header extensions. Farther away there is room for extensions that
+  // it would see and this would not.
+  if (offset > most_read)
+    throw Error(path + ": the name of the backing file is in an unusual place of the qcow2 header");
   header.backing = read_backing_name(fd, offset, number(head, 16, 4), path);
   const std::uint64_t extensions = version == 2 ? 72 : number(head, 100, 4);
   header.backing_format = find_backing_format(head.substr(0, offset), extensions);

@@ -90,6 +90,10 @@ std::string proc_path(const Fd& fd) {
   return fmt::format("/proc/self/fd/{}", fd.get());
 }
 
+std::string path_for_others(const Fd& fd) {
+  return fmt::format("/proc/{}/fd/{}", ::getpid(), fd.get());
+}
+
 std::vector<std::byte> read_whole(const Fd& fd) {
   struct stat st {};
   if (::fstat(fd.get(), &st) != 0) throw system_error("reading a file", errno);

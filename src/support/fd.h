@@ -54,6 +54,8 @@ std::string real_path(const std::string& path);
 Fd make_memory_file(const char* name);
 // The name under which a library can open `fd` as a file of its own.
 std::string proc_path(const Fd& fd);
+// The same for another process, for as long as we live and have it open.
+std::string path_for_others(const Fd& fd);
 
 std::vector<std::byte> read_whole(const Fd& fd);
 void write_whole(const Fd& fd, std::span<const std::byte> bytes);

@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 #include "src/support/error.h"
 #include "src/support/fd.h"
@@ -80,7 +81,8 @@ Started start(const std::vector<std::string>& command, int socket) {
   const std::vector<char*> argv = pointers(words);
   std::vector<std::string> added = {"LISTEN_FDS=1", "LISTEN_PID=" + std::string(20, '\0')};
   std::vector<char*> environment;
-  for (char** entry = environ; *entry != nullptr; ++entry) environment.push_back(*entry);
+  for (char** entry = environ; *entry != nullptr; ++entry)
+    if (!std::string_view(*entry).starts_with("LISTEN_")) environment.push_back(*entry);
   if (socket >= 0)
     for (std::string& entry : added) environment.push_back(entry.data());
   environment.push_back(nullptr);

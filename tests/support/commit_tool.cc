@@ -31,7 +31,7 @@ void commit_recorded(const std::string& path, const std::string& recorded) {
   const ImageLock lock = value_or_refuse(ImageLock::take(image.path, Use::write));
   Overlay overlay = Overlay::beside(image);
   replace_content(overlay.path(), recorded);
-  commit(std::move(overlay), image, lock);
+  commit(std::move(overlay), image, lock, [] {});
 }
 
 std::string_view word(Recovery recovery) {
@@ -48,7 +48,7 @@ std::string_view word(Recovery recovery) {
 
 void recover_image(const std::string& path, bool discard) {
   const Recovered recovered =
-      recover(resolve_image(path), discard ? Interruption::discard : Interruption::keep);
+      recover(resolve_image(path), discard ? Interruption::discard : Interruption::keep, [] {});
   for (const std::string& warning : recovered.warnings) std::cerr << "warning: " << warning << '\n';
   std::cout << word(recovered.recovery) << '\n';
 }

@@ -86,7 +86,7 @@ class CommitTest : public test::DiskTest {
     const ImageInfo info = identified(image);
     Overlay overlay = Overlay::beside(info);
     write_changes(overlay.path(), "qcow2");
-    commit(std::move(overlay), info, lock);
+    commit(std::move(overlay), info, lock, [] {});
   }
 
   // The same in a process that dies when qemu-img has done `script`.
@@ -120,7 +120,7 @@ class CommitTest : public test::DiskTest {
 
   std::string refusal_of(const std::string& path, Interruption interruption = Interruption::keep) {
     try {
-      recover(path, interruption);
+      recover(path, interruption, [] {});
     } catch (const Refused& e) {
       return std::string(code(e.refusal.reason)) + ": " + e.refusal.message;
     }
@@ -144,7 +144,7 @@ TEST_F(CommitTest, IntoAnImageThatSomebodyHasChangedIsRefused) {
   write_changes(overlay.path(), "qcow2");
   run_checked({"qemu-io", "-f", "raw", "-c", "write -q -P 0x44 256k 4k", path});
   const std::string changed = text_of(path);
-  EXPECT_THROW(commit(std::move(overlay), info, lock), Refused);
+  EXPECT_THROW(commit(std::move(overlay), info, lock, [] {}), Refused);
   EXPECT_EQ(text_of(path), changed);
   EXPECT_EQ(names(), Names{"disk"});
 }
@@ -158,7 +158,7 @@ TEST_F(CommitTest, IntoAnotherImageOfThatNameIsRefused) {
   const std::string other = text_of(path);
   fs::rename(path, path + ".old");
   file("disk", other);
-  EXPECT_THROW(commit(std::move(overlay), info, lock), Refused);
+  EXPECT_THROW(commit(std::move(overlay), info, lock, [] {}), Refused);
   EXPECT_EQ(text_of(path), other);
   EXPECT_EQ(names(), (Names{"disk", "disk.old"}));
 }
@@ -178,7 +178,7 @@ TEST_F(CommitTest, IntoAnImageThatSomebodyHasOpenedIsRefused) {
     ::fcntl(open_file(path, O_RDWR).release(), F_OFD_SETLK, &held);
   });
   try {
-    commit(std::move(overlay), info, lock);
+    commit(std::move(overlay), info, lock, [] {});
     ADD_FAILURE() << "not refused";
   } catch (const Refused& e) {
     EXPECT_EQ(e.refusal.reason, Reason::image_in_use);
@@ -216,7 +216,7 @@ TEST_F(CommitTest, OfAQemuImgThatFailsLaterHidesTheImageUntilItIsRecovered) {
     }
   }
   EXPECT_EQ(names(), (Names{"disk.kvmnet-commit", "disk.kvmnet-journal", "disk.kvmnet-overlay"}));
-  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::finished);
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
   EXPECT_TRUE(is_after(path, "raw"));
   EXPECT_EQ(names(), Names{"disk"});
 }
@@ -229,7 +229,7 @@ TEST_F(CommitTest, KeepsItsFilesPrivate) {
   for (const std::string& name : {journal_path(path), overlay_path(path)})
     EXPECT_EQ(fs::status(name).permissions(), fs::perms(0600)) << name;
   EXPECT_EQ(fs::status(commit_path(path)).permissions(), fs::perms(0640));
-  recover(path, Interruption::keep);
+  recover(path, Interruption::keep, [] {});
   EXPECT_EQ(fs::status(path).permissions(), fs::perms(0640));
   ::umask(umask);
 }
@@ -240,20 +240,20 @@ TEST_P(RecoverOf, FinishesWhatWasHalfWritten) {
   const std::string format = GetParam();
   const std::string path = half_written("disk", format);
   EXPECT_FALSE(fs::exists(path));
-  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::finished);
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
   EXPECT_TRUE(is_after(path, format));
   EXPECT_EQ(names(), Names{"disk"});
   if (format == "qcow2") {
     EXPECT_EQ(run({"qemu-img", "check", "-q", path}).status, 0);
   }
-  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::nothing);
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::nothing);
 }
 
 TEST_P(RecoverOf, FinishesWhatWasWrittenWholeButNotRenamed) {
   const std::string format = GetParam();
   const std::string path = image("disk", format);
   die_committing(path, "qemu-img \"$@\"");
-  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::finished);
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
   EXPECT_TRUE(is_after(path, format));
   EXPECT_EQ(names(), Names{"disk"});
 }
@@ -266,9 +266,9 @@ using RecoverTest = CommitTest;
 TEST_F(RecoverTest, FindsNothingBesideAWholeImage) {
   const std::string path = image("disk", "raw");
   EXPECT_FALSE(has_leftovers(path));
-  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::nothing);
-  EXPECT_EQ(recover(path, Interruption::discard).recovery, Recovery::nothing);
-  EXPECT_THROW(recover(path + "x", Interruption::keep), Error);
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::nothing);
+  EXPECT_EQ(recover(path, Interruption::discard, [] {}).recovery, Recovery::nothing);
+  EXPECT_THROW(recover(path + "x", Interruption::keep, [] {}), Error);
 }
 
 TEST_F(RecoverTest, RemovesWhatADeadRunHasLeftBeforeItsCommit) {
@@ -277,7 +277,7 @@ TEST_F(RecoverTest, RemovesWhatADeadRunHasLeftBeforeItsCommit) {
   file("disk.kvmnet-journal", "kvmnet-journal 1 ready   cut sho");
   EXPECT_TRUE(has_leftovers(path));
   EXPECT_FALSE(check_committed(path).has_value());
-  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::nothing);
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::nothing);
   EXPECT_EQ(names(), Names{"disk"});
 }
 
@@ -301,12 +301,12 @@ TEST_F(RecoverTest, FinishesOrDiscardsWhatWasOnlyPrepared) {
   for (const bool hidden : {true, false}) {
     std::string path = prepared(hidden);
     EXPECT_EQ(check_committed(path)->reason, Reason::commit_interrupted);
-    EXPECT_EQ(recover(path, Interruption::discard).recovery, Recovery::discarded);
+    EXPECT_EQ(recover(path, Interruption::discard, [] {}).recovery, Recovery::discarded);
     EXPECT_TRUE(is_before(path, "raw"));
     EXPECT_EQ(names(), Names{"disk"});
     fs::remove(path);
     path = prepared(hidden);
-    EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::finished);
+    EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
     EXPECT_TRUE(is_after(path, "raw"));
     EXPECT_EQ(names(), Names{"disk"});
     fs::remove(path);
@@ -321,7 +321,7 @@ TEST_F(RecoverTest, DoesNotPutAnOldPatchIntoAChangedImage) {
     run_checked({"qemu-io", "-f", "raw", "-c", "write -q -P 0x44 700k 4k", place});
     const std::string changed = text_of(place);
     expect_conflict(path, "changed by somebody else");
-    EXPECT_EQ(recover(path, Interruption::discard).recovery, Recovery::discarded);
+    EXPECT_EQ(recover(path, Interruption::discard, [] {}).recovery, Recovery::discarded);
     EXPECT_EQ(text_of(path), changed);
     EXPECT_EQ(names(), Names{"disk"});
     fs::remove(path);
@@ -331,7 +331,7 @@ TEST_F(RecoverTest, DoesNotPutAnOldPatchIntoAChangedImage) {
 TEST_F(RecoverTest, DoesNotDiscardWhatMayBeHalfWritten) {
   const std::string path = half_written();
   EXPECT_EQ(refusal_of(path, Interruption::discard).substr(0, 16), "commit-half-done");
-  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::finished);
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
   EXPECT_TRUE(is_after(path, "raw"));
 }
 
@@ -355,13 +355,13 @@ TEST_F(RecoverTest, RefusesAnOverlayThatIsNotWhatItWas) {
        R"(json:{"driver": "qcow2", "backing": null, "file.filename": ")" + overlay + "\"}"});
   expect_conflict(path, "does not hold any more");
   file("disk.kvmnet-overlay", "not even qcow2");
-  EXPECT_THROW(recover(path, Interruption::keep), Error);
+  EXPECT_THROW(recover(path, Interruption::keep, [] {}), Error);
   file("disk.kvmnet-overlay", test::Qcow2{.version = 3, .incompatible = 4}.bytes());
   expect_conflict(path, "is not the overlay");
   fs::remove(overlay);
   expect_conflict(path, "is missing");
   fs::rename(path + ".kept", overlay);
-  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::finished);
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
 }
 
 TEST_F(RecoverTest, RefusesAnImageWithoutAJournalThatCanBeRead) {
@@ -394,7 +394,7 @@ TEST_F(RecoverTest, RemovesTheSecondNameOfARenameThatWasInterrupted) {
       Journal::open(path, Use::write)->set_state(State::done);
     }
     fs::create_hard_link(commit_path(path), path);
-    EXPECT_NO_THROW(recover(path, Interruption::keep));
+    EXPECT_NO_THROW(recover(path, Interruption::keep, [] {}));
     EXPECT_TRUE(is_after(path, "raw"));
     EXPECT_EQ(names(), Names{"disk"});
     fs::remove(path);
@@ -409,13 +409,105 @@ TEST_F(RecoverTest, RefusesAnotherFileInTheImagesPlace) {
   expect_conflict(path, "is not the file");
 }
 
-TEST_F(RecoverTest, FinishesAHalfWrittenImageThatWasGivenItsNameBack) {
+// Nobody knows whether its guest has run since.
+TEST_F(RecoverTest, RefusesAHalfWrittenImageThatWasGivenItsNameBack) {
   const std::string path = half_written();
   fs::rename(commit_path(path), path);
   EXPECT_EQ(check_committed(path)->reason, Reason::commit_interrupted);
-  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::finished);
+  expect_conflict(path, "rename it to " + commit_path(path));
+  fs::rename(path, commit_path(path));
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
   EXPECT_TRUE(is_after(path, "raw"));
   EXPECT_EQ(names(), Names{"disk"});
+}
+
+TEST_F(RecoverTest, DiscardsWhatIsLeftOfAnImageThatWasRestoredFromABackup) {
+  const std::string path = half_written();
+  fs::remove(commit_path(path));
+  file("disk", "restored from a backup");
+  EXPECT_EQ(refusal_of(path).substr(0, 15), "commit-conflict");
+  EXPECT_EQ(recover(path, Interruption::discard, [] {}).recovery, Recovery::discarded);
+  EXPECT_EQ(text_of(path), "restored from a backup");
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+// After a power cut the times need not tell what had been written before it.
+TEST_F(RecoverTest, DoesNotShowAHalfWrittenImageWhoseTimesAreThoseOfBefore) {
+  const std::string path = image("disk", "raw");
+  struct stat before {};
+  ASSERT_EQ(::stat(path.c_str(), &before), 0);
+  die_committing(path, "qemu-io -f raw -c 'write -q -P 0x22 0 4k' \"$image\"");
+  const timespec times[] = {before.st_atim, before.st_mtim};
+  ASSERT_EQ(::utimensat(AT_FDCWD, commit_path(path).c_str(), times, 0), 0);
+  {
+    const FakeQemuImg fake("exit 1");
+    EXPECT_THROW(recover(path, Interruption::keep, [] {}), Error);
+  }
+  EXPECT_FALSE(fs::exists(path));
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(path, "raw"));
+}
+
+// The guest was started after a commit that failed before its first byte.
+TEST_F(RecoverTest, DoesNotFinishACommitWhoseImageHasBeenInUse) {
+  const std::string path = image("disk", "raw");
+  die_committing(path, "");
+  fs::rename(commit_path(path), path);
+  run_checked({"qemu-io", "-f", "raw", "-c", "write -q -P 0x44 700k 4k", path});
+  const std::string written = text_of(path);
+  expect_conflict(path, "may be half written");
+  EXPECT_EQ(text_of(path), written);
+}
+
+TEST_F(RecoverTest, StartsAnewWhereNothingHasBeenWritten) {
+  for (const bool hidden : {true, false}) {
+    const std::string path = prepared(hidden);
+    EXPECT_EQ(recover(path, Interruption::start_anew, [] {}).recovery, Recovery::discarded);
+    EXPECT_TRUE(is_before(path, "raw"));
+    EXPECT_EQ(names(), Names{"disk"});
+    fs::remove(path);
+  }
+  const std::string path = half_written();
+  EXPECT_EQ(recover(path, Interruption::start_anew, [] {}).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(path, "raw"));
+}
+
+TEST_F(RecoverTest, DoesNothingIfItIsNotToWrite) {
+  const std::string path = half_written();
+  const std::string before = text_of(commit_path(path));
+  const Names files = names();
+  EXPECT_THROW(recover(path, Interruption::keep, [] { throw Error("stop"); }), Error);
+  EXPECT_EQ(names(), files);
+  EXPECT_EQ(text_of(commit_path(path)), before);
+}
+
+// In a directory of others the names that kvmnet uses may lead anywhere.
+TEST_F(RecoverTest, FollowsNoLinkAndTrustsNobodyElsesFiles) {
+  const std::string path = half_written();
+  const std::string victim = file("victim", text_of(commit_path(path)));
+  fs::rename(commit_path(path), path + ".real");
+  fs::create_symlink("victim", commit_path(path));
+  expect_conflict(path, "is not a regular file");
+  fs::remove(commit_path(path));
+  fs::rename(path + ".real", commit_path(path));
+  for (const std::string& name : {journal_path(path), overlay_path(path)}) {
+    fs::create_hard_link(name, path + ".second");
+    expect_conflict(path, "is not a file that kvmnet has made");
+    fs::remove(path + ".second");
+    if (::geteuid() != 0) continue;
+    ASSERT_EQ(::chown(name.c_str(), 1234, 1234), 0);
+    expect_conflict(path, "is not a file that kvmnet has made");
+    ASSERT_EQ(::chown(name.c_str(), 0, 0), 0);
+  }
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
+}
+
+TEST_F(RecoverTest, RefusesAnOverlayThatHoldsMore) {
+  const std::string path = half_written();
+  run_checked({"qemu-io", "-c", "write -q -P 0x44 300k 512",
+               R"(json:{"driver": "qcow2", "backing": null, "file.filename": ")" +
+                   overlay_path(path) + "\"}"});
+  expect_conflict(path, "does not hold any more");
 }
 
 // All was written and had its name; the guest may have been started meanwhile.
@@ -427,7 +519,7 @@ TEST_F(RecoverTest, OnlyTidiesUpAfterACommitThatWasDone) {
   run_checked({"qemu-io", "-f", "raw", "-c", "write -q -P 0x44 0 4k", path});
   const std::string written = text_of(path);
   EXPECT_FALSE(check_committed(path).has_value());
-  EXPECT_EQ(recover(path, Interruption::keep).recovery, Recovery::nothing);
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::nothing);
   EXPECT_EQ(text_of(path), written);
   EXPECT_EQ(names(), Names{"disk"});
 }
@@ -440,7 +532,7 @@ TEST_F(RecoverTest, FindsTheImageBehindALinkThatLeadsNowhereMeanwhile) {
   fs::create_symlink("middle", link);
   die_committing(real, "");
   EXPECT_EQ(resolve_image(link), fs::canonical(path("sub")).string() + "/disk");
-  EXPECT_EQ(recover(resolve_image(link), Interruption::keep).recovery, Recovery::finished);
+  EXPECT_EQ(recover(resolve_image(link), Interruption::keep, [] {}).recovery, Recovery::finished);
   EXPECT_TRUE(is_after(link, "raw"));
   fs::create_symlink("loop", path("loop"));
   EXPECT_THROW(resolve_image(path("loop")), Error);
@@ -459,7 +551,7 @@ TEST_F(RecoverTest, KeepsInternalSnapshotsOfAnImageWithBitmaps) {
   fs::resize_file(hidden, static_cast<std::uintmax_t>(clusters + 1) * 65536);
   ASSERT_EQ(run({"qemu-img", "check", "-q", "-f", "qcow2", hidden}).status, 3);
   Journal::open(path, Use::write)->set_state(State::writing);
-  const Recovered recovered = recover(path, Interruption::keep);
+  const Recovered recovered = recover(path, Interruption::keep, [] {});
   EXPECT_EQ(recovered.recovery, Recovery::finished);
   EXPECT_EQ(recovered.warnings.size(), 1U);
   EXPECT_TRUE(is_after(path, "qcow2"));

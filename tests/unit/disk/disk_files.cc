@@ -104,6 +104,8 @@ int in_child_of_nobody(const std::function<int()>& child) {
     if (::geteuid() == 0 &&
         (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0))
       ::_exit(failed);
+    // As after an exec; otherwise its /proc entries are root's.
+    ::prctl(PR_SET_DUMPABLE, 1);
     try {
       ::_exit(child());
     } catch (...) {

@@ -45,7 +45,7 @@ bool has_written(const std::string& path, const std::string& format) {
 
 void commit_into(const std::string& path, Overlay overlay) {
   const auto lock = std::get<ImageLock>(ImageLock::take(path, Use::write));
-  commit(std::move(overlay), identified(path), lock);
+  commit(std::move(overlay), identified(path), lock, [] {});
 }
 
 class OverlayOf : public OverlayTest, public testing::WithParamInterface<const char*> {};
