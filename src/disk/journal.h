@@ -40,9 +40,9 @@ struct Progress {
   // What is neither, so that somebody else has written it; empty: nothing.
   std::vector<Range> foreign;
 };
-// Throws OverlayHasChanged if the overlay does not hold exactly what the journal says. A half-written qcow2
-// image may hold anything where zeros are to be: QEMU frees such clusters and uses them again at
-// once, before the image's tables say so on disk.
+// Throws OverlayHasChanged if the overlay does not hold exactly what the journal says. A
+// half-written qcow2 image may hold anything where zeros are to be: QEMU frees such clusters and
+// uses them again at once, before the image's tables say so on disk.
 Progress look(const std::vector<Change>& changes, BlockReader& overlay, BlockReader& image,
               Format format);
 // The overlay alone.

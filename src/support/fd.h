@@ -37,8 +37,8 @@ Fd open_file(const std::string& path, int flags, mode_t mode = 0);
 // Creates a file that nobody but us can read, whatever the umask; there must be none.
 Fd create_private_file(const std::string& path);
 
-// Never replaces a file. Where the file system cannot rename so (NFS), the file has both names for a
-// moment; where it has no hard links either (FAT), the new name is looked for first.
+// Never replaces a file. Where the file system cannot rename so (NFS), the file has both names for
+// a moment; where it has no hard links either (FAT), the new name is looked for first.
 void rename_to_free_name(const std::string& from, const std::string& to);
 
 struct Pipe {
