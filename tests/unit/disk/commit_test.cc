@@ -423,8 +423,9 @@ TEST_F(RecoverTest, RefusesAHalfWrittenImageThatWasGivenItsNameBack) {
 
 TEST_F(RecoverTest, DiscardsWhatIsLeftOfAnImageThatWasRestoredFromABackup) {
   const std::string path = half_written();
-  fs::remove(commit_path(path));
+  fs::rename(commit_path(path), path + ".half");  // its inode must not be used again at once
   file("disk", "restored from a backup");
+  fs::remove(path + ".half");
   EXPECT_EQ(refusal_of(path).substr(0, 15), "commit-conflict");
   EXPECT_EQ(recover(path, Interruption::discard, [] {}).recovery, Recovery::discarded);
   EXPECT_EQ(text_of(path), "restored from a backup");
