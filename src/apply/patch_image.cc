@@ -14,6 +14,7 @@
 #include "src/disk/image_info.h"
 #include "src/disk/image_lock.h"
 #include "src/disk/overlay.h"
+#include "src/support/error.h"
 
 namespace kvmnet {
 namespace {
@@ -48,8 +49,7 @@ class Patch {
  private:
   void plan() {
     refuse_if(disk::check_committed(name()));
-    const ImageInfo image =
-        value_or_refuse(disk::identify(outcome_.image, request_.format, disk::BlockDevices::allow));
+    const ImageInfo image = identify(disk::BlockDevices::allow);
     foretell(check_in_place(image));
     const ImageLock lock = take(image, disk::Use::read);
     // Under the lock: another kvmnet may have begun meanwhile.
@@ -60,7 +60,7 @@ class Patch {
 
   void patch_in_place() {
     finish_interrupted_commit();
-    const ImageInfo image = value_or_refuse(disk::identify(outcome_.image, request_.format));
+    const ImageInfo image = identify(disk::BlockDevices::refuse);
     refuse_if(check_in_place(image));
     refuse_if(check_room(image));
     const ImageLock lock = take(image, disk::Use::write);
@@ -68,20 +68,20 @@ class Patch {
     work_on(overlay.path());
     if (outcome_.status != Status::patched) return;
     clock_.begin(Phase::prepare);
-    disk::commit(std::move(overlay), image, lock, [this] { begin_writing(); });
+    warn(disk::commit(std::move(overlay), image, lock, [this] { begin_writing(); }));
   }
 
   // The copy has another name until all is well, so it needs no journal.
   void patch_copy() {
     refuse_if(disk::check_committed(name()));
-    const ImageInfo image =
-        value_or_refuse(disk::identify(outcome_.image, request_.format, disk::BlockDevices::allow));
+    const ImageInfo image = identify(disk::BlockDevices::allow);
     disk::Copy copy = copy_of(image);
     {
       const Overlay overlay = Overlay::beside(copy.info());
       work_on(overlay.path());
       begin_writing();
-      if (outcome_.status == Status::patched) disk::commit_to_private_file(overlay, copy.info());
+      if (outcome_.status == Status::patched)
+        warn(disk::commit_to_private_file(overlay, copy.info()));
     }
     copy.keep();
     outcome_.output = request_.output;
@@ -98,6 +98,15 @@ class Patch {
     if (context_.before_writing) context_.before_writing();
   }
 
+  ImageInfo identify(disk::BlockDevices block_devices) const {
+    try {
+      return value_or_refuse(disk::identify(outcome_.image, request_.format, block_devices));
+    } catch (const Error&) {
+      refuse_if(disk::check_committed(name()));  // another kvmnet may have begun to write meanwhile
+      throw;
+    }
+  }
+
   std::string name() const { return disk::resolve_image(outcome_.image); }
 
   void finish_interrupted_commit() {
@@ -107,7 +116,7 @@ class Patch {
     disk::Recovered recovered =
         disk::recover(image, disk::Interruption::start_anew, [this] { begin_writing(); });
     outcome_.recovered = recovered.recovery == disk::Recovery::finished;
-    outcome_.warnings = std::move(recovered.warnings);
+    warn(recovered.warnings);
     clock_.begin(Phase::open);
   }
 
@@ -129,8 +138,12 @@ class Patch {
 
   void foretell(const std::optional<Refusal>& refusal) {
     if (refusal)
-      outcome_.warnings.push_back(fmt::format("patch will refuse: {} [{}]; {}", refusal->message,
-                                              code(refusal->reason), remedy(refusal->reason)));
+      warn({fmt::format("patch will refuse: {} [{}]; {}", refusal->message, code(refusal->reason),
+                        remedy(refusal->reason))});
+  }
+
+  void warn(const std::vector<std::string>& warnings) {
+    outcome_.warnings.insert(outcome_.warnings.end(), warnings.begin(), warnings.end());
   }
 
   // It must still be what identify() has judged.

@@ -41,7 +41,8 @@ std::optional<Refusal> check_name(const std::string& path) {
 bool is_there(const std::string& path) {
   struct stat st {};
   if (::lstat(path.c_str(), &st) == 0) return true;
-  if (errno != ENOENT && errno != ENOTDIR) throw system_error(path, errno);
+  // No file can have a name that is too long for one.
+  if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG) throw system_error(path, errno);
   return false;
 }
 
@@ -66,7 +67,8 @@ Fd create_file_beside(const std::string& path, const ImageInfo& image) {
   if (::geteuid() == 0 && ::fchown(fd.get(), image.owner, image.group) != 0) {
     const int error = errno;
     ::unlink(path.c_str());
-    throw system_error(path, error);
+    throw Error(fmt::format("{}: giving the file to the image's owner: {}; run kvmnet as that user",
+                            path, std::generic_category().message(error)));
   }
   return fd;
 }

@@ -50,10 +50,57 @@ bool is_unchanged(const Identity& now, const Identity& before) {
          now.modified_ns == before.modified_ns;
 }
 
-void write_into(const std::string& overlay, const std::string& image, Format format) {
+// Of `qemu-img check`.
+constexpr int sound = 0;
+constexpr int leaked_clusters = 3;
+
+Finished check(const std::string& path, const std::vector<std::string>& options = {}) {
+  std::vector<std::string> command = {"qemu-img", "check", "-q", "-f", "qcow2"};
+  command.insert(command.end(), options.begin(), options.end());
+  command.push_back(path);
+  return ::kvmnet::run(command);
+}
+
+void repair(const std::string& path, const char* what) {
+  const Finished repaired = check(path, {"-r", what});
+  if (repaired.status != sound)
+    throw Error(fmt::format("{}: qemu-img check could not repair it: {}", path,
+                            repaired.output.substr(0, 400)));
+}
+
+// With both, QEMU 7.2's repair writes the header before it has read the snapshots, and so loses
+// them (seen with qemu-img 7.2.22; reading, as commit does, is not affected).
+bool loses_snapshots_by_repair(const std::string& path) {
+  const Qcow2Header header = read_qcow2_header(open_file(path, O_RDONLY), path);
+  return header.has_snapshots && header.has_autoclear;
+}
+
+// Of an image in which `qemu-img check` has found leaks. Returns a warning where they stay.
+std::vector<std::string> give_back_leaks(const std::string& path, const std::string& image) {
+  if (loses_snapshots_by_repair(path))
+    return {image +
+            ": space that writing to the image has lost is not given back, because 'qemu-img check "
+            "-r' would drop the internal snapshots of an image with bitmaps"};
+  repair(path, "leaks");
+  return {};
+}
+
+// Also a commit that nothing disturbs can lose clusters: qemu-img 7.2.22 does while the disk is
+// busy with other things. Returns warnings. `image`: its name for them.
+std::vector<std::string> write_into(const std::string& overlay, const std::string& path,
+                                    Format format, const std::string& image) {
   run_checked(
-      {"qemu-img", "commit", "-q", "-d", "--image-opts", overlay_options(overlay, image, format)});
-  sync_file(open_file(image, O_RDONLY), image);
+      {"qemu-img", "commit", "-q", "-d", "--image-opts", overlay_options(overlay, path, format)});
+  std::vector<std::string> warnings;
+  if (format == Format::qcow2) {
+    const Finished found = check(path);
+    if (found.status == leaked_clusters)
+      warnings = give_back_leaks(path, image);
+    else if (found.status != sound)
+      throw Error("qemu-img check finds errors after it: " + found.output.substr(0, 400));
+  }
+  sync_file(open_file(path, O_RDONLY), path);
+  return warnings;
 }
 
 Refusal changed_meanwhile(const std::string& image) {
@@ -71,8 +118,8 @@ class Commit {
         lock_(lock),
         before_writing_(before_writing) {}
 
-  // From `ready`, the image under its own name: away with it, write, and back.
-  void run() {
+  // From `ready`, the image under its own name: away with it, write, and back. Returns warnings.
+  std::vector<std::string> run() {
     try {
       before_writing_();
       hide();
@@ -81,16 +128,17 @@ class Commit {
       roll_back();
       throw;
     }
-    write();
+    return write();
   }
 
   // Also from `ready` and `writing`, with the image under its other name.
-  void write() {
+  std::vector<std::string> write() {
     const std::string path = commit_path(image_);
     const bool untouched = journal_.state() == State::ready;
+    std::vector<std::string> warnings;
     try {
       journal_.set_state(State::writing);
-      write_into(overlay_path(image_), path, content().format);
+      warnings = write_into(overlay_path(image_), path, content().format, image_);
       journal_.set_state(State::done);
     } catch (const std::exception& e) {
       // The times tell what this run has written, not what one before a power cut has.
@@ -103,6 +151,7 @@ class Commit {
       throw Error(fmt::format("{}: {}; nothing was written to the image", image_, e.what()));
     }
     finish();
+    return warnings;
   }
 
   // From `done`.
@@ -272,18 +321,30 @@ class Recoverer {
             commit_path(image_)));
     }
     const ImageInfo info = value_or_refuse(identify(path, std::string(to_string(content_.format))));
+    if (state == State::writing) forget_cached(path);
     check_overlay();
     check_content(path, state);
     if (state == State::ready && !hidden) {
-      commit.run();
-      return {Recovery::finished, {}};
+      return {Recovery::finished, commit.run()};
     }
     before_writing_();
     if (!hidden) commit.hide();
-    Recovered recovered{Recovery::finished, {}};
-    if (state == State::writing) repair(info, recovered);
-    commit.write();
-    return recovered;
+    std::vector<std::string> warnings;
+    if (state == State::writing) warnings = repair_interrupted(info);
+    if (const auto more = commit.write(); warnings.empty()) warnings = more;
+    return {Recovery::finished, warnings};
+  }
+
+  // After an error of the disk the kernel may show as written what never got there: the commit that
+  // it interrupted may have been a moment ago.
+  void forget_cached(const std::string& path) const {
+    for (const std::string& name : {path, overlay_path(image_)}) {
+      if (!is_there(name)) continue;
+      const Fd fd = open_file(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+      sync_file(fd, name);
+      if (const int error = ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED); error != 0)
+        throw system_error(name, error);
+    }
   }
 
   // It lay beside the image meanwhile; QEMU must not be led to other files by it.
@@ -322,37 +383,18 @@ class Recoverer {
 
   // A killed commit leaves clusters that nothing refers to; one whose disk has failed may leave
   // some that are not counted, and would be overwritten by what comes next.
-  void repair(const ImageInfo& info, Recovered& recovered) const {
-    if (info.format != Format::qcow2) return;
+  std::vector<std::string> repair_interrupted(const ImageInfo& info) const {
+    if (info.format != Format::qcow2) return {};
     const std::string path = commit_path(image_);
-    const int found = check(path, {}).status;
-    if (found == 0) return;
-    const Qcow2Header header = read_qcow2_header(open_file(path, O_RDONLY), path);
-    // With both, QEMU 7.2's repair writes the header before it has read the snapshots, and so
-    // loses them (seen with qemu-img 7.2.22; reading, as commit does, is not affected).
-    if (found == leaked_clusters && header.has_snapshots && header.has_autoclear) {
-      recovered.warnings.push_back(
-          image_ +
-          ": space that the interrupted commit has lost is not given back, because "
-          "'qemu-img check -r' would drop the internal snapshots of an image with bitmaps");
-      return;
-    }
-    if (header.has_snapshots && header.has_autoclear)
+    const int found = check(path).status;
+    if (found == sound) return {};
+    if (found == leaked_clusters) return give_back_leaks(path, image_);
+    if (loses_snapshots_by_repair(path))
       throw Error(image_ +
                   ": its tables are damaged, and 'qemu-img check -r' would drop its internal "
                   "snapshots, because it has bitmaps, too; restore it from a backup");
-    const Finished repaired = check(path, {"-r", found == leaked_clusters ? "leaks" : "all"});
-    if (repaired.status != 0)
-      throw Error(fmt::format("{}: qemu-img check could not repair it: {}", path,
-                              repaired.output.substr(0, 400)));
-  }
-
-  static constexpr int leaked_clusters = 3;
-  static Finished check(const std::string& path, const std::vector<std::string>& repair) {
-    std::vector<std::string> command = {"qemu-img", "check", "-q", "-f", "qcow2"};
-    command.insert(command.end(), repair.begin(), repair.end());
-    command.push_back(path);
-    return ::kvmnet::run(command);
+    repair(path, "all");
+    return {};
   }
 
   std::string image_;
@@ -381,19 +423,19 @@ ImageLock lock_in_place(const std::string& image, Use use) {
 
 }  // namespace
 
-void commit(Overlay overlay, const ImageInfo& image, const ImageLock& lock,
-            const BeforeWriting& before_writing) {
+std::vector<std::string> commit(Overlay overlay, const ImageInfo& image, const ImageLock& lock,
+                                const BeforeWriting& before_writing) {
   sync_file(open_file(overlay.path(), O_RDONLY), overlay.path());
   check_room(image, overlay.path());
   if (identity_of(image.path) != image.identity) throw Refused{changed_meanwhile(image.path)};
   Journal journal = write_journal(overlay, image);
   overlay.keep();  // from here on the journal decides what becomes of it
-  Commit(image.path, std::move(journal), lock, before_writing).run();
+  return Commit(image.path, std::move(journal), lock, before_writing).run();
 }
 
-void commit_to_private_file(const Overlay& overlay, const ImageInfo& file) {
+std::vector<std::string> commit_to_private_file(const Overlay& overlay, const ImageInfo& file) {
   sync_file(open_file(overlay.path(), O_RDONLY), overlay.path());
-  write_into(overlay.path(), file.path, file.format);
+  return write_into(overlay.path(), file.path, file.format, file.path);
 }
 
 Recovered recover(const std::string& image, Interruption interruption,

@@ -25,12 +25,12 @@ using BeforeWriting = std::function<void()>;
 // Nothing else may have the overlay open, and `lock` is the image's, for writing. Throws Refused if
 // somebody uses the image or has changed it, and Error for all else that goes wrong: the image is
 // then as it was, unless the error says that it is half written and what to do. Refused, too, if
-// there is no room for the changes.
-void commit(Overlay overlay, const ImageInfo& image, const ImageLock& lock,
-            const BeforeWriting& before_writing);
+// there is no room for the changes. Returns warnings.
+std::vector<std::string> commit(Overlay overlay, const ImageInfo& image, const ImageLock& lock,
+                                const BeforeWriting& before_writing);
 
 // The same for a file that nobody else knows: no other name, no journal.
-void commit_to_private_file(const Overlay& overlay, const ImageInfo& file);
+std::vector<std::string> commit_to_private_file(const Overlay& overlay, const ImageInfo& file);
 
 enum class Interruption {
   keep,        // finish the commit

@@ -9,7 +9,10 @@
 #include <array>
 #include <cerrno>
 #include <filesystem>
+#include <set>
 
+#include "src/disk/beside.h"
+#include "src/disk/owner.h"
 #include "src/disk/qcow2_header.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
@@ -97,10 +100,31 @@ std::string wrong_format(const std::string& given, bool qcow2) {
   return fmt::format("is not what the header says it is, {}", given);
 }
 
+// Root reads everything, and what an image has not itself comes from its backing file: whoever made
+// the image must not get to see by us what that user may not read.
+class Readers {
+ public:
+  void add(uid_t owner) {
+    if (::geteuid() == 0 && owner != 0) users_.insert(owner);
+  }
+  // Why `path` is not for all of them; empty: it is.
+  std::string why_not(const std::string& path) const {
+    for (const uid_t user : users_)
+      if (!can_read(user, path))
+        return fmt::format("may not be read by user {}, to whom the image belongs", user);
+    return {};
+  }
+
+ private:
+  std::set<uid_t> users_;
+};
+
 // Follows the chain of backing files below `path`; every one must be a plain file that QEMU can
 // open without being led elsewhere.
-std::optional<Refusal> check_backing(std::string path, Qcow2Header header) {
+std::optional<Refusal> check_backing(std::string path, uid_t owner, Qcow2Header header) {
   constexpr int deepest = 64;
+  Readers readers;
+  readers.add(owner);
   for (int depth = 0; !header.backing.empty(); ++depth) {
     const auto refuse = [&](std::string_view why) {
       return Refusal{Reason::unsafe_backing_file,
@@ -109,8 +133,10 @@ std::optional<Refusal> check_backing(std::string path, Qcow2Header header) {
     if (depth == deepest) return refuse("is one too many");
     const std::string next = (std::filesystem::path(path).parent_path() / header.backing).string();
     if (const auto why = wrong_kind(path, header.backing, next); !why.empty()) return refuse(why);
+    if (const auto why = readers.why_not(next); !why.empty()) return refuse(why);
     const Fd fd = open_for_reading(next);
     const File file = read_start(fd, next);
+    readers.add(file.st.st_uid);
     if (auto refusal = check_magic(file, next)) return refusal;
     const bool qcow2 = is_qcow2(file.start);
     if (const auto why = wrong_format(header.backing_format, qcow2); !why.empty())
@@ -185,6 +211,29 @@ std::optional<Refusal> check_links(const ImageInfo& image) {
                              image.path, image.links)};
 }
 
+// The longest of the names that kvmnet gives to files beside the image.
+std::optional<Refusal> check_name_length(const ImageInfo& image) {
+  const std::filesystem::path path = image.path;
+  const long longest = ::pathconf(path.parent_path().c_str(), _PC_NAME_MAX);
+  const std::size_t needed =
+      std::filesystem::path(overlay_path(image.path)).filename().native().size();
+  if (longest < 0 || needed <= static_cast<std::size_t>(longest)) return std::nullopt;
+  return Refusal{
+      Reason::name_too_long,
+      fmt::format("{}: the name leaves no room for the temporary files beside it: at "
+                  "most {} bytes can be used here",
+                  image.path,
+                  static_cast<std::size_t>(longest) - (needed - path.filename().native().size()))};
+}
+
+// In a sticky directory a file can be renamed only by its owner, the directory's, or root.
+bool may_rename(const ImageInfo& image, const std::string& directory) {
+  struct stat st {};
+  if (::stat(directory.c_str(), &st) != 0) throw system_error(directory, errno);
+  const uid_t user = ::geteuid();
+  return (st.st_mode & S_ISVTX) == 0 || user == 0 || user == st.st_uid || user == image.owner;
+}
+
 std::optional<Refusal> check_writable(const ImageInfo& image) {
   if (::faccessat(AT_FDCWD, image.path.c_str(), W_OK, AT_EACCESS) != 0)
     return Refusal{Reason::image_not_writable,
@@ -194,7 +243,12 @@ std::optional<Refusal> check_writable(const ImageInfo& image) {
     return Refusal{Reason::directory_not_writable,
                    fmt::format("{}: a temporary file beside the image is needed: {}", directory,
                                std::generic_category().message(errno))};
-  return std::nullopt;
+  if (!may_rename(image, directory))
+    return Refusal{Reason::directory_not_writable,
+                   fmt::format("{}: is sticky, so that this user may not rename {} while it is "
+                               "written",
+                               directory, image.path)};
+  return check_name_length(image);
 }
 
 }  // namespace
@@ -223,7 +277,7 @@ std::variant<ImageInfo, Refusal> identify(const std::string& path,
   if (info.format == Format::raw) return info;
   const Qcow2Header header = read_qcow2_header(fd, path);
   if (auto refusal = check_qcow2(header, path)) return *refusal;
-  if (auto refusal = check_backing(real, header)) return *refusal;
+  if (auto refusal = check_backing(real, info.owner, header)) return *refusal;
   return info;
 }
 

@@ -46,15 +46,15 @@ enum class BlockDevices { refuse, allow };
 
 // `format`: what the user says it is ("qcow2", "raw"), checked against the file. No known magic
 // means raw. Refused: other image formats, external data files, encryption, backing files that are
-// not regular files reached by a path; what is no regular file, or else a block device where they
-// are allowed. Throws Error if there is no such file, it cannot be read, or its header is damaged;
-// UsageError for an unknown format name.
+// not regular files reached by a path or, for root, that the image's owner may not read; what is no
+// regular file, or else a block device where they are allowed. Throws Error if there is no such
+// file, it cannot be read, or its header is damaged; UsageError for an unknown format name.
 std::variant<ImageInfo, Refusal> identify(const std::string& path,
                                           const std::optional<std::string>& format,
                                           BlockDevices block_devices = BlockDevices::refuse);
 
-// Refused: an image that is not to be patched in place: it has other names, or this user may not
-// write to it or to its directory.
+// Refused: an image that is not to be patched in place: it has other names, this user may not
+// write to it or to its directory, or its name is too long for the files beside it.
 std::optional<Refusal> check_in_place(const ImageInfo& image);
 
 }  // namespace kvmnet::disk

@@ -141,6 +141,7 @@ void look_at_range(const Change& change, BlockReader& overlay, BlockReader& imag
 
 // The first line tells the state; it is overwritten in place, which a disk does whole or not at
 // all. The rest is protected by its hash.
+constexpr std::string_view kind = "kvmnet-journal ";
 constexpr std::string_view magic = "kvmnet-journal 1 ";
 constexpr std::array<std::string_view, 3> state_words = {"ready  ", "writing", "done   "};
 constexpr std::size_t state_size = 7;
@@ -274,6 +275,8 @@ std::optional<Journal> Journal::open(const std::string& image_path, Use use) {
     throw Error(path + ": is not a journal that kvmnet has written");
   const std::vector<std::byte> bytes = read_whole(journal.fd_);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (text.starts_with(kind) && !text.starts_with(magic))
+    throw Error(path + ": was written by another version of kvmnet, which alone can recover it");
   if (auto parsed = parse(text)) {
     journal.state_ = parsed->state;
     journal.content_ = std::move(parsed->content);

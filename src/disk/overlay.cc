@@ -21,10 +21,16 @@ namespace {
 // an image with wrong reference counts overwrites data. Returns whether clusters are compressed.
 bool check_image(const ImageInfo& image) {
   if (image.format != Format::qcow2) return false;
+  constexpr int corruptions = 2;
   constexpr int leaked_clusters = 3;  // wasted space, no harm
   const Finished check = run({"qemu-img", "check", "--output=json", "-f", "qcow2", image.path});
+  if (check.status == corruptions)
+    throw Refused{{Reason::damaged_image,
+                   fmt::format("{}: the image is damaged, or was not closed; qemu-img check says: "
+                               "{}",
+                               image.path, check.output.substr(0, 400))}};
   if (check.status != 0 && check.status != leaked_clusters)
-    throw Error(fmt::format("{}: the image is damaged; qemu-img check says: {}", image.path,
+    throw Error(fmt::format("{}: qemu-img cannot check the image: {}", image.path,
                             check.output.substr(0, 400)));
   // The report ends with "}" unless messages about leaks have left no room for it.
   return check.output.find("\"compressed-clusters\"") != std::string::npos ||

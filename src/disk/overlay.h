@@ -13,8 +13,8 @@ class Overlay {
  public:
   // The overlay that patch uses: beside the image, so that it is on the same file system. The
   // caller holds the image's lock, and has recovered what a dead run had left. Its mode is 0600 and
-  // its owner the image's: it will hold the guest's boot key. Throws Error, also if the image is
-  // damaged (`qemu-img check`).
+  // its owner the image's: it will hold the guest's boot key. Throws Error, and Refused if the
+  // image is damaged (`qemu-img check`).
   static Overlay beside(const ImageInfo& image);
   // An overlay in `directory`, to be thrown away.
   static Overlay in(const std::string& directory, const ImageInfo& image);

@@ -74,6 +74,8 @@ Qcow2Header read_qcow2_header(const Fd& fd, const std::string& path) {
   const std::string_view head = *read;
   const std::uint64_t version =
       is_qcow2(head) && head.size() >= header_size ? number(head, 4, 4) : 0;
+  if (is_qcow2(head) && head.size() >= 8 && number(head, 4, 4) == 1)
+    throw Refused{{Reason::unsupported_format, path + ": is a qcow image (version 1)"}};
   if (version != 2 && version != 3)
     throw Error(fmt::format("{}: the qcow2 header is damaged or of an unknown version", path));
   Qcow2Header header;

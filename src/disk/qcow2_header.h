@@ -27,7 +27,8 @@ struct Qcow2Header {
 bool is_qcow2(std::string_view start);
 
 // Reads at most the first 4096 bytes of the file, and 1023 where the name of the backing file is.
-// Throws Error unless it is a qcow2 file of version 2 or 3, or if it is damaged.
+// Throws Error if it is damaged or of a version that QEMU does not have; throws Refused for version
+// 1 (the older format qcow).
 Qcow2Header read_qcow2_header(const Fd& fd, const std::string& path);
 
 // Refused: a qcow2 file whose data lie in another file or are encrypted.

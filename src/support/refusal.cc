@@ -16,7 +16,7 @@ constexpr std::string_view shut_down_fully =
     "start the guest, run 'powercfg /h off' in it as administrator, shut it down with "
     "'shutdown /s /t 0', and try again";
 
-constexpr std::array<Row, 35> rows = {{
+constexpr std::array<Row, 37> rows = {{
     {Reason::image_in_use, "image-in-use", "shut down the guest, or stop the process that uses it"},
     {Reason::commit_interrupted, "commit-interrupted", "finish it with 'kvmnet recover IMAGE'"},
     {Reason::commit_conflict, "commit-conflict",
@@ -34,10 +34,14 @@ constexpr std::array<Row, 35> rows = {{
      "convert it first: qemu-img convert -O qcow2 IMAGE NEW.qcow2"},
     {Reason::encrypted_image, "encrypted-image",
      "convert it first to an image without qcow2 encryption"},
+    {Reason::damaged_image, "damaged-image",
+     "keep a copy of it, then 'qemu-img check -r all IMAGE' repairs what it can; compare the "
+     "result "
+     "with a backup"},
     {Reason::unsafe_backing_file, "unsafe-backing-file",
      "check where the image comes from; 'qemu-img rebase -u -b FILE -F FORMAT IMAGE' sets the "
-     "backing "
-     "file and its format right"},
+     "backing file and its format right; run kvmnet as the image's owner, or let that user read "
+     "the backing file"},
     {Reason::not_a_regular_file, "not-a-regular-file",
      "make a patched copy of a block device with --output FILE"},
     {Reason::hard_linked, "hard-linked",
@@ -49,6 +53,8 @@ constexpr std::array<Row, 35> rows = {{
      "give this user write permission to the image, or make a patched copy with --output FILE"},
     {Reason::directory_not_writable, "directory-not-writable",
      "make the directory writable for this user, or make a patched copy with --output FILE"},
+    {Reason::name_too_long, "name-too-long",
+     "rename the image, or make a patched copy with a shorter name with --output FILE"},
     {Reason::no_host_space, "no-host-space",
      "make room on the file system, or make a patched copy on another one with --output FILE"},
     {Reason::no_windows, "no-windows", "give an image with an installed Windows"},

@@ -37,8 +37,8 @@ expect_unchanged
 
 head -c 300000 nt100-text.qcow2 >truncated.qcow2
 remember truncated.qcow2
-kvmnet 1 patch truncated.qcow2
-expect_out 'the image is damaged'
+kvmnet 3 patch truncated.qcow2
+expect_out '[damaged-image]'
 expect_unchanged
 mkdir directory
 kvmnet 1 patch directory

@@ -26,12 +26,16 @@ void replace_content(const std::string& path, const std::string& by) {
   write_whole(open_file(path, O_WRONLY | O_TRUNC), read_whole(open_file(by, O_RDONLY)));
 }
 
+void warn(const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) std::cerr << "warning: " << warning << '\n';
+}
+
 void commit_recorded(const std::string& path, const std::string& recorded) {
   const ImageInfo image = value_or_refuse(identify(path, std::nullopt));
   const ImageLock lock = value_or_refuse(ImageLock::take(image.path, Use::write));
   Overlay overlay = Overlay::beside(image);
   replace_content(overlay.path(), recorded);
-  commit(std::move(overlay), image, lock, [] {});
+  warn(commit(std::move(overlay), image, lock, [] {}));
 }
 
 std::string_view word(Recovery recovery) {
@@ -49,7 +53,7 @@ std::string_view word(Recovery recovery) {
 void recover_image(const std::string& path, bool discard) {
   const Recovered recovered =
       recover(resolve_image(path), discard ? Interruption::discard : Interruption::keep, [] {});
-  for (const std::string& warning : recovered.warnings) std::cerr << "warning: " << warning << '\n';
+  warn(recovered.warnings);
   std::cout << word(recovered.recovery) << '\n';
 }
 

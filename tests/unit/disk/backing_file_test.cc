@@ -2,6 +2,7 @@
 // disk::identify and the chain of backing files: QEMU opens whatever a header names.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -92,6 +93,67 @@ TEST_F(BackingFile, IsRefusedForWhatAnImageIsRefused) {
     EXPECT_EQ(word(mid), expected);
     EXPECT_EQ(word(file("top.qcow2", Qcow2::over("mid.qcow2").bytes())), expected);
   }
+}
+
+// A user's image over a file of root's; root works on it.
+class BackingFileOfRoot : public BackingFile {
+ protected:
+  static constexpr uid_t user = 12345;  // without a name, so without groups
+
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away, and only root is asked";
+    base_ = file("base", std::string(512, 's'));
+    top_ = file("top.qcow2", Qcow2::over("base", "raw").bytes());
+  }
+  static void give(const std::string& path, uid_t owner, mode_t mode) {
+    ASSERT_EQ(::chown(path.c_str(), owner, 0), 0);
+    ASSERT_EQ(::chmod(path.c_str(), mode), 0);
+  }
+
+  std::string base_, top_;
+};
+
+TEST_F(BackingFileOfRoot, MustBeReadableForTheOwnerOfTheImage) {
+  const struct {
+    uid_t image, base;
+    mode_t mode;
+    const char* expected;
+  } table[] = {
+      {user, 0, 0600, "unsafe-backing-file"},
+      {user, 0, 0640, "unsafe-backing-file"},  // group root
+      {user, 0, 0604, "accepted"},
+      {user, user, 0600, "accepted"},
+      {user, user, 0000, "unsafe-backing-file"},
+      {user, user + 1, 0600, "unsafe-backing-file"},
+      {0, 0, 0600, "accepted"},
+      {0, user, 0600, "accepted"},
+  };
+  for (const auto& row : table) {
+    give(top_, row.image, 0600);
+    give(base_, row.base, row.mode);
+    EXPECT_EQ(word(top_), row.expected) << row.image << ' ' << row.base << ' ' << row.mode;
+  }
+}
+
+TEST_F(BackingFileOfRoot, MustBeReadableForWhoeverNamesItInTheChain) {
+  const std::string mid = file("mid.qcow2", Qcow2::over("base", "raw").bytes());
+  const std::string top = file("top.qcow2", Qcow2::over("mid.qcow2").bytes());
+  give(base_, 0, 0600);
+  give(mid, user, 0644);
+  give(top, 0, 0600);
+  EXPECT_EQ(word(top), "unsafe-backing-file");
+  give(mid, 0, 0644);
+  EXPECT_EQ(word(top), "accepted");
+  give(top, user, 0600);
+  EXPECT_EQ(word(top), "unsafe-backing-file");
+}
+
+TEST_F(BackingFileOfRoot, MustBeReachableForTheOwnerOfTheImage) {
+  std::filesystem::create_directory(path("private"));
+  give(path("private"), 0, 0700);
+  give(file("private/base", "s"), 0, 0644);
+  give(file("top.qcow2", Qcow2::over("private/base", "raw").bytes()), user, 0600);
+  EXPECT_EQ(word(path("top.qcow2")), "unsafe-backing-file");
 }
 
 TEST_F(BackingFile, MayHaveTheLongestName) {

@@ -364,6 +364,19 @@ TEST_F(RecoverTest, RefusesAnOverlayThatIsNotWhatItWas) {
   EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
 }
 
+TEST_F(RecoverTest, LeavesTheJournalOfAnotherVersionToThatVersion) {
+  const std::string path = half_written();
+  std::string journal = text_of(journal_path(path));
+  journal.replace(journal.find('1'), 1, "2");
+  file("disk.kvmnet-journal", journal);
+  const std::vector<std::string> before = names();
+  for (const Interruption way :
+       {Interruption::keep, Interruption::discard, Interruption::start_anew})
+    EXPECT_THROW(recover(path, way, [] {}), Error);
+  EXPECT_THROW(check_committed(path), Error);
+  EXPECT_EQ(names(), before);
+}
+
 TEST_F(RecoverTest, RefusesAnImageWithoutAJournalThatCanBeRead) {
   const std::string path = half_written();
   const std::string journal = text_of(journal_path(path));

@@ -106,7 +106,7 @@ TEST_F(ImageInfoTest, RefusesWhatQemuWouldReadElsewhereOrNotAtAll) {
 }
 
 TEST_F(ImageInfoTest, FailsOnADamagedQcow2Header) {
-  for (const std::uint32_t version : {0U, 1U, 4U, 0xFFFFFFFFU})
+  for (const std::uint32_t version : {0U, 4U, 0xFFFFFFFFU})
     EXPECT_THROW(identify(file("a", Qcow2{.version = version}.bytes()), {}), Error) << version;
   for (const std::size_t size : {4U, 8U, 71U, 103U})
     EXPECT_THROW(identify(file("a", Qcow2().bytes().substr(0, size)), {}), Error) << size;
@@ -284,6 +284,42 @@ TEST_F(ImageInfoTest, CheckInPlaceAsksForTheImageAndItsDirectory) {
     ASSERT_EQ(::chmod(directory.c_str(), 0755), 0);
     std::filesystem::remove_all(directory);
   }
+}
+
+TEST_F(ImageInfoTest, OfTheOlderFormatQcowIsToBeConverted) {
+  run_checked({"qemu-img", "create", "-q", "-f", "qcow", path("old"), "1M"});
+  for (const std::string& old : {path("old"), file("a", Qcow2{.version = 1}.bytes())}) try {
+      identify(old, {});
+      ADD_FAILURE() << "not refused";
+    } catch (const Refused& e) {
+      EXPECT_EQ(e.refusal.reason, Reason::unsupported_format);
+    }
+}
+
+TEST_F(ImageInfoTest, InPlaceNeedsRoomInTheNameForTheFilesBesideIt) {
+  const auto reason = [this](std::size_t length) {
+    const auto refusal = check_in_place(identified(file(std::string(length, 'i'), "x")));
+    return refusal ? code(refusal->reason) : "accepted";
+  };
+  EXPECT_EQ(reason(255 - std::string(".kvmnet-overlay").size()), "accepted");
+  EXPECT_EQ(reason(255 - std::string(".kvmnet-overlay").size() + 1), "name-too-long");
+  EXPECT_EQ(reason(255), "name-too-long");
+}
+
+TEST_F(ImageInfoTest, InPlaceInAStickyDirectoryNeedsTheOwner) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs files of two users";
+  std::filesystem::create_directory(path("sticky"));
+  ASSERT_EQ(::chmod(path("sticky").c_str(), 01777), 0);
+  const std::string disk = file("sticky/disk", "x");
+  ASSERT_EQ(::chmod(disk.c_str(), 0666), 0);
+  const auto refused = [&disk] {
+    const auto refusal = check_in_place(identified(disk));
+    return refusal && refusal->reason == Reason::directory_not_writable ? 1 : 0;
+  };
+  EXPECT_EQ(refused(), 0);
+  EXPECT_EQ(test::in_child_of_nobody(refused), 1);
+  ASSERT_EQ(::chown(disk.c_str(), 65534, 0), 0);
+  EXPECT_EQ(test::in_child_of_nobody(refused), 0);
 }
 
 }  // namespace

@@ -73,6 +73,19 @@ TEST_P(OverlayOf, ReachesTheImageOnCommitOnly) {
             format == "qcow2" ? 0 : 1);
 }
 
+TEST_F(OverlayTest, OfAnImageThatWasNotClosedIsRefusedAsDamaged) {
+  const std::string disk = path("disk");
+  run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-o", "lazy_refcounts=on", disk, "1M"});
+  run({"qemu-io", "-c", "write -q 0 64k", "-c", "sigraise 9", disk});
+  try {
+    Overlay::beside(identified(disk));
+    FAIL() << "not refused";
+  } catch (const Refused& e) {
+    EXPECT_EQ(e.refusal.reason, Reason::damaged_image);
+  }
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
 TEST_P(OverlayOf, WithoutWritesChangesNothingOnCommit) {
   const std::string path = image("disk", GetParam());
   const std::string before = text_of(path);
@@ -149,7 +162,7 @@ TEST_F(OverlayTest, DoesNotFollowALinkInItsPlace) {
 TEST_F(OverlayTest, IsRefusedOverADamagedImage) {
   const std::string path = image("disk", "qcow2");
   std::filesystem::resize_file(path, std::filesystem::file_size(path) - 65536);
-  EXPECT_THROW(Overlay::beside(identified(path)), Error);
+  EXPECT_THROW(Overlay::beside(identified(path)), Refused);
   EXPECT_EQ(names(), Names{"disk"});
 }
 
