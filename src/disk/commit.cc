@@ -52,6 +52,7 @@ bool is_unchanged(const Identity& now, const Identity& before) {
 
 // Of `qemu-img check`.
 constexpr int sound = 0;
+constexpr int corruptions = 2;
 constexpr int leaked_clusters = 3;
 
 Finished check(const std::string& path, const std::vector<std::string>& options = {}) {
@@ -356,17 +357,32 @@ class Recoverer {
       conflict(overlay + " is not the overlay that kvmnet has made");
   }
 
+  void check_overlay_alone(const std::string& path) const {
+    try {
+      BlockReader after(overlay_options(overlay_path(image_), path, content_.format));
+      disk::check_overlay(content_.changes, after);
+    } catch (const OverlayHasChanged& e) {
+      conflict(e.what());
+    }
+  }
+
   void check_content(const std::string& path, State state) const {
+    // What a half-written image has in the place of compressed clusters cannot even be read.
+    if (content_.is_compressed && state == State::writing) return check_overlay_alone(path);
     Progress progress;
     try {
       BlockReader after(overlay_options(overlay_path(image_), path, content_.format));
-      // What a half-written image has in the place of compressed clusters cannot even be read.
-      if (content_.is_compressed && state == State::writing)
-        return disk::check_overlay(content_.changes, after);
       BlockReader before(image_options(path, content_.format));
       progress = look(content_.changes, after, before, content_.format);
     } catch (const OverlayHasChanged& e) {
       conflict(e.what());
+    } catch (const Error&) {
+      // An error of the disk while tables were written leaves an image that cannot be read before
+      // it is repaired; nobody else can have used it either.
+      if (state != State::writing || content_.format != Format::qcow2 ||
+          check(path).status != corruptions)
+        throw;
+      return check_overlay_alone(path);
     }
     if (progress.foreign.empty()) return;
     const Range& first = progress.foreign.front();

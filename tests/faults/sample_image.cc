@@ -164,9 +164,13 @@ void SampleImage::record_changes() const {
 void SampleImage::copy_to(const std::string& directory) const {
   fs::remove_all(directory);
   fs::create_directory(directory);
+  // Root asks whether the image's owner may read the backing file.
+  for (const auto& way : {fs::path(directory), fs::path(directory).parent_path()})
+    fs::permissions(way, fs::perms::others_exec, fs::perm_options::add);
   for (const char* name : {"disk", "backing"})
     if (fs::exists(directory_ + "/" + name))
       run_checked({"cp", "--reflink=auto", "--sparse=always", directory_ + "/" + name, directory});
+  if (kind_.backing) fs::permissions(directory + "/backing", fs::perms(0644));
   const std::string disk = directory + "/disk";
   if (::chmod(disk.c_str(), 0640) != 0 || (::geteuid() == 0 && ::chown(disk.c_str(), 1234, 5678)))
     throw system_error(disk, errno);
