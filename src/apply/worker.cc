@@ -10,12 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <span>
 
 #include "guestfs/guest_files.h"
 #include "src/support/error.h"
@@ -34,18 +34,6 @@ void send(const Fd& fd, Message::Kind kind, int number, const std::string& text)
   std::string bytes(sizeof header, '\0');
   std::memcpy(bytes.data(), &header, sizeof header);
   write_whole(fd, bytes + text);
-}
-
-// Fills `into` whole; false at the end of the stream.
-bool receive_whole(int fd, char* into, std::size_t size) {
-  while (size > 0) {
-    const ssize_t n = ::read(fd, into, size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    into += n;
-    size -= static_cast<std::size_t>(n);
-  }
-  return true;
 }
 
 void become_worker(pid_t parent) {
@@ -70,8 +58,8 @@ void become_worker(pid_t parent) {
 // Without a word from the parent nothing is written to the image: the parent may have decided
 // already that this worker is to end.
 void wait_for_permission(const Fd& permission) {
-  char word = 0;
-  if (!receive_whole(permission.get(), &word, 1))
+  std::byte word{};
+  if (!read_exactly(permission, std::span(&word, 1)))
     throw Error("stopped before the image was written");
 }
 
@@ -177,11 +165,9 @@ Worker::~Worker() {
 
 std::optional<Message> Worker::receive() {
   Header header{};
-  std::array<char, sizeof header> raw{};
-  if (!receive_whole(messages_.get(), raw.data(), raw.size())) return std::nullopt;
-  std::memcpy(&header, raw.data(), sizeof header);
+  if (!read_exactly(messages_, std::as_writable_bytes(std::span(&header, 1)))) return std::nullopt;
   Message message{header.kind, header.number, std::string(header.size, '\0')};
-  if (!receive_whole(messages_.get(), message.text.data(), message.text.size()))
+  if (!read_exactly(messages_, std::as_writable_bytes(std::span(message.text))))
     return std::nullopt;
   return message;
 }

@@ -124,6 +124,17 @@ void write_whole(const Fd& fd, std::string_view text) {
   write_whole(fd, std::as_bytes(std::span(text)));
 }
 
+bool read_exactly(const Fd& fd, std::span<std::byte> into) {
+  while (!into.empty()) {
+    const ssize_t n = ::read(fd.get(), into.data(), into.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw system_error("reading a stream", errno);
+    if (n == 0) return false;
+    into = into.subspan(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
 void sync_file(const Fd& fd, const std::string& path) {
   if (::fsync(fd.get()) != 0) throw system_error("writing " + path + " to disk", errno);
 }

@@ -60,6 +60,8 @@ std::string path_for_others(const Fd& fd);
 std::vector<std::byte> read_whole(const Fd& fd);
 void write_whole(const Fd& fd, std::span<const std::byte> bytes);
 void write_whole(const Fd& fd, std::string_view text);
+// Fills `into` from a stream; false if that ends before.
+bool read_exactly(const Fd& fd, std::span<std::byte> into);
 
 // fsync of a file, or of the directory that holds `path`.
 void sync_file(const Fd& fd, const std::string& path);

@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <string_view>
 
 #include "src/support/error.h"
@@ -19,45 +18,44 @@
 namespace kvmnet {
 namespace {
 
-// Out of the way of the numbers that the program expects to find its own descriptors at.
-int move_up(int fd) {
-  constexpr int out_of_the_way = 10;
-  return ::fcntl(fd, F_DUPFD_CLOEXEC, out_of_the_way);
-}
-
-// What a program gets as sd_listen_fds(3) says: descriptor 3, and its own process number.
-struct Listening {
-  int socket = -1;      // none
-  char* pid = nullptr;  // where the digits of LISTEN_PID are to stand
+// What execve wants, ready before the fork.
+struct Image {
+  std::vector<char*> argv;
+  std::vector<char*> environment;
+  std::vector<int> descriptors;
+  char* listen_pid = nullptr;  // where its process number is to stand; null: nowhere
 };
 
-void pass_socket(const Listening& listening, int socket) {
-  constexpr int first_passed = 3;
-  ::dup2(socket, first_passed);
-  // No library function that writes a number is safe here.
-  char* end = listening.pid;
-  for (pid_t rest = ::getpid(); rest > 0; rest /= 10) *end++ = static_cast<char>('0' + rest % 10);
+// Descriptors get out of the way of the numbers that the program expects them at, then there.
+// False: errno says why not.
+bool place(std::vector<int>& descriptors, int& failure) {
+  const int out_of_the_way = std::max(10, static_cast<int>(descriptors.size()));
+  failure = ::fcntl(failure, F_DUPFD_CLOEXEC, out_of_the_way);
+  for (int& fd : descriptors)
+    if ((fd = ::fcntl(fd, F_DUPFD_CLOEXEC, out_of_the_way)) < 0) return false;
+  for (std::size_t i = 0; i < descriptors.size(); ++i)
+    if (::dup2(descriptors[i], static_cast<int>(i)) < 0) return false;
+  return failure >= 0;
+}
+
+// No library function that writes a number is safe between fork and exec.
+void write_number(char* to, pid_t number) {
+  char* end = to;
+  for (pid_t rest = number; rest > 0; rest /= 10) *end++ = static_cast<char>('0' + rest % 10);
   *end = '\0';
-  std::reverse(listening.pid, end);
+  std::reverse(to, end);
 }
 
 // Between fork and exec: only calls that are safe there. An errno on `failure` says that it did not
 // come to exec.
-[[noreturn]] void become(char* const* argv, char* const* environment, int output, int failure,
-                         const Listening& listening, pid_t parent) {
+[[noreturn]] void become(Image& image, int failure, pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);  // it died before the line above
   ::signal(SIGPIPE, SIG_DFL);             // main() ignores it, and exec would keep that
-  failure = move_up(failure);
-  output = move_up(output);
-  const int socket = listening.socket < 0 ? -1 : move_up(listening.socket);
-  const int null = ::open("/dev/null", O_RDONLY);
-  ::dup2(null, STDIN_FILENO);
-  ::dup2(output, STDOUT_FILENO);
-  ::dup2(output, STDERR_FILENO);
-  if (socket >= 0) pass_socket(listening, socket);
-  ::execvpe(argv[0], argv, environment);
+  if (image.listen_pid != nullptr) write_number(image.listen_pid, ::getpid());
+  if (place(image.descriptors, failure))
+    ::execvpe(image.argv[0], image.argv.data(), image.environment.data());
   const int error = errno;
   [[maybe_unused]] const ssize_t n = ::write(failure, &error, sizeof error);
   ::_exit(1);
@@ -70,39 +68,31 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
   return all;
 }
 
+std::vector<std::string> our_environment() {
+  std::vector<std::string> all;
+  for (char** entry = environ; *entry != nullptr; ++entry)
+    if (!std::string_view(*entry).starts_with("LISTEN_")) all.emplace_back(*entry);
+  return all;
+}
+
 struct Started {
   pid_t pid = -1;
   Fd output;
 };
 
-// `socket`: a listening socket for the program; -1: none.
-Started start(const std::vector<std::string>& command, int socket) {
-  std::vector<std::string> words = command;
-  const std::vector<char*> argv = pointers(words);
-  std::vector<std::string> added = {"LISTEN_FDS=1", "LISTEN_PID=" + std::string(20, '\0')};
-  std::vector<char*> environment;
-  for (char** entry = environ; *entry != nullptr; ++entry)
-    if (!std::string_view(*entry).starts_with("LISTEN_")) environment.push_back(*entry);
-  if (socket >= 0)
-    for (std::string& entry : added) environment.push_back(entry.data());
-  environment.push_back(nullptr);
-  const Listening listening = {socket, added[1].data() + std::strlen("LISTEN_PID=")};
-
+// Without input, and with one pipe for all output. `socket`: a listening socket that the program
+// gets as descriptor 3, as sd_listen_fds(3) says; -1: none.
+Started start_with_output(const std::vector<std::string>& command, int socket) {
+  const Fd null = open_file("/dev/null", O_RDONLY);
   Pipe output = make_pipe();
-  Pipe failure = make_pipe();
-  const pid_t parent = ::getpid();
-  const pid_t pid = ::fork();
-  if (pid < 0) throw system_error("starting " + command[0], errno);
-  if (pid == 0)
-    become(argv.data(), environment.data(), output.write_end.get(), failure.write_end.get(),
-           listening, parent);
-  failure.write_end.reset();
-  int error = 0;
-  if (::read(failure.read_end.get(), &error, sizeof error) == sizeof error) {
-    ::waitpid(pid, nullptr, 0);
-    throw system_error("starting " + command[0], error);
+  const int end = output.write_end.get();
+  Program program = {command, our_environment(), {null.get(), end, end}};
+  if (socket >= 0) {
+    program.descriptors.push_back(socket);
+    program.environment.emplace_back("LISTEN_FDS=1");
+    program.listens = true;
   }
-  return {pid, std::move(output.read_end)};
+  return {start(program), std::move(output.read_end)};
 }
 
 std::string read_output(int fd) {
@@ -129,8 +119,32 @@ int wait_for(pid_t pid) {
 
 }  // namespace
 
+pid_t start(const Program& program) {
+  Program copy = program;
+  std::string listen_pid = "LISTEN_PID=";
+  const std::size_t digits = listen_pid.size();
+  listen_pid.resize(digits + 20);
+  Image image = {pointers(copy.command), pointers(copy.environment), copy.descriptors};
+  if (program.listens) {
+    image.listen_pid = listen_pid.data() + digits;
+    image.environment.insert(image.environment.begin(), listen_pid.data());
+  }
+  Pipe failure = make_pipe();
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) throw system_error("starting " + program.command[0], errno);
+  if (pid == 0) become(image, failure.write_end.get(), parent);
+  failure.write_end.reset();
+  int error = 0;
+  if (::read(failure.read_end.get(), &error, sizeof error) == sizeof error) {
+    ::waitpid(pid, nullptr, 0);
+    throw system_error("starting " + program.command[0], error);
+  }
+  return pid;
+}
+
 Finished run(const std::vector<std::string>& command) {
-  const Started started = start(command, -1);
+  const Started started = start_with_output(command, -1);
   Finished finished;
   finished.output = read_output(started.output.get());
   finished.status = wait_for(started.pid);
@@ -147,7 +161,7 @@ std::string run_checked(const std::vector<std::string>& command) {
 }
 
 Server::Server(const std::vector<std::string>& command, const Fd& listening) {
-  Started started = start(command, listening.get());
+  Started started = start_with_output(command, listening.get());
   pid_ = started.pid;
   output_ = std::move(started.output);
 }

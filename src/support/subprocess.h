@@ -11,14 +11,26 @@
 
 namespace kvmnet {
 
+struct Program {
+  std::vector<std::string> command;      // found in PATH
+  std::vector<std::string> environment;  // NAME=VALUE
+  std::vector<int> descriptors;          // become 0, 1, 2, ... of the program
+  bool listens = false;  // gets LISTEN_PID, its process number, as sd_listen_fds(3) says
+};
+
+// Starts it in a process group of its own; it is killed when we die. Of our other descriptors it
+// gets those that are not close-on-exec. May be called where a library has a handle open that does
+// not survive a fork: nothing of it is touched between fork and exec. Throws Error if the program
+// cannot be started.
+pid_t start(const Program& program);
+
 struct Finished {
   int status = 0;      // exit status; 128 + signal if a signal ended it
   std::string output;  // standard output and standard error together, at most 64 KiB of it
 };
 
-// Runs `command` (found in PATH) in a process group of its own, with no standard input; it is
-// killed when we die, so that nothing goes on writing to an image that nobody watches. Throws
-// Error if it cannot be started.
+// Runs `command` (found in PATH) to its end, started as by start(), so that nothing goes on writing
+// to an image that nobody watches; it has no standard input.
 Finished run(const std::vector<std::string>& command);
 
 // As run(), and throws Error with the program's own words unless it ends with status 0.

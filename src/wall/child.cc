@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <numeric>
+
+#include "src/wall/protocol.h"
+#include "src/wall/sandbox.h"
+#include "src/wall/wall.h"
+
+namespace kvmnet::wall {
+namespace {
+
+template <typename T>
+std::span<std::byte> bytes_of(T& object) {
+  return std::as_writable_bytes(std::span(&object, 1));
+}
+
+// The child's end of the conversation.
+class Parent {
+ public:
+  void receive(std::span<std::byte> into) const {
+    if (!read_exactly(socket_, into)) throw Error("the parent has gone away");
+  }
+  std::string receive_text(std::uint64_t size) const {
+    std::string text(size, '\0');
+    receive(std::as_writable_bytes(std::span(text)));
+    return text;
+  }
+
+  void say(Kind kind, std::string_view text) const {
+    Header header = {kind, 0, 0, text.size()};
+    write_whole(socket_, bytes_of(header));
+    write_whole(socket_, text);
+  }
+
+  // As ReadAt, however much is asked for.
+  std::vector<std::byte> read_at(unsigned file, std::uint64_t offset, std::size_t size) const {
+    std::vector<std::byte> bytes;
+    while (bytes.size() < size) {
+      const std::size_t part = std::min(size - bytes.size(), largest_question);
+      if (ask(file, offset + bytes.size(), part, bytes) < part) break;
+    }
+    return bytes;
+  }
+
+ private:
+  // Appends the reply to `bytes`; its size.
+  std::size_t ask(unsigned file, std::uint64_t offset, std::size_t size,
+                  std::vector<std::byte>& bytes) const {
+    Header header = {Kind::question, file, offset, size};
+    write_whole(socket_, bytes_of(header));
+    std::uint64_t got = 0;
+    receive(bytes_of(got));
+    const std::size_t before = bytes.size();
+    bytes.resize(before + got);
+    receive(std::span(bytes).subspan(before));
+    return got;
+  }
+
+  const Fd socket_{channel_number};
+};
+
+// Whatever the parent blocks or ignores, limits and crashes end this process.
+void reset_signals() {
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  for (const int signal : {SIGXCPU, SIGXFSZ, SIGSYS}) ::signal(signal, SIG_DFL);
+}
+
+Setup lock_self_up(const Parent& parent, const Child& child) {
+  reset_signals();
+  Setup setup;
+  parent.receive(bytes_of(setup));
+  close_from(first_file_number + static_cast<int>(setup.files));
+  set_limits(setup.limits, setup.files);
+  if (child.prepare) child.prepare();
+  if (setup.sandboxed) lock_up();
+  return setup;
+}
+
+std::string handle(const Parent& parent, const Setup& setup, const Child& child) {
+  const std::string operation = parent.receive_text(setup.operation);
+  const std::string message = parent.receive_text(setup.message);
+  std::vector<int> files(setup.files);
+  std::iota(files.begin(), files.end(), first_file_number);
+  Call call = {operation, message, files, {}};
+  if (setup.has_read_at)
+    call.read_at = [&parent](unsigned file, std::uint64_t offset, std::size_t size) {
+      return parent.read_at(file, offset, size);
+    };
+  return child.handle(call);
+}
+
+void serve(const Child& child) {
+  const Parent parent;
+  try {
+    const Setup setup = lock_self_up(parent, child);
+    parent.say(Kind::answer, handle(parent, setup, child));
+  } catch (const std::bad_alloc&) {
+    parent.say(Kind::out_of_memory, {});
+  } catch (const std::exception& e) {
+    parent.say(Kind::failure, std::string_view(e.what()).substr(0, longest_failure));
+  }
+}
+
+}  // namespace
+
+void run_as_child(int argc, char** argv, const Child& child) {
+  if (argc != 2 || std::strcmp(argv[1], child_argument) != 0) return;
+  int status = 0;
+  try {
+    serve(child);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+    status = 1;
+  }
+  // Nothing that libraries do at exit: it may need what this process has lost.
+  ::_exit(status);
+}
+
+}  // namespace kvmnet::wall

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the two sides of the wall say to each other, over one stream socket. Both are the same
+// program, so structs go as they are. The parent: Setup, the operation, the message, a reply to
+// each question. The child: a Header and what it announces; the last one ends the conversation.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "src/wall/wall.h"
+
+namespace kvmnet::wall {
+
+// The argument that makes a program the child.
+inline constexpr const char* child_argument = "@wall";
+
+// The child's descriptors after the three standard ones: the socket, then the files.
+inline constexpr int channel_number = 3;
+inline constexpr int first_file_number = 4;
+
+// In bytes. A longer one is cut by an honest child.
+inline constexpr std::size_t largest_question = 2 << 20;
+inline constexpr std::size_t longest_failure = 4096;
+
+// Comes from the parent before there is anything of a guest, so the child may believe it.
+struct Setup {
+  Limits limits;
+  std::uint64_t operation = 0;  // size in bytes
+  std::uint64_t message = 0;    // size in bytes
+  std::uint32_t files = 0;
+  bool sandboxed = true;
+  bool has_read_at = false;
+};
+
+enum class Kind : std::uint32_t {
+  question,  // `file`, `offset`, `size` as of ReadAt; the reply is a std::uint64_t and the bytes
+  answer,    // followed by `size` bytes, as failure is
+  failure,   // the handler's exception
+  out_of_memory,  // its std::bad_alloc
+};
+
+struct Header {
+  Kind kind = Kind::answer;
+  std::uint32_t file = 0;
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+};
+
+}  // namespace kvmnet::wall

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The wall: what comes from a guest is parsed in a process that can do nothing else.
+//
+// The process is a fresh exec of our own program in a hidden mode (a bare fork would hold what the
+// parent holds: an appliance's sockets, other guests' data). Before it looks at the first byte it
+// has given up everything: file descriptors other than those handed over, every path (Landlock),
+// every system call that its work does not need (seccomp, which kills), memory, time and stack
+// beyond limits.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/support/error.h"
+#include "src/support/fd.h"
+
+namespace kvmnet::wall {
+
+// The child crashed, ran into a limit, or did what it must not: the message says which.
+class Breach : public Error {
+ public:
+  using Error::Error;
+};
+
+// Bytes of a file that only the parent has: number of the file, offset, size. Fewer than asked for
+// only at its end.
+using ReadAt =
+    std::function<std::vector<std::byte>(unsigned file, std::uint64_t offset, std::size_t size)>;
+
+// Sizes in bytes. A limit of ours that is lower stays.
+struct Limits {
+  std::uint64_t memory = 1ULL << 30;  // address space; not set in a sanitizer's build
+  std::chrono::seconds cpu{60};
+  std::chrono::milliseconds time{120'000};  // by the clock, without what `read_at` takes
+  std::uint64_t stack = 8 << 20;
+  std::uint64_t file = 512 << 20;  // that the child can write to: none gets larger
+  std::uint64_t read = 512 << 20;  // by `read_at` in all; a short read counts as 4 KiB
+  std::size_t answer = 256 << 20;
+};
+
+struct Request {
+  std::string operation;         // what is to be done
+  std::string message;           // its parameters, in whatever form the handler wants
+  std::vector<const Fd*> files;  // handed over, e.g. files in memory; the child gets them in order,
+                                 // with the file positions shared
+  ReadAt read_at;                // empty: there are no such files
+  Limits limits;
+};
+
+// Runs the request in a child and returns its answer, after the child is gone. Throws Breach; Error
+// with the child's own message, cut to 4 KiB and not escaped, where its handler has thrown, or
+// where no child could be started; whatever `read_at` throws. The child's standard error goes into
+// the message of a Breach, cut to 4 KiB and escaped, and nowhere else.
+std::string call(const Request& request);
+
+// ---- in the child
+
+struct Call {
+  std::string_view operation;
+  std::string_view message;
+  std::span<const int> files;
+  ReadAt read_at;  // asks the parent
+};
+struct Child {
+  std::function<void()> prepare;  // runs before the process is locked up, sees no guest's bytes
+  std::function<std::string(const Call& call)> handle;
+};
+
+// If the program was started as the child: prepares, locks the process up, has the one call
+// handled, and ends the process without returning. To be the first thing in main(), and to get what
+// main() got.
+void run_as_child(int argc, char** argv, const Child& child);
+
+// Why this kernel cannot lock the child up; empty if it can. Else call() throws Error.
+std::string why_unavailable();
+
+// For the user who knowingly does without (--no-sandbox): from now on the child gets neither
+// Landlock nor the filter of system calls. Everything else stays.
+void do_without();
+
+}  // namespace kvmnet::wall

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the child does in tests: good, bad and hostile things.
+#pragma once
+
+#include <string>
+
+#include "src/wall/wall.h"
+
+namespace kvmnet::test {
+
+wall::Child wall_child();
+
+// A request for an operation of operations.cc.
+wall::Request request(std::string operation, std::string message = {});
+// The operation that makes the system call `number` with these arguments.
+wall::Request system_call(long number, long first = 0, long second = 0, long third = 0);
+
+// What call() says: the answer, or "Breach: ...", or "Error: ...".
+std::string result_of(const wall::Request& request);
+
+}  // namespace kvmnet::test
