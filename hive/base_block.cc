@@ -10,7 +10,7 @@ constexpr std::uint32_t signature_regf = 0x66676572;
 
 // Empty if hivex and we may read a hive with this header; else what is wrong with it. What hivex
 // itself does not look at is in this list, too: file type, format, versions, bins size.
-std::string damage(std::span<const std::byte> start, std::uint64_t file_size) {
+std::string damaged_identity(std::span<const std::byte> start, std::uint64_t file_size) {
   if (start.size() < base_block_size || file_size < base_block_size)
     return "shorter than a base block";
   if (read_u32(start, 0) != signature_regf) return "does not begin with 'regf'";
@@ -24,6 +24,14 @@ std::string damage(std::span<const std::byte> start, std::uint64_t file_size) {
   return {};
 }
 
+void read_fields(std::span<const std::byte> start, BaseBlock& block) {
+  block.primary_sequence = read_u32(start, 4);
+  block.secondary_sequence = read_u32(start, 8);
+  block.minor_version = read_u32(start, 24);
+  block.root_cell = read_u32(start, 36);
+  block.bins_size = read_u32(start, 40);
+}
+
 std::string damaged_sizes(const BaseBlock& block, std::uint64_t file_size) {
   if (file_size % base_block_size != 0) return "file size is not a multiple of 4096";
   if (block.bins_size == 0 || block.bins_size % base_block_size != 0)
@@ -31,6 +39,8 @@ std::string damaged_sizes(const BaseBlock& block, std::uint64_t file_size) {
   if (block.bins_size > file_size - base_block_size)
     return fmt::format("truncated: {} bytes of hive bins announced, {} in the file",
                        block.bins_size, file_size - base_block_size);
+  // Bit 31 of a cell's offset means "volatile".
+  if (block.bins_size > 0x80000000) return "hive bins size is impossible";
   if (block.root_cell >= block.bins_size) return "root cell lies outside the hive";
   return {};
 }
@@ -49,6 +59,11 @@ std::uint16_t read_u16(std::span<const std::byte> bytes, std::size_t offset) {
                                     (std::to_integer<unsigned>(bytes[offset + 1]) << 8));
 }
 
+void write_u32(std::span<std::byte> bytes, std::size_t offset, std::uint32_t number) {
+  for (std::size_t i = 0; i < 4; ++i)
+    bytes[offset + i] = static_cast<std::byte>((number >> (8 * i)) & 0xFF);
+}
+
 std::uint32_t base_block_checksum(std::span<const std::byte> start) {
   std::uint32_t sum = 0;
   for (std::size_t offset = 0; offset < 508; offset += 4) sum ^= read_u32(start, offset);
@@ -56,14 +71,19 @@ std::uint32_t base_block_checksum(std::span<const std::byte> start) {
   return sum == 0 ? 1 : sum;
 }
 
+std::string damage(std::span<const std::byte> start, std::uint64_t file_size) {
+  const std::string reason = damaged_identity(start, file_size);
+  if (!reason.empty()) return reason;
+  BaseBlock block;
+  read_fields(start, block);
+  return damaged_sizes(block, file_size);
+}
+
 BaseBlock read_base_block(std::span<const std::byte> start, std::uint64_t file_size) {
   BaseBlock block;
-  block.reason = damage(start, file_size);
+  block.reason = damaged_identity(start, file_size);
   if (!block.reason.empty()) return block;
-  block.primary_sequence = read_u32(start, 4);
-  block.secondary_sequence = read_u32(start, 8);
-  block.root_cell = read_u32(start, 36);
-  block.bins_size = read_u32(start, 40);
+  read_fields(start, block);
   block.condition = Condition::dirty;
   if (read_u32(start, 508) != base_block_checksum(start)) {
     block.reason = "header checksum is wrong, as after an interrupted write";

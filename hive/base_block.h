@@ -25,11 +25,15 @@ struct BaseBlock {
   std::uint32_t secondary_sequence = 0;
   std::uint32_t root_cell = 0;  // both in bytes, relative to the end of the base block
   std::uint32_t bins_size = 0;
+  std::uint32_t minor_version = 0;
 };
 
 // Reads a base block from the first bytes of a hive file of `file_size` bytes. A wrong checksum
 // counts as dirty: Windows then recovers the header from a log.
 BaseBlock read_base_block(std::span<const std::byte> start, std::uint64_t file_size);
+
+// What is wrong with a base block besides its being dirty; empty if nothing is.
+std::string damage(std::span<const std::byte> start, std::uint64_t file_size);
 
 // The checksum to be stored at offset 508 of a base block, with the two substitutions that
 // Windows makes. `start` has at least 508 bytes.
@@ -37,6 +41,8 @@ std::uint32_t base_block_checksum(std::span<const std::byte> start);
 
 // The little-endian number at `offset`, which the caller has checked to lie inside `bytes`.
 std::uint32_t read_u32(std::span<const std::byte> bytes, std::size_t offset);
+// The other way round.
+void write_u32(std::span<std::byte> bytes, std::size_t offset, std::uint32_t number);
 std::uint16_t read_u16(std::span<const std::byte> bytes, std::size_t offset);
 
 }  // namespace kvmnet::hive

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <iterator>
 #include <map>
 #include <sstream>
@@ -77,11 +78,21 @@ void merge(const std::string& hive_file, const std::string& reg) {
   run_checked({"hivexregedit", "--merge", hive_file, text});
 }
 
-std::vector<std::string> listing(const std::string& hive_file) {
-  std::istringstream text(run_checked({"reglookup", "-H", hive_file}));
+std::vector<std::string> listing_with_times(const std::string& hive_file) {
+  // By way of a file: run() keeps 64 KiB, and the list of a real hive has megabytes.
+  const TempDir directory;
+  const std::string list = directory.path() + "/list";
+  run_checked({"sh", "-c", "exec reglookup -H \"$1\" > \"$2\"", "sh", hive_file, list});
+  std::ifstream text(list);
   std::vector<std::string> lines;
-  for (std::string line; std::getline(text, line);)
-    lines.push_back(line.substr(0, line.rfind(',')));
+  for (std::string line; std::getline(text, line);) lines.push_back(line);
+  std::sort(lines.begin(), lines.end());
+  return lines;
+}
+
+std::vector<std::string> listing(const std::string& hive_file) {
+  std::vector<std::string> lines = listing_with_times(hive_file);
+  for (std::string& line : lines) line.resize(line.rfind(','));
   std::sort(lines.begin(), lines.end());
   return lines;
 }

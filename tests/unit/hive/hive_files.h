@@ -33,13 +33,16 @@ void merge(const std::string& hive_file, const std::string& reg);
 // What reglookup, a reader of hives that has nothing in common with hivex, finds: one line for each
 // key (without its time) and value, sorted.
 std::vector<std::string> listing(const std::string& hive_file);
+// The same with the times of the keys.
+std::vector<std::string> listing_with_times(const std::string& hive_file);
 // The lines that only `b` has.
 std::vector<std::string> lines_added(const std::vector<std::string>& a,
                                      const std::vector<std::string>& b);
 
 // The directory of real hives that $KVMNET_TEST_HIVES names.
 std::optional<std::string> real_hives();
-// The hive in that directory's file NAME.xz.
+// The hive (or log) in that directory's file NAME.xz, which may lie in a subdirectory:
+// "NewDirtyHive1/NewDirtyHive.LOG1".
 Bytes real_hive(const std::string& name);
 
 // What GTEST_SKIP says without that directory; CI counts it.

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hive/compare.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <optional>
+
+#include "hive/tree.h"
+
+namespace kvmnet::hive {
+namespace {
+
+// A key that is edited or on the way to one: the edits as a tree.
+struct Expected {
+  std::string name;  // as the first edit spells it, which creates it
+  std::string path;
+  bool edited = false;          // not only on the way
+  bool found = false;           // after the edit
+  std::vector<NamedValue> set;  // for each name what was set last
+  std::vector<Expected*> children;
+};
+
+template <typename Elements>
+auto named(Elements& elements, std::string_view name) {
+  return std::find_if(elements.begin(), elements.end(),
+                      [&](const auto& e) { return same_name(e.name, name); });
+}
+
+class ExpectedKeys {
+ public:
+  explicit ExpectedKeys(const std::vector<KeyEdit>& edits) {
+    keys_.emplace_back();
+    for (const KeyEdit& edit : edits) add(edit);
+  }
+  Expected* root() { return &keys_.front(); }
+  const std::deque<Expected>& all() const { return keys_; }
+
+  static Expected* child(const Expected& key, std::string_view name) {
+    for (Expected* child : key.children)
+      if (same_name(child->name, name)) return child;
+    return nullptr;
+  }
+
+ private:
+  void add(const KeyEdit& edit) {
+    Expected* key = root();
+    for (const std::string& name : edit.key.elements()) {
+      Expected* next = child(*key, name);
+      if (next == nullptr) {
+        next = &keys_.emplace_back();
+        next->name = name;
+        next->path = key->path + "\\" + name;
+        key->children.push_back(next);
+      }
+      key = next;
+    }
+    key->edited = true;
+    for (const NamedValue& value : edit.set) {
+      const auto present = named(key->set, value.name);
+      if (present == key->set.end()) {
+        key->set.push_back(value);
+      } else {
+        present->value = value.value;
+      }
+    }
+  }
+
+  std::deque<Expected> keys_;  // addresses stay
+};
+
+StoredName name_of(const KeyRecord& key) {
+  return {key.name, key.latin1_name};
+}
+
+StoredName name_of(const ValueRecord& value) {
+  return {value.name, value.latin1_name};
+}
+
+bool is_stored_alike(const StoredName& a, const StoredName& b) {
+  // An empty name has no encoding.
+  return same_bytes(a.bytes, b.bytes) && (a.latin1 == b.latin1 || a.bytes.empty());
+}
+
+class Comparison {
+ public:
+  Comparison(std::span<const std::byte> before, std::span<const std::byte> after,
+             const std::vector<KeyEdit>& edits)
+      : before_block_(before),
+        after_block_(after),
+        before_(before),
+        after_(after),
+        expected_(edits) {}
+
+  std::vector<std::string> run();
+
+ private:
+  static constexpr std::size_t no_parent = SIZE_MAX;
+  static constexpr std::size_t most_differences = 20;
+
+  struct Visit {                  // of a key that is still to be compared
+    CellOffset before = no_cell;  // no_cell: the edit has created the key
+    CellOffset after = no_cell;
+    Expected* expected = nullptr;
+    std::size_t parent = no_parent;  // in visited_
+  };
+  struct Visited {
+    StoredName name;
+    std::size_t parent;
+    CellOffset security_after;
+  };
+
+  void compare_base_blocks();
+  void report(const std::string& what);
+  std::string path() const;
+  void compare_key(const Visit& visit);
+  void compare_records(const KeyRecord& before, const KeyRecord& after);
+  bool is_same_security(CellOffset before, CellOffset after);
+  void compare_created(const KeyRecord& after, const Visit& visit);
+  bool compare_subkeys(const Visit& visit);
+  bool add_subkey(const Visit& visit, const StoredName& name, CellOffset before, CellOffset after);
+  void compare_values(const Visit& visit);
+  void compare_value(const ValueRecord* before, CellOffset before_offset, CellOffset after_offset,
+                     std::vector<NamedValue>& to_be_set);
+  void compare_set_value(const NamedValue& set, const ValueRecord* before, CellOffset after_offset);
+  void report_missing_keys();
+
+  std::span<const std::byte> before_block_;
+  std::span<const std::byte> after_block_;
+  Tree before_;
+  Tree after_;
+  ExpectedKeys expected_;
+  std::vector<Visit> pending_;
+  std::vector<Visited> visited_;  // all keys so far, the present one last
+  std::map<std::pair<CellOffset, CellOffset>, bool> same_security_;
+  std::vector<std::string> differences_;
+};
+
+std::vector<std::string> Comparison::run() {
+  compare_base_blocks();
+  pending_.push_back({before_.root(), after_.root(), expected_.root(), no_parent});
+  expected_.root()->found = true;
+  while (!pending_.empty() && differences_.size() < most_differences) {
+    const Visit visit = pending_.back();
+    pending_.pop_back();
+    compare_key(visit);
+  }
+  report_missing_keys();
+  return std::move(differences_);
+}
+
+// What a commit changes there: sequence numbers, time (12..19), bins size (40..43) and checksum.
+void Comparison::compare_base_blocks() {
+  for (const auto& [begin, end] : {std::pair<std::size_t, std::size_t>{20, 40}, {44, 508}})
+    for (std::size_t at = begin; at < end; ++at) {
+      if (before_block_[at] == after_block_[at]) continue;
+      differences_.push_back(fmt::format("the base block has changed at {:#x}", at));
+      return;
+    }
+}
+
+void Comparison::report(const std::string& what) {
+  if (differences_.size() < most_differences)
+    differences_.push_back(fmt::format("key '{}': {}", path(), what));
+}
+
+std::string Comparison::path() const {
+  std::vector<std::size_t> way;
+  for (std::size_t at = visited_.size() - 1; at != no_parent; at = visited_[at].parent)
+    way.push_back(at);
+  way.pop_back();  // the root's name is not part of a path
+  std::string path;
+  for (; !way.empty(); way.pop_back()) path += "\\" + visited_[way.back()].name.escaped();
+  return path.empty() ? "\\" : path;
+}
+
+void Comparison::compare_key(const Visit& visit) {
+  const KeyRecord after = after_.key(visit.after);
+  visited_.push_back({name_of(after), visit.parent, after.security});
+  compare_values(visit);
+  const bool has_new_subkeys = compare_subkeys(visit);
+  if (visit.before == no_cell) return compare_created(after, visit);
+  const KeyRecord before = before_.key(visit.before);
+  compare_records(before, after);
+  const bool edited = visit.expected != nullptr && visit.expected->edited;
+  if (!edited && !has_new_subkeys && before.last_written != after.last_written)
+    report("its time has changed");
+}
+
+void Comparison::compare_records(const KeyRecord& before, const KeyRecord& after) {
+  if (!is_stored_alike(name_of(before), name_of(after)))
+    report(fmt::format("its name was '{}'", name_of(before).escaped()));
+  if (before.flags != after.flags || before.control_flags != after.control_flags ||
+      before.access_bits != after.access_bits)
+    report("its flags have changed");
+  if (!same_bytes(before.class_name, after.class_name)) report("its class name has changed");
+  if (!is_same_security(before.security, after.security))
+    report("its security descriptor has changed");
+}
+
+// Many keys share a descriptor, which may be large: each pair is compared once.
+bool Comparison::is_same_security(CellOffset before, CellOffset after) {
+  const auto [entry, added] = same_security_.try_emplace({before, after});
+  if (added)
+    entry->second =
+        same_bytes(before_.security_descriptor(before), after_.security_descriptor(after));
+  return entry->second;
+}
+
+// As hivex creates keys. Names of created keys are ASCII.
+void Comparison::compare_created(const KeyRecord& after, const Visit& visit) {
+  if (name_of(after).text() != visit.expected->name)
+    report("it is new, but was to be named " + escaped(visit.expected->name));
+  if (after.flags != KeyNode::latin1_name || after.control_flags != 0 || after.access_bits != 0)
+    report("it is new and has unexpected flags");
+  if (!after.class_name.empty()) report("it is new and has a class name");
+  if (after.security != visited_[visit.parent].security_after)
+    report("it is new and does not have its parent's security descriptor");
+}
+
+// Both lists are in order, so that they are compared like two sorted sequences. Returns whether
+// there are new keys that were to be created.
+bool Comparison::compare_subkeys(const Visit& visit) {
+  std::vector<CellOffset> old_keys;
+  if (visit.before != no_cell) old_keys = before_.subkeys(visit.before);
+  bool created = false;
+  auto old = old_keys.begin();
+  const auto old_name = [&] { return name_of(before_.key(*old)); };
+  const auto order_of_old = [&](const StoredName& name) {
+    return old == old_keys.end() ? std::nullopt : compare_names(old_name(), name);
+  };
+  for (const CellOffset after : after_.subkeys(visit.after)) {
+    const StoredName name = name_of(after_.key(after));
+    for (; order_of_old(name) == std::strong_ordering::less; ++old)
+      report(fmt::format("its subkey '{}' is gone", old_name().escaped()));
+    const bool is_old = order_of_old(name) == std::strong_ordering::equal;
+    created |= add_subkey(visit, name, is_old ? *old : no_cell, after);
+    if (is_old) ++old;
+  }
+  for (; old != old_keys.end(); ++old)
+    report(fmt::format("its subkey '{}' is gone", old_name().escaped()));
+  return created;
+}
+
+// Returns whether it is a new key that was to be created.
+bool Comparison::add_subkey(const Visit& visit, const StoredName& name, CellOffset before,
+                            CellOffset after) {
+  Expected* expected = nullptr;
+  if (visit.expected != nullptr) expected = ExpectedKeys::child(*visit.expected, name.text());
+  if (expected != nullptr) expected->found = true;
+  if (before == no_cell && expected == nullptr) {
+    report(fmt::format("its subkey '{}' is new", name.escaped()));
+    return false;
+  }
+  pending_.push_back({before, after, expected, visited_.size() - 1});
+  return before == no_cell;
+}
+
+void Comparison::compare_values(const Visit& visit) {
+  std::vector<CellOffset> before;
+  if (visit.before != no_cell) before = before_.values(visit.before);
+  const std::vector<CellOffset> after = after_.values(visit.after);
+  std::vector<NamedValue> to_be_set;
+  if (visit.expected != nullptr) to_be_set = visit.expected->set;
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    if (i >= before.size()) {
+      compare_value(nullptr, no_cell, after[i], to_be_set);
+      continue;
+    }
+    const ValueRecord old = before_.value(before[i]);
+    compare_value(&old, before[i], after[i], to_be_set);
+  }
+  if (after.size() < before.size())
+    report(fmt::format("it had {} values and has {}", before.size(), after.size()));
+  for (const NamedValue& missing : to_be_set)
+    report(fmt::format("its value '{}' was not set", escaped(missing.name)));
+}
+
+// Takes what has been found to be set out of `to_be_set`.
+void Comparison::compare_value(const ValueRecord* before, CellOffset before_offset,
+                               CellOffset after_offset, std::vector<NamedValue>& to_be_set) {
+  const ValueRecord after = after_.value(after_offset);
+  const StoredName name = name_of(after);
+  if (before != nullptr && !is_stored_alike(name_of(*before), name))
+    return report(fmt::format("where its value '{}' was there is '{}'", name_of(*before).escaped(),
+                              name.escaped()));
+  const auto set = named(to_be_set, name.text());
+  if (set != to_be_set.end()) {
+    compare_set_value(*set, before, after_offset);
+    to_be_set.erase(set);
+    return;
+  }
+  if (before == nullptr) return report(fmt::format("its value '{}' is new", name.escaped()));
+  if (before->type != after.type || before->is_big_data != after.is_big_data ||
+      before->size != after.size || before->is_tombstone() != after.is_tombstone() ||
+      before_.value_data(before_offset) != after_.value_data(after_offset))
+    report(fmt::format("its value '{}' has changed", name.escaped()));
+}
+
+void Comparison::compare_set_value(const NamedValue& set, const ValueRecord* before,
+                                   CellOffset after_offset) {
+  const ValueRecord after = after_.value(after_offset);
+  const StoredName name = name_of(after);
+  if (before == nullptr && name.text() != set.name)
+    report(
+        fmt::format("its new value '{}' was to be named '{}'", name.escaped(), escaped(set.name)));
+  if (after.type != static_cast<std::uint32_t>(set.value.type) || after.is_tombstone() ||
+      after_.value_data(after_offset) != set.value.data)
+    report(fmt::format("its value '{}' is not what it was set to", name.escaped()));
+}
+
+void Comparison::report_missing_keys() {
+  for (const Expected& key : expected_.all())
+    if (!key.found && differences_.size() < most_differences)
+      differences_.push_back(fmt::format("key '{}': it was not created", escaped(key.path)));
+}
+
+}  // namespace
+
+std::vector<std::string> unexplained_differences(std::span<const std::byte> before,
+                                                 std::span<const std::byte> after,
+                                                 const std::vector<KeyEdit>& edits) {
+  return Comparison(before, after, edits).run();
+}
+
+}  // namespace kvmnet::hive

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hive/stored_name.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "hive/base_block.h"
+#include "hive/value.h"
+
+namespace kvmnet::hive {
+namespace {
+
+constexpr bool is_within(char16_t unit, char16_t first, char16_t last) {
+  return unit >= first && unit <= last;
+}
+
+constexpr char16_t lowered_by(char16_t unit, unsigned distance) {
+  return static_cast<char16_t>(unit - distance);
+}
+
+// Scripts without letter case: most of the punctuation, Hebrew and Arabic, Chinese, Japanese, Yi,
+// Korean, and surrogates, which Windows does not combine.
+constexpr bool has_no_case(char16_t unit) {
+  return is_within(unit, 0x0590, 0x06FF) || is_within(unit, 0x2000, 0x20FF) ||
+         is_within(unit, 0x3000, 0xA63F) || is_within(unit, 0xAC00, 0xFAFF);
+}
+
+std::optional<char16_t> upper_case_latin1(char16_t unit) {
+  if (is_within(unit, u'a', u'z')) return lowered_by(unit, 0x20);
+  // Micro sign and y with diaeresis: their upper cases lie outside of Latin-1, or there is none.
+  if (unit == 0xB5 || unit == 0xFF) return std::nullopt;
+  if (unit >= 0xE0 && unit != 0xF7) return lowered_by(unit, 0x20);
+  return unit;
+}
+
+std::optional<char16_t> upper_case(char16_t unit) {
+  if (unit <= 0xFF) return upper_case_latin1(unit);
+  if (is_within(unit, 0x0400, 0x042F)) return unit;  // Cyrillic
+  if (is_within(unit, 0x0430, 0x044F)) return lowered_by(unit, 0x20);
+  if (is_within(unit, 0x0450, 0x045F)) return lowered_by(unit, 0x50);
+  if (has_no_case(unit)) return unit;
+  return std::nullopt;
+}
+
+char16_t folded(char16_t unit) {
+  return upper_case(unit).value_or(unit);
+}
+
+}  // namespace
+
+char16_t StoredName::unit(std::size_t index) const {
+  if (latin1) return std::to_integer<unsigned char>(bytes[index]);
+  return read_u16(bytes, index * 2);
+}
+
+std::string StoredName::text() const {
+  return latin1 ? from_latin1(bytes) : from_utf16le(bytes);
+}
+
+std::string StoredName::escaped() const {
+  constexpr std::size_t longest = 128;  // bytes
+  if (bytes.size() <= longest) return hive::escaped(text());
+  return hive::escaped(StoredName{bytes.first(longest), latin1}.text()) + "...";
+}
+
+bool same_bytes(std::span<const std::byte> a, std::span<const std::byte> b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end());
+}
+
+std::optional<std::strong_ordering> compare_names(const StoredName& a, const StoredName& b) {
+  const std::size_t common = std::min(a.length(), b.length());
+  for (std::size_t i = 0; i < common; ++i) {
+    const char16_t from_a = a.unit(i);
+    const char16_t from_b = b.unit(i);
+    if (from_a == from_b) continue;
+    const auto upper_a = upper_case(from_a);
+    const auto upper_b = upper_case(from_b);
+    if (!upper_a || !upper_b) return std::nullopt;
+    if (*upper_a != *upper_b) return *upper_a <=> *upper_b;
+  }
+  return a.length() <=> b.length();
+}
+
+bool is_before(const StoredName& a, const StoredName& b) {
+  const std::size_t common = std::min(a.length(), b.length());
+  for (std::size_t i = 0; i < common; ++i) {
+    const char16_t from_a = folded(a.unit(i));
+    const char16_t from_b = folded(b.unit(i));
+    if (from_a != from_b) return from_a < from_b;
+  }
+  return a.length() < b.length();
+}
+
+std::optional<std::uint32_t> name_hash(const StoredName& name) {
+  std::uint32_t hash = 0;
+  for (std::size_t i = 0; i < name.length(); ++i) {
+    const auto upper = upper_case(name.unit(i));
+    if (!upper) return std::nullopt;
+    hash = hash * 37 + *upper;
+  }
+  return hash;
+}
+
+bool is_hint_of(std::uint32_t hint, const StoredName& name) {
+  if ((hint & 0xFF) == 0) return true;
+  for (std::size_t i = 0; i < 4; ++i) {
+    const auto stored = static_cast<char16_t>((hint >> (8 * i)) & 0xFF);
+    const char16_t expected = i < name.length() ? name.unit(i) : u'\0';
+    if (stored > 0x7F || expected > 0x7F) return true;
+    if (folded(stored) != folded(expected)) return false;
+  }
+  return true;
+}
+
+}  // namespace kvmnet::hive

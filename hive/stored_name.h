@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The name of a key or value as a hive stores it, and the order that Windows keeps names in:
+// "ascending by an uppercase version of a key name string (comparison should be based on character
+// codes)", character meaning UTF-16 unit (msuhanov/regf specification, "Index leaf").
+//
+// Windows' table of upper-case letters differs from version to version. Here are only the letters
+// whose mapping is the same in all; where another one decides, the answer is "unknown".
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+namespace kvmnet::hive {
+
+struct StoredName {
+  std::span<const std::byte> bytes;
+  bool latin1 = false;  // one byte for each character; else UTF-16LE
+
+  std::size_t length() const { return latin1 ? bytes.size() : bytes.size() / 2; }
+  char16_t unit(std::size_t index) const;
+  std::string text() const;     // UTF-8
+  std::string escaped() const;  // fit to be printed, and not long
+};
+
+bool same_bytes(std::span<const std::byte> a, std::span<const std::byte> b);
+
+// How `a` is ordered relative to `b`; equal: Windows takes them for the same name. Nothing where a
+// letter with an unknown upper case decides.
+std::optional<std::strong_ordering> compare_names(const StoredName& a, const StoredName& b);
+
+// A total order in which names that are equal to compare_names() are equal, for finding duplicates.
+bool is_before(const StoredName& a, const StoredName& b);
+
+// The hash of a key's name in an `lh` list; nothing if a letter's upper case is unknown.
+std::optional<std::uint32_t> name_hash(const StoredName& name);
+
+// Whether `hint` can be the hint of that name in an `lf` list: its first four characters, or a
+// first byte of zero ("not possible"). True wherever that cannot be told.
+bool is_hint_of(std::uint32_t hint, const StoredName& name);
+
+}  // namespace kvmnet::hive
