@@ -6,13 +6,12 @@
 #include <algorithm>
 
 #include "hive/error.h"
+#include "hive/record.h"
 
 namespace kvmnet::hive {
 namespace {
 
 constexpr std::size_t page_size = 4096;
-constexpr std::uint32_t nil = 0xFFFFFFFF;
-constexpr std::size_t largest_plain_value = 16344;
 // More list entries than any lookup in a real hive visits; bounds the time a forged hive can cost.
 constexpr std::size_t most_steps = 200'000;
 constexpr std::size_t most_pages = 4096;
@@ -116,7 +115,7 @@ std::optional<Reader::Cell> Reader::subkey(const Cell& key, std::string_view nam
   if (read_u16(node, 0) != tag('n', 'k')) throw Error("hive cell is not a key");
   const std::uint32_t count = read_u32(node, 20);
   const std::uint32_t list_offset = read_u32(node, 28);
-  if (count == 0 || list_offset == nil) return std::nullopt;
+  if (count == 0 || list_offset == no_cell) return std::nullopt;
   const Cell list = cell(list_offset);
   const Bytes header = part(list, 0, 4);
   if (read_u16(header, 0) != tag('r', 'i')) return search_list(list, name);

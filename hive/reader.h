@@ -16,12 +16,10 @@
 
 #include "hive/base_block.h"
 #include "hive/key_path.h"
+#include "hive/source.h"
 #include "hive/value.h"
 
 namespace kvmnet::hive {
-
-// Returns up to `size` bytes at `offset` of the hive file; fewer only at the end of the file.
-using ReadAt = std::function<Bytes(std::uint64_t offset, std::size_t size)>;
 
 class Reader {
  public:

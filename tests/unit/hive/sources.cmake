@@ -10,6 +10,9 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/reader_hostile_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/reader_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/readers_agree_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/replay_fixture.cc
+  ${CMAKE_CURRENT_LIST_DIR}/replay_hostile_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/replay_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/sound_hive.cc
   ${CMAKE_CURRENT_LIST_DIR}/tree_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/utf16_test.cc
