@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -14,13 +15,10 @@
 #include <system_error>
 
 #include "hive/error.h"
+#include "hive/record.h"
 
 namespace kvmnet::hive {
 namespace {
-
-// Largest value data stored in one cell; beyond it Windows wants a `db` record from hive version
-// 1.4 on (msuhanov/regf, "Big data"), which hivex replaces by one cell.
-constexpr std::size_t largest_plain_value = 16344;
 
 [[noreturn]] void fail(std::string_view what) {
   throw Error(fmt::format("{}: {}", what, std::generic_category().message(errno)));
@@ -89,6 +87,13 @@ void check_rewritable(const KeyPath& key, const std::vector<NamedValue>& values)
           fmt::format("key {} has the value '{}' of {} bytes, which hivex would damage",
                       key.to_string(), escaped(v.name), size));
   }
+}
+
+// hivex computes the hash of a new key's name from its bytes in UTF-8, Windows from its characters:
+// Windows would not find the key.
+void check_name(const std::string& name) {
+  if (std::any_of(name.begin(), name.end(), [](char c) { return c < ' ' || c > '~'; }))
+    throw Unsupported(fmt::format("hivex cannot create a key that is named '{}'", escaped(name)));
 }
 
 struct Free {
@@ -197,6 +202,7 @@ void Hive::set(const KeyPath& key, const std::vector<NamedValue>& values) {
   Node node = hivex_root(handle_.get());
   for (const std::string& name : key.elements()) {
     const Node existing = child(node, name);
+    if (existing == 0) check_name(name);
     node = existing != 0 ? existing : hivex_node_add_child(handle_.get(), node, name.c_str());
     if (node == 0) fail("creating key " + key.to_string());
   }

@@ -43,8 +43,8 @@ class Hive {
   // not named stay. Existing values keep their names' letter case.
   // Throws hive::Unsupported where hivex would damage the key: hivex rewrites every value of a key
   // when it sets one, turns a value above 16344 bytes into a form that Windows does not accept,
-  // aborts on values with no data, and cuts names at a NUL. After any exception the Hive must be
-  // dropped.
+  // aborts on values with no data, cuts names at a NUL, and hashes new key names that are not ASCII
+  // wrongly. After any exception the Hive must be dropped.
   void set(const KeyPath& key, const std::vector<NamedValue>& values);
 
   // Writes the edited hive over the file: truncates and rewrites it, so `path` must be a copy.

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hive/edit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+
+#include "hive/base_block.h"
+#include "hive/check.h"
+#include "hive/error.h"
+#include "hive/file.h"
+#include "hive/hive.h"
+#include "hive/tree.h"
+
+namespace kvmnet::hive {
+namespace {
+
+constexpr std::size_t header_size = 512;  // as much of the base block as is ever written
+
+Bytes read_header(int fd) {
+  Bytes header = read_file(fd, 0, header_size);
+  if (header.size() != header_size) throw Error("shorter than a base block");
+  return header;
+}
+
+void write_header(int fd, Bytes header) {
+  write_u32(header, 508, base_block_checksum(header));
+  write_file(fd, 0, header);
+}
+
+void flip_time(int fd) {
+  Bytes header = read_header(fd);
+  header[12] ^= std::byte{1};
+  write_header(fd, std::move(header));
+}
+
+void check_sound(const CheckResult& result) {
+  if (result.sound()) return;
+  for (const Finding& finding : result.findings)
+    if (finding.severity == Severity::fatal)
+      throw Error(fmt::format("{} (at {:#x})", finding.message, finding.offset));
+}
+
+// Both numbers of the header; the flipped time goes back to what it was.
+void finish_header(int fd, const Bytes& before, std::uint32_t sequence) {
+  Bytes header = read_header(fd);
+  std::copy_n(before.begin() + 12, 8, header.begin() + 12);
+  write_u32(header, 4, sequence);
+  write_u32(header, 8, sequence);
+  write_header(fd, std::move(header));
+}
+
+// The subkey of that name, which is ASCII.
+std::optional<CellOffset> find_subkey(const Tree& tree, CellOffset key, std::string_view name) {
+  for (const CellOffset child : tree.subkeys(key)) {
+    const KeyRecord record = tree.key(child);
+    if (same_name(StoredName{record.name, record.latin1_name}.text(), name)) return child;
+  }
+  return std::nullopt;
+}
+
+// How far a path leads, and how many keys are missing behind that.
+struct Way {
+  CellOffset last = no_cell;
+  std::size_t missing = 0;
+};
+
+Way follow(const Tree& tree, const KeyPath& path) {
+  const auto& names = path.elements();
+  Way way = {tree.root(), names.size()};
+  for (; way.missing > 0; --way.missing) {
+    const auto next = find_subkey(tree, way.last, names[names.size() - way.missing]);
+    if (!next) break;
+    way.last = *next;
+  }
+  return way;
+}
+
+// A new key gets its parent's security descriptor, and hivex counts its users without looking.
+void refuse_wrapping_count(const Tree& tree, CellOffset parent, const KeyPath& path) {
+  constexpr std::uint32_t room = 1 << 16;  // more keys than are ever created at once
+  if (tree.security_users(tree.key(parent).security) > UINT32_MAX - room)
+    throw Unsupported(fmt::format(
+        "key '{}' cannot be created: its security descriptor has an impossible number of users",
+        path.to_string()));
+}
+
+// hivex writes all values of a key anew. It knows neither of keys that have a predefined handle in
+// the place of values nor of values that hide others (msuhanov/regf, "Key node", "Key value").
+void refuse_unusual_values(const Tree& tree, CellOffset key, const KeyPath& path) {
+  if ((tree.key(key).flags & KeyNode::predefined_handle) != 0)
+    throw Unsupported(fmt::format("key '{}' stands for another one", path.to_string()));
+  for (const CellOffset value : tree.values(key))
+    if (tree.value(value).is_tombstone())
+      throw Unsupported(
+          fmt::format("key '{}' has a value that hides another one", path.to_string()));
+}
+
+// What is sound, but more than hivex knows of.
+void refuse_what_hivex_overlooks(const Tree& tree, const KeyPath& path) {
+  const Way way = follow(tree, path);
+  if (way.missing > 0) {
+    refuse_wrapping_count(tree, way.last, path);
+  } else {
+    refuse_unusual_values(tree, way.last, path);
+  }
+}
+
+void set_values(int fd, const std::vector<KeyEdit>& edits) {
+  const HivexHeader header(fd);
+  Hive hive(fmt::format("/proc/self/fd/{}", fd), Hive::Mode::edit);
+  for (const KeyEdit& edit : edits) hive.set(edit.key, edit.set);
+  hive.commit();
+}
+
+void prove(std::span<const std::byte> before, int fd, const std::vector<KeyEdit>& edits) {
+  const MappedFile after(fd);
+  if (const BaseBlock base =
+          read_base_block(after.bytes().first(base_block_size), after.bytes().size());
+      base.condition != Condition::clean)
+    throw Error("the edited hive is not clean: " + base.reason);
+  try {
+    check_sound(check(after.bytes()));
+  } catch (const Error& e) {
+    throw Error(fmt::format("the edit has damaged the hive: {}", e.what()));
+  }
+  const auto differences = unexplained_differences(before, after.bytes(), edits);
+  if (!differences.empty())
+    throw Error("the edit has changed more than it was to change: " + differences.front());
+}
+
+}  // namespace
+
+// Only what the logs have is written: the rest is in its place.
+void apply(int fd, const Replay& replay, std::span<const Source> logs) {
+  const Source primary = source_of(fd);
+  const Source whole = recovered(replay, primary, logs);
+  if (whole.size != primary.size) resize_file(fd, whole.size);
+  // A piece is read from its log alone, so that what has been written before does not matter.
+  for (const auto& [offset, piece] : replay.pieces)
+    write_file(fd, base_block_size + offset,
+               read_exactly(whole, base_block_size + offset, piece.length));
+  write_file(fd, 0, replay.header);
+}
+
+void outnumber(int fd, std::span<const Source> logs) {
+  Bytes header = read_header(fd);
+  const std::uint32_t below = read_u32(header, 4) - 1;
+  const std::uint32_t highest = highest_sequence(below, logs);
+  if (highest == below) return;
+  write_u32(header, 4, highest + 1);
+  write_u32(header, 8, highest + 1);
+  write_header(fd, std::move(header));
+}
+
+void require_sound(int fd) {
+  const MappedFile file(fd);
+  check_sound(check(file.bytes()));
+}
+
+void edit(int fd, const std::vector<KeyEdit>& edits, std::span<const Source> logs) {
+  const Bytes before = read_file(fd, 0, file_size(fd));
+  for (const KeyEdit& edit : edits) refuse_what_hivex_overlooks(Tree(before), edit.key);
+  const std::uint32_t sequence = highest_sequence(read_u32(before, 4), logs) + 1;
+  set_values(fd, edits);
+  finish_header(fd, before, sequence);
+  prove(before, fd, edits);
+}
+
+HivexHeader::HivexHeader(int fd) : fd_(fd) {
+  const Bytes header = read_header(fd);
+  std::uint32_t sum = 0;
+  for (std::size_t offset = 0; offset < 508; offset += 4) sum ^= read_u32(header, offset);
+  changed_ = sum != base_block_checksum(header) && read_u32(header, 508) != sum;
+  if (changed_) flip_time(fd_);
+}
+
+HivexHeader::~HivexHeader() {
+  if (!changed_) return;
+  try {
+    flip_time(fd_);
+  } catch (const Error&) {
+    // The file is then of no use, and whoever reads it finds that out.
+  }
+}
+
+}  // namespace kvmnet::hive

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hive/edit.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "hive/base_block.h"
+#include "hive/error.h"
+#include "hive/file.h"
+#include "hive/hive.h"
+#include "tests/support/log_writer.h"
+#include "tests/support/minimal_hive.h"
+#include "tests/unit/hive/hive_files.h"
+
+namespace kvmnet::hive {
+namespace {
+
+using test::load_u32;
+using test::store_u32;
+
+class EditTest : public testing::Test {
+ protected:
+  EditTest() : fd_(::memfd_create("hive", MFD_CLOEXEC)) {}
+  EditTest(const EditTest&) = delete;
+  EditTest& operator=(const EditTest&) = delete;
+  ~EditTest() override { ::close(fd_); }
+
+  // Puts the hive into the file and edits it.
+  Bytes edit(const Bytes& hive, const std::vector<KeyEdit>& edits, const std::vector<Bytes>& logs) {
+    resize_file(fd_, 0);
+    write_file(fd_, 0, hive);
+    std::vector<Source> sources;
+    for (const Bytes& log : logs) sources.push_back(source_of(log));
+    require_sound(fd_);
+    hive::edit(fd_, edits, sources);
+    return read_file(fd_, 0, file_size(fd_));
+  }
+  static KeyEdit new_value() { return {KeyPath::parse("Select"), {{"New", dword(7)}}}; }
+
+  int fd_;
+};
+
+void expect_clean(const Bytes& hive) {
+  const BaseBlock base = read_base_block(std::span(hive).first(base_block_size), hive.size());
+  EXPECT_EQ(base.condition, Condition::clean) << base.reason;
+  EXPECT_EQ(hive.size() % 4096, 0U);
+}
+
+TEST_F(EditTest, GivesNumbersAboveAllThatAreInTheLogs) {
+  Bytes clean = test::fixture_hive("nt61.system");
+  test::set_sequence_numbers(clean, 100, 100);
+  test::HvleRecorder recorder(clean);
+  Bytes next = clean;
+  for (const int value : {1, 2, 3}) {
+    next[4096 + 20] = static_cast<std::byte>(value);
+    recorder.commit(next);
+  }
+  recorder.reconcile();  // the entries 100 to 102 stay behind
+  const Bytes edited = edit(clean, {new_value()}, recorder.files().logs);
+  EXPECT_EQ(load_u32(edited, 4), 103U);
+  EXPECT_EQ(load_u32(edited, 8), 103U);
+  expect_clean(edited);
+  EXPECT_EQ(load_u32(edit(clean, {new_value()}, {}), 4), 101U);
+}
+
+TEST_F(EditTest, CountsNumbersOverTheirEnd) {
+  Bytes clean = test::fixture_hive("nt61.system");
+  test::set_sequence_numbers(clean, 0xFFFFFFFF, 0xFFFFFFFF);
+  const Bytes edited = edit(clean, {new_value()}, {});
+  EXPECT_EQ(load_u32(edited, 4), 0U);
+  expect_clean(edited);
+}
+
+TEST_F(EditTest, IsRefusedWhereNoNumberIsAboveAllInTheLogs) {
+  Bytes clean = test::fixture_hive("nt61.system");
+  std::vector<Bytes> logs;
+  for (const std::uint32_t number : {0x60000000U, 0xA0000000U}) {
+    test::set_sequence_numbers(clean, number, number);
+    test::HvleRecorder recorder(clean);
+    Bytes next = clean;
+    next[4096 + 20] ^= std::byte{1};
+    recorder.commit(next);
+    logs.push_back(recorder.files().logs[0]);
+  }
+  test::set_sequence_numbers(clean, 1, 1);
+  EXPECT_THROW(edit(clean, {new_value()}, logs), Unsupported);
+  EXPECT_EQ(read_file(fd_, 0, file_size(fd_)), clean);
+}
+
+// Windows stores 1 in the place of the checksum 0, and 0xFFFFFFFE in that of 0xFFFFFFFF.
+TEST_F(EditTest, IsMadeInAHiveThatHivexTakesForDamagedByItsChecksum) {
+  for (const std::uint32_t wanted : {0U, 0xFFFFFFFFU}) {
+    Bytes hive = test::fixture_hive("nt61.system");
+    constexpr std::size_t unused = 60;  // in the tail of the path
+    store_u32(hive, unused, 0);
+    std::uint32_t sum = 0;
+    for (std::size_t at = 0; at < 508; at += 4) sum ^= load_u32(hive, at);
+    store_u32(hive, unused, sum ^ wanted);
+    test::update_checksum(hive);
+    ASSERT_NE(load_u32(hive, 508), wanted);
+    const Bytes edited = edit(hive, {new_value()}, {});
+    expect_clean(edited);
+    EXPECT_EQ(load_u32(edited, unused), load_u32(hive, unused));
+    EXPECT_EQ(load_u32(edited, 12), load_u32(hive, 12));
+    const HivexHeader header(fd_);
+    const Hive reopened(fmt::format("/proc/self/fd/{}", fd_), Hive::Mode::read);
+    EXPECT_EQ(reopened.value(KeyPath::parse("Select"), "New"), dword(7));
+  }
+}
+
+TEST_F(EditTest, IsRefusedForAKeyNameThatHivexHashesWrongly) {
+  const Bytes hive = test::fixture_hive("nt61.system");
+  EXPECT_THROW(edit(hive, {{KeyPath::parse("Select\\\u00dcmlaut"), {{"a", dword(1)}}}}, {}),
+               Unsupported);
+  // A value's name has no hash.
+  expect_clean(edit(hive, {{KeyPath::parse("Select"), {{"\u00dcmlaut", dword(1)}}}}, {}));
+}
+
+TEST_F(EditTest, IsNotMadeInAHiveThatIsNotSound) {
+  Bytes hive = test::fixture_hive("nt61.system");
+  store_u32(hive, 4096 + 32 + 4 + 20, 0x7FFFFFFF);  // the root's number of subkeys
+  EXPECT_THROW(edit(hive, {new_value()}, {}), Error);
+  EXPECT_EQ(read_file(fd_, 0, file_size(fd_)), hive);
+}
+
+}  // namespace
+}  // namespace kvmnet::hive
