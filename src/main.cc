@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <exception>
 
-#include "hive/preload.h"
+#include "src/apply/hive_child.h"
 #include "src/cli/exit_status.h"
 #include "src/cli/options.h"
 #include "src/cli/run.h"
@@ -24,16 +24,11 @@ void open_standard_streams() {
   if (fd >= 0) ::close(fd);
 }
 
-// What the process behind the wall can do.
-std::string handle(const kvmnet::wall::Call& call) {
-  throw kvmnet::Error("unknown operation: " + std::string(call.operation));
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   using kvmnet::cli::ExitStatus;
-  kvmnet::wall::run_as_child(argc, argv, {kvmnet::hive::preload_conversions, handle});
+  kvmnet::wall::run_as_child(argc, argv, kvmnet::hive_child());
   open_standard_streams();
   // A reader that goes away (head, less) is an error of a write, not the end of a commit.
   std::signal(SIGPIPE, SIG_IGN);

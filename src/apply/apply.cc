@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "hive/hive.h"
+#include "hive/base_block.h"
 #include "src/support/error.h"
 #include "src/support/overloaded.h"
 
@@ -14,36 +14,6 @@ namespace kvmnet {
 namespace {
 
 using guestfs::GuestFiles;
-using hive::Hive;
-
-struct KeyEdits {
-  hive::KeyPath key;
-  std::vector<hive::NamedValue> values;
-};
-
-// hivex rewrites a key's values at each call, so all edits of a key go into one.
-std::vector<KeyEdits> by_key(const std::vector<Edit>& edits) {
-  std::vector<KeyEdits> keys;
-  for (const Edit& edit : edits) {
-    const auto* set = std::get_if<SetValue>(&edit);
-    if (set == nullptr) continue;
-    auto found = std::find_if(keys.begin(), keys.end(),
-                              [&](const KeyEdits& k) { return k.key == set->key; });
-    if (found == keys.end()) found = keys.insert(keys.end(), {set->key, {}});
-    found->values.push_back({set->name, set->value});
-  }
-  return keys;
-}
-
-void check_edited(const Fd& file, const std::vector<Edit>& edits) {
-  const Hive hive(proc_path(file), Hive::Mode::read);
-  for (const Edit& edit : edits) {
-    const auto* set = std::get_if<SetValue>(&edit);
-    if (set != nullptr && hive.value(set->key, set->name) != set->value)
-      throw Error(fmt::format("the edited hive does not have {}\\{} as it was set",
-                              set->key.to_string(), set->name));
-  }
-}
 
 // The parent directory of `path` in the guest, created where it is missing; one level only, as all
 // our files are in %SystemRoot%\kvmnet.
@@ -66,21 +36,6 @@ void remove_file(GuestFiles& guest, const std::string& root, const RemoveFile& e
 }
 
 }  // namespace
-
-bool has_registry_edits(const std::vector<Edit>& edits) {
-  return std::any_of(edits.begin(), edits.end(),
-                     [](const Edit& e) { return std::holds_alternative<SetValue>(e); });
-}
-
-void edit_hive(const Fd& file, const std::vector<Edit>& edits) {
-  if (!has_registry_edits(edits)) return;
-  {
-    Hive hive(proc_path(file), Hive::Mode::edit);
-    for (const KeyEdits& key : by_key(edits)) hive.set(key.key, key.values);
-    hive.commit();
-  }
-  check_edited(file, edits);
-}
 
 void update_hive(GuestFiles& guest, const std::string& path, std::span<const std::byte> before,
                  std::span<const std::byte> after) {

@@ -5,31 +5,18 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <filesystem>
-#include <optional>
-#include <string_view>
 #include <system_error>
-#include <vector>
 
-#include "hive/key_path.h"
+#include "src/apply/guest_logs.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
 
 namespace kvmnet {
 namespace {
 
-using guestfs::DirectoryEntry;
-using guestfs::FileType;
 using guestfs::GuestFiles;
-
-// The first is that of Windows XP and 2003, the others those since Vista.
-constexpr std::array<std::string_view, 3> logs = {"SYSTEM.LOG", "SYSTEM.LOG1", "SYSTEM.LOG2"};
-
-// Far above any log that Windows writes; more would fill the host's disk.
-constexpr std::uint64_t largest_log = 256 << 20;
 
 // The first of `first`, `first`.1, `first`.2 ... that is free. mkdir alone decides: what is there
 // may be anything, and another kvmnet may be looking for a name at the same time.
@@ -42,19 +29,6 @@ std::string make_directory(const std::string& directory, const std::string& firs
     if (errno != EEXIST) throw system_error("creating " + path, errno);
     path = fmt::format("{}.{}", first, n);
   }
-  return path;
-}
-
-// The names are the guest's, whatever their letter case; what they stand for may be anything.
-std::optional<std::string> find_log(GuestFiles& guest, const std::vector<DirectoryEntry>& entries,
-                                    const std::string& directory, std::string_view name) {
-  const auto entry = std::find_if(entries.begin(), entries.end(), [name](const DirectoryEntry& e) {
-    return hive::same_name(e.name, name);
-  });
-  if (entry == entries.end()) return std::nullopt;
-  std::string path = directory + "/" + entry->name;
-  if (entry->type != FileType::regular) throw Error(path + ": is not a regular file");
-  if (guest.size(path) > largest_log) throw Error(path + ": is larger than any log of a hive");
   return path;
 }
 
@@ -71,11 +45,8 @@ void save_log(GuestFiles& guest, const std::string& log, const std::string& path
 }
 
 void save_logs(GuestFiles& guest, const std::string& system_path, const std::string& path) {
-  const std::string directory = system_path.substr(0, system_path.rfind('/'));
-  const std::vector<DirectoryEntry> entries = guest.list(directory);
-  for (const std::string_view name : logs)
-    if (const auto log = find_log(guest, entries, directory, name))
-      save_log(guest, *log, fmt::format("{}/{}", path, name));
+  for (const GuestLog& log : find_logs(guest, system_path))
+    save_log(guest, log.path, fmt::format("{}/SYSTEM{}", path, log.ending));
 }
 
 }  // namespace

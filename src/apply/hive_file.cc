@@ -6,12 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <filesystem>
 
-#include "hive/error.h"
-#include "src/apply/apply.h"
-#include "src/apply/probe.h"
+#include "hive/key_path.h"
+#include "src/apply/hive_client.h"
+#include "src/apply/job.h"
 #include "src/plan/plan.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
@@ -65,61 +67,204 @@ class Replacement {
   Fd fd_;
 };
 
-Facts probe(const Fd& hive, const WindowsVersion& version) {
-  Facts facts = probe_system_hive(hive);
-  facts.version = version;
+struct OpenFile {
+  std::string path;  // the file itself, without symbolic links
+  Fd fd;
+  struct stat st {};
+
+  bool is(const OpenFile& other) const {
+    return st.st_dev == other.st.st_dev && st.st_ino == other.st.st_ino;
+  }
+};
+
+OpenFile open_hive_file(const std::string& path) {
+  OpenFile file = {real_path(path), {}, {}};
+  file.fd = open_file(file.path, O_RDONLY | O_NONBLOCK);
+  if (::fstat(file.fd.get(), &file.st) != 0) throw system_error(path, errno);
+  if (!S_ISREG(file.st.st_mode)) throw Error(path + ": not a regular file");
+  if (file.st.st_size > largest_hive)
+    throw Error(path + ": larger than 256 MiB, more than kvmnet takes into memory");
+  return file;
+}
+
+Fd copy_of(const OpenFile& file) {
+  Fd copy = make_memory_file("hive");
+  write_whole(copy, read_whole(file.fd));
+  return copy;
+}
+
+// The logs that lie beside the hive, whatever their letter case, in the order LOG1, LOG2, LOG.
+std::vector<std::string> logs_beside(const std::string& path) {
+  const std::filesystem::path hive = path;
+  std::vector<std::string> logs;
+  for (const char* ending : {".LOG1", ".LOG2", ".LOG"})
+    for (const auto& entry : std::filesystem::directory_iterator(hive.parent_path()))
+      if (hive::same_name(entry.path().filename().string(), hive.filename().string() + ending) &&
+          entry.is_regular_file())
+        logs.push_back(entry.path().string());
+  return logs;
+}
+
+// A hive file and its logs, and what becomes of them.
+class HiveFile {
+ public:
+  HiveFile(const std::string& path, const std::vector<std::string>& given)
+      : file_(open_hive_file(path)), hive_(copy_of(file_)) {
+    for (const std::string& log : given) add_log(log);
+    given_ = logs_.size();
+    const std::vector<std::string> beside = logs_beside(file_.path);
+    for (const std::string& log : beside) add_log(log);
+    // Since Vista a .LOG is left over from Setup.
+    const bool only_old = beside.size() == 1;
+    in_use_ = given_ != 0
+                  ? given_
+                  : static_cast<std::size_t>(
+                        std::count_if(beside.begin(), beside.end(), [&](const std::string& log) {
+                          return only_old || !hive::same_name(log.substr(log.size() - 4), ".LOG");
+                        }));
+  }
+
+  HiveFiles in_memory() const { return {hive_, log_copies_, in_use_}; }
+
+  // Why replace() would refuse; empty: it would not.
+  std::string why_not_replaceable() const {
+    for (const OpenFile* file : files())
+      if (file->st.st_nlink > 1)
+        return file->path +
+               ": has more than one hard link, and its other names are to stay as they are";
+    return {};
+  }
+
+  // Puts what has become of the hive, which is clean, in its place. The logs only then: a dirty
+  // hive needs them.
+  void replace() {
+    if (const std::string why = why_not_replaceable(); !why.empty()) throw Error(why);
+    const std::vector<const OpenFile*> own = own_logs();
+    std::vector<Fd> writable;  // before anything is written
+    for (const OpenFile* log : own)
+      writable.push_back(open_file(log->path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK));
+    Replacement replacement(file_.path, file_.st);
+    for (const OpenFile* file : files())
+      if (!is_unchanged(file->path, file->st))
+        throw Error(file->path + ": was changed by somebody else meanwhile");
+    replacement.replace_with(read_whole(hive_));
+    for (std::size_t i = 0; i < own.size(); ++i) neutralise(*own[i], writable[i]);
+  }
+
+ private:
+  // The same file may be named twice.
+  void add_log(const std::string& path) {
+    OpenFile log = open_hive_file(path);
+    if (log.is(file_)) throw Error(path + ": is the hive itself, not a log of it");
+    for (const OpenFile& other : logs_)
+      if (log.is(other)) return;
+    log_copies_.push_back(copy_of(log));
+    logs_.push_back(std::move(log));
+  }
+
+  std::vector<const OpenFile*> files() const {
+    std::vector<const OpenFile*> all = {&file_};
+    for (const OpenFile& log : logs_) all.push_back(&log);
+    return all;
+  }
+
+  // What is no log of this hive is not written to, whatever it is called.
+  std::vector<const OpenFile*> own_logs() const {
+    const std::vector<hive::LogKind> kinds = kinds_of_logs(in_memory());
+    std::vector<const OpenFile*> own;
+    for (std::size_t i = 0; i < logs_.size(); ++i) {
+      if (kinds[i] == hive::LogKind::own) own.push_back(&logs_[i]);
+      if (i < given_ &&
+          (kinds[i] == hive::LogKind::foreign || kinds[i] == hive::LogKind::not_a_log))
+        throw Error(logs_[i].path + ": is not a log of this hive");
+    }
+    return own;
+  }
+
+  void neutralise(const OpenFile& log, const Fd& fd) const {
+    try {
+      write_whole(
+          fd, std::string(static_cast<std::size_t>(std::min<off_t>(512, log.st.st_size)), '\0'));
+      sync_file(fd, log.path);
+    } catch (const std::exception& e) {
+      throw Error(
+          fmt::format("{}: has been written, but a log of it could not be made invalid: {}; "
+                      "make it empty yourself: {}",
+                      file_.path, e.what(), log.path));
+    }
+  }
+
+  OpenFile file_;
+  Fd hive_;
+  std::vector<OpenFile> logs_;
+  std::vector<Fd> log_copies_;
+  std::size_t given_ = 0;   // so many of the logs, from the first on, were named by the user
+  std::size_t in_use_ = 0;  // so many are to be replayed
+};
+
+Facts probe(const HiveFile& file, const HiveFileRequest& request) {
+  Facts facts = probe_system_hive(file.in_memory(), request.dirty_hive);
+  facts.version = request.version;
   return facts;
 }
 
-void work(const std::string& path, const HiveFileRequest& request, Outcome& outcome) {
-  const std::string real = real_path(path);
-  const Fd file = open_file(real, O_RDONLY | O_NONBLOCK);
-  struct stat st {};
-  if (::fstat(file.get(), &st) != 0) throw system_error(path, errno);
-  if (!S_ISREG(st.st_mode)) throw Error("not a regular file");
-  if (st.st_nlink > 1) throw Error("has more than one hard link; a new file would break them");
-  if (st.st_size > largest_hive) throw Error("larger than any SYSTEM hive");
-  const Fd copy = make_memory_file("SYSTEM");
-  write_whole(copy, read_whole(file));
-
-  outcome.facts = probe(copy, request.version);
-  auto planned = make_plan(*outcome.facts, request.settings, Scope::bare_hive);
-  if (auto* refusal = std::get_if<Refusal>(&planned)) {
-    outcome.status = Status::refused;
-    outcome.refusal = std::move(*refusal);
-    return;
-  }
-  auto& plan = std::get<Plan>(planned);
+void patch(const std::string& path, const HiveFileRequest& request, Outcome& outcome) {
+  HiveFile file(path, request.logs);
+  outcome.facts = probe(file, request);
+  Plan plan = value_or_refuse(make_plan(*outcome.facts, request.settings, Scope::bare_hive));
   outcome.edits = std::move(plan.edits);
   outcome.warnings = std::move(plan.warnings);
   outcome.status = outcome.edits.empty() ? Status::unchanged : Status::pending;
   if (outcome.edits.empty()) return;
-  edit_hive(copy, outcome.edits);
-  const auto left = make_plan(probe(copy, request.version), request.settings, Scope::bare_hive);
+  Facts edited = edit_hive(file.in_memory(), outcome.edits);
+  edited.version = request.version;
+  const auto left = make_plan(edited, request.settings, Scope::bare_hive);
   if (!std::holds_alternative<Plan>(left) || !std::get<Plan>(left).edits.empty())
     throw Error("verification failed: the edited hive does not have every value as set");
-  if (request.mode == Mode::plan) return;
-  Replacement replacement(real, st);
-  if (!is_unchanged(real, st)) throw Error("was changed by somebody else meanwhile");
-  replacement.replace_with(read_whole(copy));
+  if (request.mode == Mode::plan) {
+    if (const std::string why = file.why_not_replaceable(); !why.empty())
+      outcome.warnings.push_back("patch will fail: " + why);
+    return;
+  }
+  file.replace();
   outcome.status = Status::patched;
+}
+
+void replay(const std::string& path, const HiveFileRequest& request, Outcome& outcome) {
+  HiveFile file(path, request.logs);
+  const HiveCheck check = check_hive(file.in_memory(), request.dirty_hive);
+  const HiveFacts& facts = check.condition;
+  const std::string name = std::filesystem::path(path).filename().string();
+  if (auto refusal = check_condition(facts, name)) throw Refused{*refusal};
+  outcome.status = Status::unchanged;
+  if (facts.replayed == 0 && !facts.logs_given_up) return;
+  if (!check.structure.sound())
+    throw Refused{{Reason::damaged_hive,
+                   fmt::format("the {} hive is damaged with its logs applied; 'kvmnet hive check' "
+                               "tells more",
+                               name)}};
+  if (facts.logs_given_up)
+    outcome.warnings.emplace_back("there is no log that applies: what is only in logs is lost");
+  else
+    outcome.warnings.push_back(fmt::format(
+        "{} applied from its transaction logs",
+        facts.replayed == 1 ? "one entry was" : fmt::format("{} entries were", facts.replayed)));
+  file.replace();
+  outcome.status = Status::replayed;
 }
 
 }  // namespace
 
 Outcome patch_hive_file(const std::string& path, const HiveFileRequest& request) {
-  Outcome outcome;
-  outcome.image = path;
-  try {
-    work(path, request, outcome);
-  } catch (const hive::Unsupported& e) {
-    outcome.status = Status::refused;
-    outcome.refusal = Refusal{Reason::hive_not_editable, e.what()};
-  } catch (const std::exception& e) {
-    outcome.status = Status::failed;
-    outcome.error = e.what();
-  }
-  return outcome;
+  return run_job(path, [&](Outcome& outcome) { patch(path, request, outcome); });
+}
+
+Outcome replay_hive_file(const std::string& path, const HiveFileRequest& request) {
+  return run_job(path, [&](Outcome& outcome) { replay(path, request, outcome); });
+}
+
+HiveCheck check_hive_file(const std::string& path, const std::vector<std::string>& logs) {
+  return check_hive(HiveFile(path, logs).in_memory(), DirtyHive::replay);
 }
 
 }  // namespace kvmnet

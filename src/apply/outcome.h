@@ -20,6 +20,7 @@ enum class Status {
   refused,    // not touched; `refusal` says why
   recovered,  // `recover`: the interrupted patch is complete
   discarded,  // `recover`: the interrupted patch was dropped; the image is as it was before it
+  replayed,   // `hive replay`: the hive has what was only in its logs
   failed,     // `error` says why; the image is as it was, unless that says something else
 };
 

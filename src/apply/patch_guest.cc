@@ -45,11 +45,14 @@ void mount_writable(GuestFiles& guest, const WindowsRoot& root) {
 
 // On a fresh mount: nothing that was read before it proves that the writes arrived.
 void verify(GuestFiles& guest, const WindowsRoot& root, const Settings& settings,
-            const std::vector<std::byte>& hive) {
+            const std::vector<std::byte>& hive, bool edited) {
   guest.mount(root.device, Access::read_only);
-  const Probe again = probe_guest(guest, root.directory);
-  if (read_whole(again.system_hive) != hive)
+  const Probe again = probe_guest(guest, root.directory, DirtyHive::use_primary);
+  if (again.downloaded != hive)
     throw Error("verification failed: the SYSTEM hive reads back differently");
+  for (const GuestLog& log : again.logs)
+    if (edited && !is_neutral(guest, log))
+      throw Error(fmt::format("verification failed: {} is still valid", log.path));
   const Plan left = value_or_refuse(make_plan(again.facts, settings, Scope::guest));
   if (!left.edits.empty()) {
     const EditText text = describe(left.edits.front());
@@ -68,7 +71,7 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   mount_writable(guest, root);
 
   clock.begin(Phase::probe);
-  const Probe probe = probe_guest(guest, root.directory);
+  const Probe probe = probe_guest(guest, root.directory, request.dirty_hive);
   outcome.facts = probe.facts;
   const Plan plan = value_or_refuse(make_plan(probe.facts, request.settings, Scope::guest));
   outcome.edits = plan.edits;
@@ -76,24 +79,25 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   outcome.status = plan.edits.empty() ? Status::unchanged : Status::pending;
   if (plan.edits.empty()) return;
   // Also for `plan`: an edit that hivex cannot make is to be foretold. Only memory is touched.
-  const std::vector<std::byte> before = read_whole(probe.system_hive);
-  edit_hive(probe.system_hive, plan.edits);
-  const std::vector<std::byte> after = read_whole(probe.system_hive);
+  const bool edits_hive = has_registry_edits(plan.edits);
+  edit_hive(probe.in_memory(), plan.edits);
+  const auto after = edits_hive ? read_whole(probe.system_hive) : probe.downloaded;
   if (request.mode == Mode::plan) return;
 
   clock.begin(Phase::apply);
   std::optional<Backup> backup;  // goes again if anything below fails
   if (!request.backup_directory.empty()) {
     backup.emplace(request.backup_directory, request.backup_name);
-    backup->save(guest, probe.system_path, before);
+    backup->save(guest, probe.system_path, probe.downloaded);
   }
   // The SYSTEM hive last: until then nothing refers to the files.
   apply_files(guest, root.directory, plan.edits);
-  update_hive(guest, probe.system_path, before, after);
+  update_hive(guest, probe.system_path, probe.downloaded, after);
+  if (edits_hive) neutralise(guest, probe.logs);
   guest.unmount();
 
   clock.begin(Phase::verify);
-  verify(guest, root, request.settings, after);
+  verify(guest, root, request.settings, after, edits_hive);
   if (backup) outcome.backup = backup->keep();
   outcome.status = Status::patched;
 }

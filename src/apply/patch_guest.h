@@ -7,6 +7,7 @@
 #include "guestfs/guest_files.h"
 #include "src/apply/outcome.h"
 #include "src/apply/phase.h"
+#include "src/plan/facts.h"
 #include "src/plan/settings.h"
 
 namespace kvmnet {
@@ -22,6 +23,7 @@ struct GuestRequest {
   std::string root = "single";        // see choose_root
   std::string backup_directory = {};  // where patch backs up the SYSTEM hive; empty: nowhere
   std::string backup_name = {};       // the file name of the image
+  DirtyHive dirty_hive = DirtyHive::replay;
 };
 
 // Fills in `outcome`: `unchanged`, `pending` (plan), or `patched`, which means that every edit has

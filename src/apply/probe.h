@@ -2,9 +2,13 @@
 // Gathers the facts of a guest; decides nothing.
 #pragma once
 
+#include <cstddef>
 #include <string>
+#include <vector>
 
 #include "guestfs/guest_files.h"
+#include "src/apply/guest_logs.h"
+#include "src/apply/hive_client.h"
 #include "src/plan/facts.h"
 #include "src/support/fd.h"
 
@@ -12,14 +16,17 @@ namespace kvmnet {
 
 struct Probe {
   Facts facts;
-  Fd system_hive;           // a copy in memory, as downloaded
-  std::string system_path;  // of the SYSTEM hive in the guest
+  std::string system_path;            // of the SYSTEM hive in the guest
+  std::vector<std::byte> downloaded;  // the hive as it is there
+  Fd system_hive;                     // the same in memory, clean (its logs replayed)
+  std::vector<GuestLog> logs;         // beside it
+  std::vector<Fd> log_files;          // the same in memory
+
+  HiveFiles in_memory() const { return {system_hive, log_files, count_in_use(logs)}; }
 };
 
-// The guest's root volume is mounted; `root` is the system root's directory on it.
-Probe probe_guest(guestfs::GuestFiles& guest, const std::string& root);
-
-// The facts that the SYSTEM hive in `file` alone gives.
-Facts probe_system_hive(const Fd& file);
+// The guest's root volume is mounted; `root` is the system root's directory on it. Throws Refused
+// for a hive that brings down its reader.
+Probe probe_guest(guestfs::GuestFiles& guest, const std::string& root, DirtyHive policy);
 
 }  // namespace kvmnet

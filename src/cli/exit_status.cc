@@ -20,6 +20,7 @@ ExitStatus exit_status(Status status, bool exit_code_option) {
     case Status::unchanged:
     case Status::recovered:
     case Status::discarded:
+    case Status::replayed:
       return ExitStatus::ok;
     case Status::pending:
       return exit_code_option ? ExitStatus::pending : ExitStatus::ok;

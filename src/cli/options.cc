@@ -23,6 +23,7 @@ constexpr const char* examples = R"(Examples:
   kvmnet recover win10.qcow2                  finish a patch that was interrupted
   kvmnet script --windows 10.0.19045          the first-boot script of that Windows
   kvmnet hive patch SYSTEM --windows 5.2      the registry part, on a bare hive file
+  kvmnet hive check SYSTEM                    is the hive's structure sound?
 
 Exit status: 0 done or nothing to do, 1 failed, 2 wrong usage, 3 refused (the image was not
 touched), 4 changes pending (with --exit-code), 128+n interrupted by signal n.)";
@@ -82,6 +83,25 @@ void add_output_options(CLI::App& app, Options& options) {
   app.add_flag("-v,--verbose", options.verbose, "print phases and their times")->group("Output");
 }
 
+void add_no_sandbox(CLI::App& app, Options& options) {
+  app.add_flag("--no-sandbox", options.no_sandbox,
+               "read hives without locking up the process that does it (for kernels that cannot)");
+}
+
+void add_hive_reading_options(CLI::App& app, Options& options) {
+  app.add_option_function<std::string>(
+         "--dirty-hive",
+         [&options](const std::string& word) {
+           options.dirty_hive = word == "replay" ? DirtyHive::replay : DirtyHive::use_primary;
+         },
+         "a hive that Windows has not closed, and whose transaction logs do not apply: replay "
+         "refuses it, use-primary goes on and loses what is only in the logs")
+      ->check(CLI::IsMember({"replay", "use-primary"}).description(""))
+      ->type_name("replay|use-primary")
+      ->default_str("replay");
+  add_no_sandbox(app, options);
+}
+
 void add_images(CLI::App& app, Options& options) {
   app.add_option("IMAGE,-a,--add", options.files, "disk image of a shut-down guest (repeatable)")
       ->type_name("FILE");
@@ -109,6 +129,7 @@ void add_image_options(CLI::App& app, Options& options) {
       ->check(CLI::IsMember({"auto", "kvm", "tcg"}).description(""))
       ->type_name("auto|kvm|tcg")
       ->default_str("auto");
+  add_hive_reading_options(app, options);
   app.add_option("--timeout", options.time_limit,
                  "seconds after which a step that hangs is given up; writing to the image is not")
       ->check(CLI::Range(1, 86400).description(""))
@@ -137,9 +158,21 @@ void add_exit_code(CLI::App& app, Options& options) {
 void add_hive_command(CLI::App& hive, const char* name, const char* help, Command command,
                       Options& options) {
   CLI::App* app = hive.add_subcommand(name, help);
-  app->add_option("FILE", options.hive_file, "a SYSTEM hive")->required()->type_name("FILE");
-  add_windows_options(*app, options);
-  add_setting_options(*app, options.settings, true);
+  const bool is_patch = command == Command::hive_patch || command == Command::hive_plan;
+  app->add_option("FILE", options.hive_file, is_patch ? "a SYSTEM hive" : "a hive of any kind")
+      ->required()
+      ->type_name("FILE");
+  app->add_option("--log", options.logs,
+                  "a transaction log of the hive (repeatable; .LOG1 before .LOG2); default: those "
+                  "beside it")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  if (is_patch) add_windows_options(*app, options);
+  if (command == Command::hive_check)
+    add_no_sandbox(*app, options);
+  else
+    add_hive_reading_options(*app, options);
+  if (is_patch) add_setting_options(*app, options.settings, true);
   add_output_options(*app, options);
   if (command == Command::hive_plan) add_exit_code(*app, options);
   app->callback([&options, command] { options.command = command; });
@@ -191,11 +224,16 @@ void add_commands(CLI::App& app, Options& options, bool& dry_run) {
   add_setting_options(*script, options.settings, false);
   script->callback([&] { options.command = Command::script; });
 
-  CLI::App* hive = app.add_subcommand("hive", "work on a bare SYSTEM hive file");
+  CLI::App* hive = app.add_subcommand("hive", "work on a bare hive file");
   hive->require_subcommand(1);
   add_hive_command(*hive, "plan", "say what hive patch would change", Command::hive_plan, options);
   add_hive_command(*hive, "patch", "set the registry values in the file, atomically",
                    Command::hive_patch, options);
+  add_hive_command(*hive, "check", "say whether a hive's structure is sound; write nothing",
+                   Command::hive_check, options);
+  add_hive_command(*hive, "replay",
+                   "apply its transaction logs to a hive that Windows has not closed, atomically",
+                   Command::hive_replay, options);
 }
 
 int usage_error(const std::string& message) {

@@ -8,17 +8,19 @@
 #include <vector>
 
 #include "src/apply/batch.h"
+#include "src/plan/facts.h"
 #include "src/plan/settings.h"
 
 namespace kvmnet::cli {
 
-enum class Command { patch, plan, recover, script, hive_patch, hive_plan };
+enum class Command { patch, plan, recover, script, hive_patch, hive_plan, hive_check, hive_replay };
 
 struct Options {
   Command command = Command::plan;
   SettingOptions settings;
   std::vector<std::string> files;  // images
   std::string hive_file;
+  std::vector<std::string> logs;  // of the hive file; none: those beside it
   std::optional<std::string> format;
   std::string root = "single";
   AcceleratorChoice accelerator = AcceleratorChoice::automatic;
@@ -26,6 +28,8 @@ struct Options {
   std::string backup;  // patch: directory for the untouched hive; empty: none
   bool allow_backing_file = false;
   bool discard = false;  // recover
+  DirtyHive dirty_hive = DirtyHive::replay;
+  bool no_sandbox = false;
   int time_limit = 600;  // seconds
   bool exit_code = false;
   bool json = false;

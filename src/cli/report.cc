@@ -26,10 +26,16 @@ std::string_view word(Status status) {
       return "recovered";
     case Status::discarded:
       return "discarded";
+    case Status::replayed:
+      return "replayed";
     case Status::failed:
       return "failed";
   }
   return "failed";
+}
+
+std::string_view word(hive::Severity severity) {
+  return severity == hive::Severity::fatal ? "fatal" : "harmless";
 }
 
 // Messages quote the guest; a terminal must not obey it.
@@ -116,7 +122,7 @@ class Text {
     if (facts.product_type) text += fmt::format(", {}", to_string(*facts.product_type));
     if (!outcome_.device.empty())
       text += fmt::format(", {} on {}", clean(facts.system_root), outcome_.device);
-    for (const ControlSet& set : facts.control_sets) text += fmt::format(", {}", set.name);
+    for (const ControlSet& set : facts.control_sets) text += fmt::format(", {}", clean(set.name));
     line(image() + ":");
     line(text);
   }
@@ -124,7 +130,7 @@ class Text {
   void edits() {
     for (const Edit& edit : outcome_.edits) {
       const EditText text = describe(edit);
-      line(fmt::format("  {:6} {}", text.verb, text.target));
+      line(fmt::format("  {:6} {}", text.verb, clean(text.target)));
       line(fmt::format("         {} -> {}", text.old, paint(text.value, "32")));
       line(fmt::format("         {}", text.why));
     }
@@ -153,6 +159,9 @@ class Text {
         break;
       case Status::discarded:
         line(fmt::format("{}: recovered: the interrupted patch was dropped", image));
+        break;
+      case Status::replayed:
+        line(fmt::format("{}: replayed: it is clean now, its logs are not valid any more", image));
         break;
       case Status::failed:
         line(fmt::format("{}: {} {}", image, paint("failed:", "31"), without_name(outcome_.error)));
@@ -204,6 +213,58 @@ class Text {
 };
 
 }  // namespace
+
+namespace {
+
+std::string_view verdict(const HiveCheck& check) {
+  if (!check.structure.sound()) return "damaged";
+  return check.condition.condition == hive::Condition::clean ? "sound" : "not clean";
+}
+
+std::string json(const std::string& file, const HiveCheck& check) {
+  ordered_json object;
+  object["schema"] = schema_version;
+  object["file"] = file;
+  object["status"] = verdict(check);
+  object["keys"] = check.structure.keys;
+  object["values"] = check.structure.values;
+  object["log_entries"] = check.condition.replayed;
+  if (!check.condition.reason.empty()) object["not_clean"] = clean(check.condition.reason);
+  object["findings"] = ordered_json::array();
+  for (const hive::Finding& finding : check.structure.findings)
+    object["findings"].push_back({{"severity", word(finding.severity)},
+                                  {"offset", finding.offset},
+                                  {"message", clean(finding.message)}});
+  object["fatal"] = check.structure.fatal;
+  object["harmless"] = check.structure.harmless;
+  return object.dump(-1, ' ', true, ordered_json::error_handler_t::replace) + "\n";
+}
+
+std::string text(const std::string& file, const HiveCheck& check, const ReportOptions& options) {
+  const hive::CheckResult& found = check.structure;
+  std::string out;
+  for (const hive::Finding& finding : found.findings)
+    if (finding.severity == hive::Severity::fatal || !options.quiet)
+      out += fmt::format("  {} at {:#x}: {}\n", word(finding.severity), finding.offset,
+                         clean(finding.message));
+  if (found.fatal + found.harmless > found.findings.size())
+    out += fmt::format("  ... {} findings in all\n", found.fatal + found.harmless);
+  if (options.quiet && verdict(check) == "sound") return out;
+  if (check.condition.replayed != 0)
+    out += fmt::format("  with {} log entr{} applied\n", check.condition.replayed,
+                       check.condition.replayed == 1 ? "y" : "ies");
+  if (!check.condition.reason.empty())
+    out += fmt::format("  as it stands, which is not clean: {}\n", clean(check.condition.reason));
+  return out + fmt::format("{}: {}, {} keys, {} values, {} fatal and {} harmless findings\n",
+                           clean(file), verdict(check), found.keys, found.values, found.fatal,
+                           found.harmless);
+}
+
+}  // namespace
+
+std::string report(const std::string& file, const HiveCheck& check, const ReportOptions& options) {
+  return options.json ? json(file, check) : text(file, check, options);
+}
 
 std::string report(const Outcome& outcome, const ReportOptions& options) {
   return options.json ? json(outcome) : Text(outcome, options).run();

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "src/apply/hive_file.h"
 #include "src/apply/outcome.h"
 
 namespace kvmnet::cli {
@@ -20,5 +21,7 @@ struct ReportOptions {
 
 // Lines with their ends; one line if JSON. Everything that comes from a guest is escaped.
 std::string report(const Outcome& outcome, const ReportOptions& options);
+// The same for `kvmnet hive check`.
+std::string report(const std::string& file, const HiveCheck& check, const ReportOptions& options);
 
 }  // namespace kvmnet::cli

@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "src/apply/hive_file.h"
+#include "src/apply/job.h"
 #include "src/apply/patch_image.h"
 #include "src/apply/recover_image.h"
 #include "src/cli/exit_status.h"
@@ -19,6 +20,7 @@
 #include "src/plan/firstboot.h"
 #include "src/plan/netsh.h"
 #include "src/support/error.h"
+#include "src/wall/wall.h"
 
 namespace kvmnet::cli {
 namespace {
@@ -54,6 +56,7 @@ PatchRequest patch_request(const Options& options) {
   request.guest.mode = options.command == Command::patch ? Mode::patch : Mode::plan;
   request.guest.settings = make_settings(options.settings);
   request.guest.root = options.root;
+  request.guest.dirty_hive = options.dirty_hive;
   request.guest.backup_directory = options.backup;
   request.format = options.format;
   request.output = options.output;
@@ -154,11 +157,33 @@ int run_script(const Options& options) {
   return number(ExitStatus::ok);
 }
 
+int run_hive_check(const Options& options) {
+  const ReportOptions how = report_options(options);
+  bool good = false;
+  const Outcome outcome = run_job(options.hive_file, [&](Outcome& /*outcome*/) {
+    const HiveCheck check = check_hive_file(options.hive_file, options.logs);
+    print(report(options.hive_file, check, how));
+    good = check.structure.sound() && check.condition.condition == hive::Condition::clean;
+  });
+  const bool failed = !outcome.error.empty() || outcome.refusal;
+  if (!failed) return number(good ? ExitStatus::ok : ExitStatus::refused);
+  print(report(outcome, how));
+  return number(exit_status(outcome.status, false));
+}
+
 int run_hive(const Options& options) {
-  const HiveFileRequest request = {
-      options.command == Command::hive_patch ? Mode::patch : Mode::plan, windows_version(options),
-      make_settings(options.settings)};
-  const Outcome outcome = patch_hive_file(options.hive_file, request);
+  HiveFileRequest request;
+  request.dirty_hive = options.dirty_hive;
+  request.logs = options.logs;
+  Outcome outcome;
+  if (options.command == Command::hive_replay) {
+    outcome = replay_hive_file(options.hive_file, request);
+  } else {
+    request.mode = options.command == Command::hive_patch ? Mode::patch : Mode::plan;
+    request.version = windows_version(options);
+    request.settings = make_settings(options.settings);
+    outcome = patch_hive_file(options.hive_file, request);
+  }
   print(report(outcome, report_options(options)));
   return number(exit_status(outcome.status, options.exit_code));
 }
@@ -166,6 +191,7 @@ int run_hive(const Options& options) {
 }  // namespace
 
 int run(const Options& options) {
+  if (options.no_sandbox) wall::do_without();
   switch (options.command) {
     case Command::patch:
     case Command::plan:
@@ -175,7 +201,10 @@ int run(const Options& options) {
       return run_script(options);
     case Command::hive_patch:
     case Command::hive_plan:
+    case Command::hive_replay:
       return run_hive(options);
+    case Command::hive_check:
+      return run_hive_check(options);
   }
   return number(ExitStatus::failed);
 }

@@ -37,7 +37,18 @@ struct ControlSet {
 struct HiveFacts {
   hive::Condition condition = hive::Condition::damaged;
   std::string reason;  // why it is not clean
+  // How it became clean, if Windows had not closed it: entries of its logs that were applied, or
+  // the user's word that it is to be taken without them.
+  std::size_t replayed = 0;
+  bool logs_given_up = false;
   bool operator==(const HiveFacts&) const = default;
+};
+
+// What to do with a hive that Windows has not closed.
+enum class DirtyHive {
+  replay,       // apply its logs; refuse where they do not apply
+  use_primary,  // the same, but go on without them where they do not apply: the user accepts the
+                // loss
 };
 
 struct Facts {

@@ -34,19 +34,6 @@ std::optional<hive::Value> value_of(const ControlSet& set, std::string_view key,
 }
 
 // Refusals that need nothing but the facts, in the order in which they matter.
-std::optional<Refusal> check_hive(const HiveFacts& hive, std::string_view name) {
-  if (hive.condition == hive::Condition::damaged)
-    return Refusal{Reason::damaged_hive,
-                   fmt::format("the {} hive is damaged: {}", name, hive.reason)};
-  if (hive.condition == hive::Condition::dirty)
-    return Refusal{
-        Reason::dirty_hive,
-        fmt::format("the {} hive is dirty: {}; changes that Windows made are only in its "
-                    "transaction logs",
-                    name, hive.reason)};
-  return std::nullopt;
-}
-
 std::optional<Refusal> check_identity(const Facts& facts, Scope scope) {
   if (!facts.version)
     return Refusal{Reason::unknown_version, "the guest does not say which Windows version it is"};
@@ -99,6 +86,7 @@ class Planner {
       if (auto refusal = plan_firstboot()) return *refusal;
     }
     warn_about_control_sets();
+    warn_about_logs();
     std::move(values_.begin(), values_.end(), std::back_inserter(plan_.edits));
     return plan_;
   }
@@ -166,6 +154,22 @@ class Planner {
       if (limit && setting.known->name == "TcpWindowSize" && *limit < setting.data)
         warn(
             fmt::format("{}: GlobalMaxTcpWindowSize={:#x} limits TcpWindowSize", set.name, *limit));
+  }
+
+  // Whatever edits the hive has to bring it to its end first.
+  void warn_about_logs() {
+    const HiveFacts& hive = facts_.system;
+    if (values_.empty()) return;
+    if (hive.replayed != 0)
+      plan_.warnings.push_back(
+          fmt::format("Windows has not closed the SYSTEM hive: {} from its transaction logs come{} "
+                      "first, as Windows itself would do it",
+                      hive.replayed == 1 ? "one entry" : fmt::format("{} entries", hive.replayed),
+                      hive.replayed == 1 ? "s" : ""));
+    if (hive.logs_given_up)
+      plan_.warnings.emplace_back(
+          "Windows has not closed the SYSTEM hive, and its transaction logs do not apply: what is "
+          "only in them is lost, as --dirty-hive use-primary says");
   }
 
   void warn_about_control_sets() {
@@ -272,10 +276,23 @@ std::vector<std::string> asked_files() {
   return paths;
 }
 
+std::optional<Refusal> check_condition(const HiveFacts& hive, std::string_view name) {
+  if (hive.condition == hive::Condition::damaged)
+    return Refusal{Reason::damaged_hive,
+                   fmt::format("the {} hive is damaged: {}", name, hive.reason)};
+  if (hive.condition == hive::Condition::dirty)
+    return Refusal{
+        Reason::dirty_hive,
+        fmt::format("the {} hive is dirty: {}; what Windows has only in its transaction logs would "
+                    "be lost",
+                    name, hive.reason)};
+  return std::nullopt;
+}
+
 std::variant<Plan, Refusal> make_plan(const Facts& facts, const Settings& settings, Scope scope) {
-  if (auto refusal = check_hive(facts.system, "SYSTEM")) return *refusal;
+  if (auto refusal = check_condition(facts.system, "SYSTEM")) return *refusal;
   if (scope == Scope::guest)
-    if (auto refusal = check_hive(facts.software, "SOFTWARE")) return *refusal;
+    if (auto refusal = check_condition(facts.software, "SOFTWARE")) return *refusal;
   if (auto refusal = check_identity(facts, scope)) return *refusal;
   if (auto refusal = check_services(facts)) return *refusal;
   return Planner(facts, settings, scope).run();

@@ -2,7 +2,9 @@
 // The decision: facts and settings in, a plan or a refusal out. Pure: no I/O, no clock.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -30,6 +32,9 @@ enum class Scope {
 // hold for make_plan.
 std::vector<std::string> asked_keys();
 std::vector<std::string> asked_files();
+
+// A hive that is not clean; `name`: for the message.
+std::optional<Refusal> check_condition(const HiveFacts& hive, std::string_view name);
 
 std::variant<Plan, Refusal> make_plan(const Facts& facts, const Settings& settings, Scope scope);
 

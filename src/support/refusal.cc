@@ -73,7 +73,7 @@ constexpr std::array<Row, 37> rows = {{
     {Reason::read_only_mount, "read-only-mount", shut_down_fully},
     {Reason::dirty_hive, "dirty-hive",
      "start the guest once and shut it down with 'shutdown /s /t 0', so that Windows writes its "
-     "registry out"},
+     "registry out; --dirty-hive use-primary goes on and loses what is only in the logs"},
     {Reason::damaged_hive, "damaged-hive",
      "restore the guest's registry (or the image) from a backup"},
     {Reason::hive_not_editable, "hive-not-editable",

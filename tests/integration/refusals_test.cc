@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "guestfs/image.h"
+#include "src/apply/hive_child.h"
 #include "src/apply/patch_guest.h"
 #include "src/support/refusal.h"
 #include "src/support/subprocess.h"
@@ -136,3 +137,10 @@ TEST_F(Refusals, NameTheStateAndWriteNothing) {
 
 }  // namespace
 }  // namespace kvmnet
+
+// Hives are read by a child that is this program, too.
+int main(int argc, char** argv) {
+  kvmnet::wall::run_as_child(argc, argv, kvmnet::hive_child());
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}

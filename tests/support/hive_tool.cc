@@ -4,6 +4,9 @@
 //                              others to be merged before it: "; needs: common.system.reg ..."
 //   clean-header IN OUT        a copy of a dirty hive that looks cleanly closed
 //   dirty-header IN OUT        a copy of a hive that looks as if it had not been closed
+//   record-logs IN OUT [REG]   what Windows 8.1 and later leave when they do not close the hive IN:
+//   a
+//                              dirty OUT, OUT.LOG1 and OUT.LOG2; what REG says is in LOG1 only
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +23,7 @@
 #include <system_error>
 #include <vector>
 
+#include "tests/support/log_writer.h"
 #include "tests/support/minimal_hive.h"
 
 namespace {
@@ -108,9 +112,27 @@ void dirty_header(const fs::path& in, const fs::path& out) {
   write_hive(out, hive);
 }
 
+void record_logs(const fs::path& in, const fs::path& out, const std::string& reg) {
+  const std::vector<std::byte> before = read_hive(in);
+  write_hive(out, before);
+  if (!reg.empty()) {
+    run({"hivexregedit", "--merge", out.string(), reg});
+  } else {
+    std::vector<std::byte> same = before;  // a page that is logged and not changed will do
+    same[4096 + 20] ^= std::byte{1};
+    write_hive(out, same);
+  }
+  kvmnet::test::HvleRecorder recorder(before);
+  recorder.commit(read_hive(out));
+  write_hive(out, recorder.files().primary);
+  for (std::size_t i = 0; i < 2; ++i)
+    write_hive(fs::path(out.string() + ".LOG" + std::to_string(i + 1)), recorder.files().logs[i]);
+}
+
 int usage() {
   std::cerr << "usage: hive-tool build OUT PREFIX [REG...]\n"
-               "       hive-tool clean-header|dirty-header IN OUT\n";
+               "       hive-tool clean-header|dirty-header IN OUT\n"
+               "       hive-tool record-logs IN OUT [REG]\n";
   return 2;
 }
 
@@ -121,6 +143,8 @@ int dispatch(const std::vector<std::string>& words) {
     clean_header(words[1], words[2]);
   } else if (words.size() == 3 && words[0] == "dirty-header") {
     dirty_header(words[1], words[2]);
+  } else if ((words.size() == 3 || words.size() == 4) && words[0] == "record-logs") {
+    record_logs(words[1], words[2], words.size() == 4 ? words[3] : "");
   } else {
     return usage();
   }

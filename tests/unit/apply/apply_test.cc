@@ -5,6 +5,7 @@
 
 #include "hive/error.h"
 #include "hive/hive.h"
+#include "src/apply/hive_client.h"
 #include "src/support/error.h"
 #include "src/support/temp_dir.h"
 #include "tests/unit/apply/windows_guest.h"
@@ -44,7 +45,7 @@ TEST(EditHive, MakesEveryEditAndNoOther) {
   const hive::Bytes& before = fixture_hive("nt61.system");
   const Fd file = memory_file(before);
   edit_hive(
-      file,
+      {file},
       {write_file("kvmnet/a", "x"), set_value(parameters, "EnableWsd", dword(0)),
        set_value(KeyPath::parse("ControlSet001\\Services\\kvmnet-firstboot"), "Type", dword(16)),
        set_value(parameters, "Hostname", hive::sz("other")),
@@ -65,8 +66,8 @@ TEST(EditHive, MakesEveryEditAndNoOther) {
 TEST(EditHive, TouchesNothingWithoutRegistryEdits) {
   const hive::Bytes no_hive(10, std::byte{1});
   const Fd file = memory_file(no_hive);
-  edit_hive(file, {});
-  edit_hive(file, {write_file("a", "b"), RemoveFile{"c", "test"}});
+  edit_hive({file}, {});
+  edit_hive({file}, {write_file("a", "b"), RemoveFile{"c", "test"}});
   EXPECT_EQ(read_whole(file), no_hive);
   EXPECT_FALSE(has_registry_edits({}));
   EXPECT_FALSE(has_registry_edits({write_file("a", "b")}));
@@ -80,8 +81,8 @@ TEST(EditHive, RefusesWhatHivexWouldDamageAndLeavesTheFile) {
   const hive::Bytes before = test::read_file(path);
   const Fd file = memory_file(before);
   // The first key could be edited: all or nothing.
-  EXPECT_THROW(edit_hive(file, {set_value(parameters, "EnableWsd", dword(0)),
-                                set_value(KeyPath::parse("Select"), "New", dword(1))}),
+  EXPECT_THROW(edit_hive({file}, {set_value(parameters, "EnableWsd", dword(0)),
+                                  set_value(KeyPath::parse("Select"), "New", dword(1))}),
                hive::Unsupported);
   EXPECT_EQ(read_whole(file), before);
 }
@@ -89,15 +90,15 @@ TEST(EditHive, RefusesWhatHivexWouldDamageAndLeavesTheFile) {
 TEST(EditHive, RefusesADirtyHive) {
   const hive::Bytes dirty = test::with_dirty_header(fixture_hive("nt61.system"));
   const Fd file = memory_file(dirty);
-  EXPECT_THROW(edit_hive(file, {set_value(parameters, "x", dword(0))}), hive::Error);
+  EXPECT_THROW(edit_hive({file}, {set_value(parameters, "x", dword(0))}), Error);
   EXPECT_EQ(read_whole(file), dirty);
 }
 
 TEST(EditHive, ReadsBackWhatItHasSet) {
   // Of two edits of one value the second wins, so the first is not there afterwards.
   const Fd file = memory_file(fixture_hive("nt61.system"));
-  EXPECT_THROW(edit_hive(file, {set_value(parameters, "EnableWsd", dword(0)),
-                                set_value(parameters, "ENABLEWSD", dword(1))}),
+  EXPECT_THROW(edit_hive({file}, {set_value(parameters, "EnableWsd", dword(0)),
+                                  set_value(parameters, "ENABLEWSD", dword(1))}),
                Error);
 }
 

@@ -8,6 +8,7 @@
 #include "src/plan/firstboot.h"
 #include "src/support/error.h"
 #include "src/support/temp_dir.h"
+#include "tests/support/log_writer.h"
 #include "tests/unit/apply/windows_guest.h"
 
 namespace kvmnet {
@@ -219,6 +220,110 @@ TEST(PatchGuest, RefusesADirtyHive) {
     EXPECT_EQ(refusal(guest), "dirty-hive") << name;
     EXPECT_EQ(file_changes(guest), 0U);
   }
+}
+
+// What Windows 8.1 and later leave of a hive that they did not close: `reg` is in LOG1 only.
+void leave_dirty(FakeGuest& guest, const std::string& name, const std::string& reg) {
+  auto& files = guest.volume("/dev/sda1").files;
+  const std::string path = "/Windows/System32/config/" + name;
+  const TempDir directory;
+  const std::string file = directory.path() + "/hive";
+  const hive::Bytes before = test::bytes_of(files.at(path));
+  test::write_file(file, before);
+  test::merge(file, reg);
+  test::HvleRecorder recorder(before);
+  recorder.commit(test::read_file(file));
+  files[path] = test::text_of(recorder.files().primary);
+  files[path + ".LOG"] = "";
+  files[path + ".Log1"] = test::text_of(recorder.files().logs[0]);
+  files[path + ".LOG2"] = test::text_of(recorder.files().logs[1]);
+}
+
+TEST(PatchGuest, ReplaysTheLogsOfADirtyHiveAndMakesThemInvalid) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::ten);
+  leave_dirty(guest, "SYSTEM", "[\\Select]\n\"Logged\"=dword:00000007\n");
+  const auto before = guest.volume("/dev/sda1").files;
+  const Outcome planned = patch(guest, Mode::plan);
+  EXPECT_EQ(planned.status, Status::pending);
+  EXPECT_EQ(guest.volume("/dev/sda1").files, before);
+  guest.unmount();
+  const Outcome outcome = patch(guest);
+  EXPECT_EQ(outcome.status, Status::patched) << outcome.error;
+  EXPECT_TRUE(
+      std::any_of(outcome.warnings.begin(), outcome.warnings.end(),
+                  [](const std::string& w) { return w.find("one entry") != std::string::npos; }));
+  const auto& files = guest.volume("/dev/sda1").files;
+  const TempDir directory;
+  const std::string file = directory.path() + "/hive";
+  test::write_file(file, test::bytes_of(files.at("/Windows/System32/config/SYSTEM")));
+  const auto lines = test::listing(file);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), "/Select/Logged,DWORD,0x00000007"), 1);
+  const std::string& log = files.at("/Windows/System32/config/SYSTEM.Log1");
+  EXPECT_EQ(log.substr(0, 512), std::string(512, '\0'));
+  EXPECT_EQ(log.size(), before.at("/Windows/System32/config/SYSTEM.Log1").size());
+  guest.unmount();
+  EXPECT_EQ(patch(guest).status, Status::unchanged);
+}
+
+TEST(PatchGuest, LeavesADirtyHiveAloneWhereNothingIsToBeSetInIt) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::ten);
+  EXPECT_EQ(patch(guest).status, Status::patched);
+  guest.unmount();
+  leave_dirty(guest, "SYSTEM", "[\\Select]\n\"Logged\"=dword:00000007\n");
+  auto& files = guest.volume("/dev/sda1").files;
+  files.erase("/Windows/kvmnet/firstboot.cmd");
+  const auto before = files;
+  const Outcome outcome = patch(guest);
+  EXPECT_EQ(outcome.status, Status::patched) << outcome.error;
+  for (const char* name : {"SYSTEM", "SYSTEM.Log1"}) {
+    const std::string path = std::string("/Windows/System32/config/") + name;
+    EXPECT_EQ(files.at(path), before.at(path)) << name;
+  }
+}
+
+TEST(PatchGuest, MakesTheLogsOfACleanHiveInvalidToo) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::seven);
+  auto& files = guest.volume("/dev/sda1").files;
+  files["/Windows/System32/config/SYSTEM.LOG1"] = std::string(5000, 'x');
+  EXPECT_EQ(patch(guest).status, Status::patched);
+  EXPECT_EQ(files.at("/Windows/System32/config/SYSTEM.LOG1"),
+            std::string(512, '\0') + std::string(4488, 'x'));
+}
+
+TEST(PatchGuest, KnowsTheVersionFromTheLogsOfADirtySoftwareHive) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::ten);
+  leave_dirty(guest, "SOFTWARE",
+              "[\\Microsoft\\Windows NT\\CurrentVersion]\n\"CurrentBuildNumber\"=\"26100\"\n");
+  const auto software = guest.volume("/dev/sda1").files.at("/Windows/System32/config/SOFTWARE");
+  const Outcome outcome = patch(guest);
+  EXPECT_EQ(outcome.status, Status::patched) << outcome.error;
+  EXPECT_EQ(outcome.facts->version->build, 26100);
+  EXPECT_EQ(guest.volume("/dev/sda1").files.at("/Windows/System32/config/SOFTWARE"), software);
+}
+
+TEST(PatchGuest, GoesOnWithoutLogsThatDoNotApplyWhereTheUserSaysSo) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::ten);
+  leave_dirty(guest, "SYSTEM", "[\\Select]\n\"Logged\"=dword:00000007\n");
+  auto& files = guest.volume("/dev/sda1").files;
+  files["/Windows/System32/config/SYSTEM.Log1"][700] ^= 1;
+  EXPECT_EQ(refusal(guest), "dirty-hive");
+  EXPECT_EQ(file_changes(guest), 0U);
+  guest.unmount();
+  Outcome outcome;
+  PhaseClock::Log log;
+  PhaseClock clock({}, log);
+  GuestRequest request = {Mode::patch, test::default_settings()};
+  request.dirty_hive = DirtyHive::use_primary;
+  patch_guest(guest, request, clock, outcome);
+  EXPECT_EQ(outcome.status, Status::patched);
+  EXPECT_TRUE(
+      std::any_of(outcome.warnings.begin(), outcome.warnings.end(),
+                  [](const std::string& w) { return w.find("is lost") != std::string::npos; }));
 }
 
 TEST(PatchGuest, TouchesTheChosenRootOnly) {

@@ -4,7 +4,9 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/backup_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/batch_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/find_windows_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/hive_client_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/hive_file_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/hive_messages_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/patch_guest_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/probe_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/worker_test.cc)

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/hive_child.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "hive/base_block.h"
+#include "hive/check.h"
+#include "hive/edit.h"
+#include "hive/error.h"
+#include "hive/file.h"
+#include "hive/hive.h"
+#include "hive/preload.h"
+#include "hive/replay.h"
+#include "src/apply/hive_facts.h"
+#include "src/apply/hive_messages.h"
+#include "src/support/error.h"
+
+namespace kvmnet {
+namespace {
+
+using hive::Condition;
+using hive::Source;
+using wall::Call;
+
+// The hive, and the logs behind it, among the files of a call.
+struct Files {
+  int hive = -1;
+  std::vector<Source> logs;
+};
+
+Files files_of(const Call& call) {
+  if (call.files.empty()) throw Error("no hive was handed over");
+  Files files = {call.files.front(), {}};
+  for (const int fd : call.files.subspan(1)) files.logs.push_back(hive::source_of(fd));
+  return files;
+}
+
+// What is to be replayed into a hive, as far as it can be; says in `facts` what came of it.
+std::optional<hive::Replay> plan(const Source& primary, std::span<const Source> logs,
+                                 DirtyHive policy, HiveFacts& facts) {
+  facts = {Condition::clean, {}, 0, false};
+  try {
+    try {
+      hive::Replay replay = plan_replay(primary, logs);
+      facts.replayed = replay.entries;
+      return replay;
+    } catch (const hive::NotReplayable& e) {
+      facts = {Condition::dirty, e.what(), 0, false};
+      if (policy == DirtyHive::replay) return std::nullopt;
+      hive::Replay replay = hive::plan_without_logs(primary);
+      facts = {Condition::clean, {}, 0, true};
+      return replay;
+    }
+  } catch (const hive::Error& e) {
+    facts = {Condition::damaged, e.what(), 0, false};
+    return std::nullopt;
+  }
+}
+
+// Makes the hive of a call clean, and its numbers higher than those in all logs: until these are
+// made invalid, Windows must not take them for newer.
+HiveFacts make_clean(const Files& files, const Cleaning& cleaning) {
+  HiveFacts facts;
+  const auto logs = std::span(files.logs).first(std::min(cleaning.logs_in_use, files.logs.size()));
+  const auto replay = plan(hive::source_of(files.hive), logs, cleaning.policy, facts);
+  if (!replay || (facts.replayed == 0 && !facts.logs_given_up)) return facts;
+  hive::apply(files.hive, *replay, logs);
+  hive::outnumber(files.hive, files.logs);
+  return facts;
+}
+
+void read_facts(int fd, Facts& facts) {
+  const hive::HivexHeader header(fd);
+  read_system(hive::Hive(fmt::format("/proc/self/fd/{}", fd), hive::Hive::Mode::read), facts);
+}
+
+std::string probe(const Call& call) {
+  const Files files = files_of(call);
+  Facts facts;
+  facts.system = make_clean(files, decode_cleaning(call.message));
+  if (facts.system.condition != Condition::clean) return encode(facts);
+  try {
+    hive::require_sound(files.hive);
+    read_facts(files.hive, facts);
+  } catch (const hive::Error& e) {
+    facts.system = {Condition::damaged, e.what(), 0, false};
+  }
+  return encode(facts);
+}
+
+std::string edit(const Call& call) {
+  const Files files = files_of(call);
+  Edited edited;
+  const Source hive = hive::source_of(files.hive);
+  for (const Source& log : files.logs) edited.logs.push_back(kind_of(log, hive));
+  const std::vector<hive::KeyEdit> edits = decode_edits(call.message);
+  if (edits.empty()) return encode(edited);  // somebody wants to know about the logs
+  try {
+    hive::edit(files.hive, edits, files.logs);
+    edited.facts.system.condition = Condition::clean;
+    read_facts(files.hive, edited.facts);
+  } catch (const hive::Unsupported& e) {
+    edited.unsupported = e.what();
+  }
+  return encode(edited);
+}
+
+std::string read_software_hive(const Call& call) {
+  const RemoteHive remote = decode_remote(call.message);
+  std::vector<Source> sources;
+  for (unsigned file = 0; file < remote.sizes.size(); ++file)
+    sources.push_back({[read_at = call.read_at, file](std::uint64_t offset, std::size_t size) {
+                         return read_at(file, offset, size);
+                       },
+                       remote.sizes[file]});
+  if (sources.empty()) throw Error("no hive was handed over");
+  const Source primary = sources.front();
+  const std::span logs = std::span(sources).subspan(1);
+  SoftwareFacts facts;
+  const auto replay = plan(primary, logs, remote.policy, facts.condition);
+  if (!replay) return encode(facts);
+  try {
+    const Source whole = recovered(*replay, primary, logs);
+    hive::Reader reader(whole.read_at, whole.size);
+    if (reader.base_block().condition != Condition::clean)
+      throw hive::Error(reader.base_block().reason);
+    read_software(reader, facts);
+  } catch (const hive::Error& e) {
+    facts = {{Condition::damaged, e.what(), 0, false}, std::nullopt, {}};
+  }
+  return encode(facts);
+}
+
+std::string check(const Call& call) {
+  const Files files = files_of(call);
+  HiveCheck check;
+  check.condition = make_clean(files, decode_cleaning(call.message));
+  const hive::MappedFile file(files.hive);
+  check.structure = hive::check(file.bytes());
+  return encode(check);
+}
+
+std::string handle(const Call& call) {
+  if (call.operation == hive_operation::probe) return probe(call);
+  if (call.operation == hive_operation::edit) return edit(call);
+  if (call.operation == hive_operation::software) return read_software_hive(call);
+  if (call.operation == hive_operation::check) return check(call);
+  throw Error(fmt::format("unknown operation {}", call.operation));
+}
+
+}  // namespace
+
+wall::Child hive_child() {
+  return {hive::preload_conversions, handle};
+}
+
+}  // namespace kvmnet

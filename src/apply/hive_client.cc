@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/hive_client.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "hive/error.h"
+#include "src/apply/hive_child.h"
+#include "src/support/error.h"
+#include "src/support/refusal.h"
+#include "src/wall/wall.h"
+
+namespace kvmnet {
+namespace {
+
+std::uint64_t size_of(const Fd& file) {
+  struct stat st {};
+  if (::fstat(file.get(), &st) != 0) throw system_error("reading a file", errno);
+  return static_cast<std::uint64_t>(st.st_size);
+}
+
+// The work needs the hive a few times over: as it was, as it is, and in hivex.
+wall::Limits limits_for(const std::vector<const Fd*>& files) {
+  constexpr std::uint64_t times = 6;
+  wall::Limits limits;
+  for (const Fd* file : files) limits.memory += times * size_of(*file);
+  return limits;
+}
+
+std::string call(std::string_view operation, std::string message, std::vector<const Fd*> files,
+                 wall::ReadAt read_at = {}) {
+  wall::Request request;
+  request.operation = operation;
+  request.message = std::move(message);
+  request.limits = limits_for(files);
+  request.files = std::move(files);
+  request.read_at = std::move(read_at);
+  try {
+    return wall::call(request);
+  } catch (const wall::Breach& e) {
+    throw Refused{
+        {Reason::damaged_hive,
+         fmt::format("the hive brings down the process that works on it: {} (if all hives "
+                     "do, the reason lies on this host: see ulimit, and --no-sandbox)",
+                     e.what())}};
+  }
+}
+
+std::vector<const Fd*> pointers(const HiveFiles& files) {
+  std::vector<const Fd*> all = {&files.hive};
+  for (const Fd& log : files.logs) all.push_back(&log);
+  return all;
+}
+
+std::string cleaning(const HiveFiles& files, DirtyHive policy) {
+  return encode(Cleaning{policy, files.logs_in_use});
+}
+
+// What the child may ask for.
+wall::ReadAt checked_reader(const DistantHive& hive) {
+  return [&hive](unsigned file, std::uint64_t offset, std::size_t size) {
+    if (file >= hive.sizes.size())
+      throw Error("the process that reads the hive asks for what there is not");
+    if (offset >= hive.sizes[file]) return std::vector<std::byte>();
+    return hive.read_at(file, offset, size);
+  };
+}
+
+// All edits of a key go into one: hivex rewrites its values each time.
+std::vector<hive::KeyEdit> by_key(const std::vector<Edit>& edits) {
+  std::vector<hive::KeyEdit> keys;
+  for (const Edit& edit : edits) {
+    const auto* set = std::get_if<SetValue>(&edit);
+    if (set == nullptr) continue;
+    auto found = std::find_if(keys.begin(), keys.end(),
+                              [&](const hive::KeyEdit& k) { return k.key == set->key; });
+    if (found == keys.end()) found = keys.insert(keys.end(), {set->key, {}});
+    found->set.push_back({set->name, set->value});
+  }
+  return keys;
+}
+
+}  // namespace
+
+Facts probe_system_hive(const HiveFiles& files, DirtyHive policy) {
+  return decode_facts(call(hive_operation::probe, cleaning(files, policy), pointers(files)));
+}
+
+Facts edit_hive(const HiveFiles& files, const std::vector<Edit>& edits) {
+  if (!has_registry_edits(edits)) return {};
+  Edited edited = decode_edited(call(hive_operation::edit, encode(by_key(edits)), pointers(files)));
+  if (!edited.unsupported.empty()) throw hive::Unsupported(edited.unsupported);
+  return std::move(edited.facts);
+}
+
+SoftwareFacts probe_software_hive(const DistantHive& hive, DirtyHive policy) {
+  return decode_software(call(hive_operation::software, encode(RemoteHive{policy, hive.sizes}), {},
+                              checked_reader(hive)));
+}
+
+HiveCheck check_hive(const HiveFiles& files, DirtyHive policy) {
+  return decode_check(call(hive_operation::check, cleaning(files, policy), pointers(files)));
+}
+
+std::vector<hive::LogKind> kinds_of_logs(const HiveFiles& files) {
+  if (files.logs.empty()) return {};
+  std::vector<hive::LogKind> kinds =
+      decode_edited(
+          call(hive_operation::edit, encode(std::vector<hive::KeyEdit>()), pointers(files)))
+          .logs;
+  if (kinds.size() != files.logs.size()) throw Error("not every log was looked at");
+  return kinds;
+}
+
+bool has_registry_edits(const std::vector<Edit>& edits) {
+  return std::any_of(edits.begin(), edits.end(),
+                     [](const Edit& e) { return std::holds_alternative<SetValue>(e); });
+}
+
+}  // namespace kvmnet

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Work on a guest's hives, done behind the wall (src/wall/wall.h). A hive that makes the process
+// behind it crash, hang or do what it must not is refused as damaged: everything here throws
+// Refused then.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/apply/hive_messages.h"
+#include "src/plan/edit.h"
+#include "src/plan/facts.h"
+#include "src/support/fd.h"
+
+namespace kvmnet {
+
+// A hive and all of its transaction logs, copies in memory.
+struct HiveFiles {
+  const Fd& hive;
+  std::span<const Fd> logs = {};
+  std::size_t logs_in_use = logs.size();  // the first of them: LOG1, LOG2, or the one LOG
+};
+
+// The facts that the SYSTEM hive gives. If that goes well, the file is the clean hive afterwards.
+Facts probe_system_hive(const HiveFiles& files, DirtyHive policy);
+
+// Makes the registry edits in a hive that probe_system_hive() has made clean, in place, and nothing
+// else; the facts after it. Touches nothing, and tells nothing, if there are no such edits. Throws
+// hive::Unsupported for an edit that would damage the hive, and Error; the file is then of no use.
+Facts edit_hive(const HiveFiles& files, const std::vector<Edit>& edits);
+
+// The SOFTWARE hive and its logs, read where they are: only what is needed is asked for.
+struct DistantHive {
+  std::vector<std::uint64_t> sizes;  // of the hive and its logs, in bytes
+  std::function<std::vector<std::byte>(unsigned file, std::uint64_t offset, std::size_t size)>
+      read_at;
+};
+SoftwareFacts probe_software_hive(const DistantHive& hive, DirtyHive policy);
+
+// Any hive, and its structure. If its condition and the structure are good, the file is the clean
+// hive afterwards.
+HiveCheck check_hive(const HiveFiles& files, DirtyHive policy);
+
+// What each log is to the hive, which is clean.
+std::vector<hive::LogKind> kinds_of_logs(const HiveFiles& files);
+
+bool has_registry_edits(const std::vector<Edit>& edits);
+
+}  // namespace kvmnet

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/hive_facts.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "src/plan/plan.h"
+#include "src/support/error.h"
+
+namespace kvmnet {
+namespace {
+
+using hive::KeyPath;
+
+std::uint32_t number(const hive::Hive& system, const KeyPath& key, std::string_view name) {
+  const auto value = system.value(key, name);
+  return value ? hive::as_dword(*value).value_or(0) : 0;
+}
+
+std::string text(const std::optional<hive::Value>& value) {
+  return value ? hive::as_string(*value).value_or("") : "";
+}
+
+ControlSet read_control_set(const hive::Hive& system, const std::string& name) {
+  ControlSet set{name, {}, {}};
+  const KeyPath root = KeyPath::parse(name);
+  for (const std::string& key : asked_keys()) set.keys[key] = system.values(root / key);
+  const KeyPath interfaces = root / "Services\\Tcpip\\Parameters\\Interfaces";
+  for (const std::string& interface : system.subkeys(interfaces))
+    if (interface.find('\\') == std::string::npos &&
+        system.value(interfaces / interface, "TcpWindowSize"))
+      set.interfaces_with_window.push_back(interface);
+  return set;
+}
+
+void read_identity(const hive::Hive& system, const KeyPath& set, Facts& facts) {
+  facts.architecture = parse_architecture(
+      text(system.value(set / "Control\\Session Manager\\Environment", "PROCESSOR_ARCHITECTURE")));
+  facts.product_type =
+      parse_product_type(text(system.value(set / "Control\\ProductOptions", "ProductType")));
+}
+
+std::optional<int> parse_int(const std::string& text) {
+  int number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size() || number < 0) return std::nullopt;
+  return number;
+}
+
+// From Windows 10 on CurrentVersion stays "6.3", and two numbers of their own say 10 and 0.
+std::optional<WindowsVersion> read_version(hive::Reader& software, const KeyPath& key) {
+  const auto build = parse_int(text(software.value(key, "CurrentBuildNumber")));
+  if (!build || *build == 0) return std::nullopt;
+  const auto major = software.value(key, "CurrentMajorVersionNumber");
+  const auto minor = software.value(key, "CurrentMinorVersionNumber");
+  if (major && minor) {
+    const auto a = hive::as_dword(*major);
+    const auto b = hive::as_dword(*minor);
+    if (!a || !b || *a > 1000 || *b > 1000) return std::nullopt;
+    return WindowsVersion{static_cast<int>(*a), static_cast<int>(*b), *build};
+  }
+  const std::string dotted = text(software.value(key, "CurrentVersion"));
+  try {
+    WindowsVersion version = parse_windows_version(dotted);
+    version.build = *build;
+    return version;
+  } catch (const UsageError&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+void read_system(const hive::Hive& system, Facts& facts) {
+  const KeyPath select = KeyPath::parse("Select");
+  facts.select = {number(system, select, "Current"), number(system, select, "Default"),
+                  number(system, select, "Failed"), number(system, select, "LastKnownGood")};
+  std::vector<std::uint32_t> wanted = {facts.select.default_set};
+  if (facts.select.current != facts.select.default_set) wanted.push_back(facts.select.current);
+  for (const std::uint32_t index : wanted) {
+    const std::string name = fmt::format("ControlSet{:03}", index);
+    if (!system.has_key(KeyPath::parse(name))) {
+      // What boots next must be there; what booted last may be gone.
+      if (index == facts.select.default_set) return;
+      continue;
+    }
+    facts.control_sets.push_back(read_control_set(system, name));
+  }
+  const KeyPath setup = KeyPath::parse("Setup");
+  facts.setup_unfinished = number(system, setup, "SystemSetupInProgress") != 0 ||
+                           number(system, setup, "OOBEInProgress") != 0;
+  read_identity(system, KeyPath::parse(facts.control_sets.front().name), facts);
+}
+
+void read_software(hive::Reader& software, SoftwareFacts& facts) {
+  const KeyPath key = KeyPath::parse("Microsoft\\Windows NT\\CurrentVersion");
+  facts.version = read_version(software, key);
+  facts.product_name = text(software.value(key, "ProductName"));
+}
+
+}  // namespace kvmnet

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What hives say about a guest. Runs behind the wall: everything here comes from the guest.
+#pragma once
+
+#include "hive/hive.h"
+#include "hive/reader.h"
+#include "src/plan/facts.h"
+
+namespace kvmnet {
+
+// What the SOFTWARE hive tells.
+struct SoftwareFacts {
+  HiveFacts condition;
+  std::optional<WindowsVersion> version;
+  std::string product_name;
+};
+
+// The facts that a clean SYSTEM hive gives, all but its condition. Throws hive::Error.
+void read_system(const hive::Hive& system, Facts& facts);
+
+// The same of a clean SOFTWARE hive.
+void read_software(hive::Reader& software, SoftwareFacts& facts);
+
+}  // namespace kvmnet

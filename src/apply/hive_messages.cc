@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/hive_messages.h"
+
+#include <nlohmann/json.hpp>
+
+#include "src/support/error.h"
+
+namespace kvmnet {
+namespace {
+
+using nlohmann::json;
+
+std::string pack(const json& message) {
+  const std::vector<std::uint8_t> bytes = json::to_cbor(message);
+  return {bytes.begin(), bytes.end()};
+}
+
+constexpr const char* nonsense =
+    "the process that reads the hive has given an answer without sense";
+
+// The library's own reader goes as deep as the message says, and takes more memory than it has
+// bytes.
+class Bounds : public nlohmann::json_sax<json> {
+ public:
+  bool null() override { return count(); }
+  bool boolean(bool /*value*/) override { return count(); }
+  bool number_integer(number_integer_t /*value*/) override { return count(); }
+  bool number_unsigned(number_unsigned_t /*value*/) override { return count(); }
+  bool number_float(number_float_t /*value*/, const string_t& /*text*/) override { return count(); }
+  bool string(string_t& /*value*/) override { return count(); }
+  bool binary(binary_t& /*value*/) override { return count(); }
+  bool start_object(std::size_t /*elements*/) override { return enter(); }
+  bool key(string_t& /*value*/) override { return count(); }
+  bool end_object() override { return leave(); }
+  bool start_array(std::size_t /*elements*/) override { return enter(); }
+  bool end_array() override { return leave(); }
+  bool parse_error(std::size_t /*at*/, const std::string& /*last*/,
+                   const json::exception& /*error*/) override {
+    return false;
+  }
+
+ private:
+  static constexpr int deepest = 8;
+  static constexpr std::size_t most = 1'000'000;
+  bool count() { return ++count_ <= most; }
+  bool enter() { return ++depth_ <= deepest && count(); }
+  bool leave() {
+    --depth_;
+    return true;
+  }
+
+  int depth_ = 0;
+  std::size_t count_ = 0;
+};
+
+// `read` makes a T of a message; whatever it trips over is one error.
+template <typename T, typename Read>
+T unpack(std::string_view message, Read read) {
+  Bounds bounds;
+  if (!json::sax_parse(message.begin(), message.end(), &bounds, json::input_format_t::cbor))
+    throw Error(nonsense);
+  try {
+    return read(json::from_cbor(message.begin(), message.end()));
+  } catch (const json::exception&) {
+    throw Error(nonsense);
+  }
+}
+
+// An enumerator from the other side of the wall.
+template <typename T>
+T checked(int number, T last) {
+  if (number < 0 || number > static_cast<int>(last)) throw Error(nonsense);
+  return static_cast<T>(number);
+}
+
+json to_json(const hive::NamedValue& value) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(value.value.data.data());
+  return {{"name", value.name},
+          {"type", static_cast<std::uint32_t>(value.value.type)},
+          {"data", json::binary({bytes, bytes + value.value.data.size()})}};
+}
+
+hive::NamedValue to_value(const json& from) {
+  hive::NamedValue value;
+  value.name = from.at("name").get<std::string>();
+  value.value.type = static_cast<hive::Type>(from.at("type").get<std::uint32_t>());
+  const auto bytes = std::as_bytes(std::span(from.at("data").get_binary()));
+  value.value.data.assign(bytes.begin(), bytes.end());
+  return value;
+}
+
+json to_json(const std::vector<hive::NamedValue>& values) {
+  json list = json::array();
+  for (const hive::NamedValue& value : values) list.push_back(to_json(value));
+  return list;
+}
+
+std::vector<hive::NamedValue> to_values(const json& from) {
+  std::vector<hive::NamedValue> values;
+  for (const json& value : from) values.push_back(to_value(value));
+  return values;
+}
+
+json to_json(const HiveFacts& facts) {
+  return {{"condition", static_cast<int>(facts.condition)},
+          {"reason", facts.reason},
+          {"replayed", facts.replayed},
+          {"logs_given_up", facts.logs_given_up}};
+}
+
+HiveFacts to_hive_facts(const json& from) {
+  return {checked(from.at("condition").get<int>(), hive::Condition::damaged),
+          from.at("reason").get<std::string>(), from.at("replayed").get<std::size_t>(),
+          from.at("logs_given_up").get<bool>()};
+}
+
+bool is_control_set_name(std::string_view name) {
+  constexpr std::string_view start = "ControlSet";
+  return name.starts_with(start) && name.size() >= start.size() + 3 && name.size() <= 20 &&
+         name.find_first_not_of("0123456789", start.size()) == std::string_view::npos;
+}
+
+json to_json(const ControlSet& set) {
+  json keys = json::object();
+  for (const auto& [name, values] : set.keys) keys[name] = values ? to_json(*values) : json();
+  return {{"name", set.name}, {"keys", keys}, {"interfaces", set.interfaces_with_window}};
+}
+
+ControlSet to_control_set(const json& from) {
+  ControlSet set;
+  set.name = from.at("name").get<std::string>();
+  if (!is_control_set_name(set.name)) throw Error(nonsense);
+  for (const auto& [name, values] : from.at("keys").items())
+    set.keys[name] = values.is_null() ? std::nullopt : std::optional(to_values(values));
+  set.interfaces_with_window = from.at("interfaces").get<std::vector<std::string>>();
+  return set;
+}
+
+// -1: not known.
+template <typename T>
+json to_json(const std::optional<T>& enumerator) {
+  return enumerator ? static_cast<int>(*enumerator) : -1;
+}
+
+template <typename T>
+std::optional<T> to_optional(const json& from, T last) {
+  const int number = from.get<int>();
+  return number == -1 ? std::nullopt : std::optional(checked(number, last));
+}
+
+json to_json(const Facts& facts) {
+  json sets = json::array();
+  for (const ControlSet& set : facts.control_sets) sets.push_back(to_json(set));
+  const Select& select = facts.select;
+  return {{"system", to_json(facts.system)},
+          {"architecture", to_json(facts.architecture)},
+          {"product_type", to_json(facts.product_type)},
+          {"setup_unfinished", facts.setup_unfinished},
+          {"select", {select.current, select.default_set, select.failed, select.last_known_good}},
+          {"control_sets", std::move(sets)}};
+}
+
+Facts to_facts(const json& from) {
+  Facts facts;
+  facts.system = to_hive_facts(from.at("system"));
+  facts.architecture = to_optional(from.at("architecture"), Architecture::arm);
+  facts.product_type = to_optional(from.at("product_type"), ProductType::domain_controller);
+  facts.setup_unfinished = from.at("setup_unfinished").get<bool>();
+  const auto select = from.at("select").get<std::array<std::uint32_t, 4>>();
+  facts.select = {select[0], select[1], select[2], select[3]};
+  for (const json& set : from.at("control_sets")) facts.control_sets.push_back(to_control_set(set));
+  return facts;
+}
+
+}  // namespace
+
+std::string encode(const Cleaning& cleaning) {
+  return pack({{"policy", static_cast<int>(cleaning.policy)}, {"in_use", cleaning.logs_in_use}});
+}
+
+Cleaning decode_cleaning(std::string_view message) {
+  return unpack<Cleaning>(message, [](const json& from) {
+    return Cleaning{checked(from.at("policy").get<int>(), DirtyHive::use_primary),
+                    from.at("in_use").get<std::size_t>()};
+  });
+}
+
+std::string encode(const RemoteHive& hive) {
+  return pack({{"policy", static_cast<int>(hive.policy)}, {"sizes", hive.sizes}});
+}
+
+RemoteHive decode_remote(std::string_view message) {
+  return unpack<RemoteHive>(message, [](const json& from) {
+    return RemoteHive{checked(from.at("policy").get<int>(), DirtyHive::use_primary),
+                      from.at("sizes").get<std::vector<std::uint64_t>>()};
+  });
+}
+
+std::string encode(const Facts& facts) {
+  return pack(to_json(facts));
+}
+
+Facts decode_facts(std::string_view message) {
+  return unpack<Facts>(message, to_facts);
+}
+
+std::string encode(const SoftwareFacts& facts) {
+  json version;
+  if (facts.version) version = {facts.version->major, facts.version->minor, facts.version->build};
+  return pack({{"condition", to_json(facts.condition)},
+               {"version", version},
+               {"product_name", facts.product_name}});
+}
+
+SoftwareFacts decode_software(std::string_view message) {
+  return unpack<SoftwareFacts>(message, [](const json& from) {
+    SoftwareFacts facts;
+    facts.condition = to_hive_facts(from.at("condition"));
+    if (const json& version = from.at("version"); !version.is_null()) {
+      const auto numbers = version.get<std::array<int, 3>>();
+      facts.version = {numbers[0], numbers[1], numbers[2]};
+    }
+    facts.product_name = from.at("product_name").get<std::string>();
+    return facts;
+  });
+}
+
+std::string encode(const std::vector<hive::KeyEdit>& edits) {
+  json list = json::array();
+  for (const hive::KeyEdit& edit : edits)
+    list.push_back({{"key", edit.key.elements()}, {"set", to_json(edit.set)}});
+  return pack(list);
+}
+
+std::vector<hive::KeyEdit> decode_edits(std::string_view message) {
+  return unpack<std::vector<hive::KeyEdit>>(message, [](const json& from) {
+    std::vector<hive::KeyEdit> edits;
+    for (const json& item : from) {
+      hive::KeyPath key;
+      for (const auto& name : item.at("key").get<std::vector<std::string>>()) key = key / name;
+      edits.push_back({key, to_values(item.at("set"))});
+    }
+    return edits;
+  });
+}
+
+std::string encode(const HiveCheck& check) {
+  const hive::CheckResult& structure = check.structure;
+  json findings = json::array();
+  for (const hive::Finding& finding : structure.findings)
+    findings.push_back({{"severity", static_cast<int>(finding.severity)},
+                        {"offset", finding.offset},
+                        {"message", finding.message}});
+  return pack({{"condition", to_json(check.condition)},
+               {"findings", std::move(findings)},
+               {"fatal", structure.fatal},
+               {"harmless", structure.harmless},
+               {"keys", structure.keys},
+               {"values", structure.values}});
+}
+
+HiveCheck decode_check(std::string_view message) {
+  return unpack<HiveCheck>(message, [](const json& from) {
+    HiveCheck check;
+    check.condition = to_hive_facts(from.at("condition"));
+    hive::CheckResult& structure = check.structure;
+    for (const json& finding : from.at("findings"))
+      structure.findings.push_back(
+          {checked(finding.at("severity").get<int>(), hive::Severity::fatal),
+           finding.at("offset").get<std::uint64_t>(), finding.at("message").get<std::string>()});
+    structure.fatal = from.at("fatal").get<std::size_t>();
+    structure.harmless = from.at("harmless").get<std::size_t>();
+    structure.keys = from.at("keys").get<std::size_t>();
+    structure.values = from.at("values").get<std::size_t>();
+    return check;
+  });
+}
+
+std::string encode(const Edited& edited) {
+  json logs = json::array();
+  for (const hive::LogKind kind : edited.logs) logs.push_back(static_cast<int>(kind));
+  return pack({{"unsupported", edited.unsupported},
+               {"facts", to_json(edited.facts)},
+               {"logs", std::move(logs)}});
+}
+
+Edited decode_edited(std::string_view message) {
+  return unpack<Edited>(message, [](const json& from) {
+    Edited edited;
+    edited.unsupported = from.at("unsupported").get<std::string>();
+    edited.facts = to_facts(from.at("facts"));
+    for (const json& kind : from.at("logs"))
+      edited.logs.push_back(checked(kind.get<int>(), hive::LogKind::not_a_log));
+    return edited;
+  });
+}
+
+}  // namespace kvmnet

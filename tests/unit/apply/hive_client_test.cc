@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/hive_client.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "src/support/error.h"
+#include "src/support/temp_dir.h"
+#include "tests/support/log_writer.h"
+#include "tests/support/minimal_hive.h"
+#include "tests/unit/apply/windows_guest.h"
+
+namespace kvmnet {
+namespace {
+
+using hive::Bytes;
+using test::load_u32;
+using test::store_u32;
+
+// The hive with another bin behind it, all of it free: as large as one that Windows has filled.
+Bytes enlarged(Bytes hive, std::uint32_t size) {
+  const std::size_t at = hive.size();
+  const auto bins_size = static_cast<std::uint32_t>(at - 4096);
+  hive.resize(at + size);
+  store_u32(hive, at, 0x6E696268);
+  store_u32(hive, at + 4, bins_size);
+  store_u32(hive, at + 8, size);
+  store_u32(hive, at + 32, size - 32);
+  store_u32(hive, 40, bins_size + size);
+  test::update_checksum(hive);
+  return hive;
+}
+
+Bytes with_build(const Bytes& hive, const std::string& build) {
+  const TempDir directory;
+  const std::string file = directory.path() + "/hive";
+  test::write_file(file, hive);
+  test::merge(file, "[\\Microsoft\\Windows NT\\CurrentVersion]\n\"CurrentBuildNumber\"=\"" + build +
+                        "\"\n");
+  return test::read_file(file);
+}
+
+// A hive and its logs as a guest's files, and how much of each was asked for.
+struct Guest {
+  std::vector<Bytes> files;
+  std::vector<std::uint64_t> transferred = std::vector<std::uint64_t>(files.size());
+
+  DistantHive hive() {
+    DistantHive hive;
+    for (const Bytes& file : files) hive.sizes.push_back(file.size());
+    hive.read_at = [this](unsigned file, std::uint64_t offset, std::size_t size) {
+      const Bytes& bytes = files.at(file);
+      const std::size_t start = std::min<std::uint64_t>(offset, bytes.size());
+      const std::size_t n = std::min(size, bytes.size() - start);
+      transferred.at(file) += n;
+      const auto from = bytes.begin() + static_cast<std::ptrdiff_t>(start);
+      return Bytes(from, from + static_cast<std::ptrdiff_t>(n));
+    };
+    return hive;
+  }
+};
+
+// The state of `clean` after `next`, which is in the logs only.
+Guest unclosed(const Bytes& clean, const Bytes& next) {
+  test::HvleRecorder recorder(clean);
+  recorder.commit(next);
+  const test::HiveFiles files = recorder.files();
+  return {{files.primary, files.logs[0], files.logs[1]}};
+}
+
+TEST(ProbeSoftwareHive, AsksForLittleOfAnUnclosedHiveOf80MiB) {
+  const Bytes clean = enlarged(test::fixture_hive("nt100-19045.software"), 80 << 20);
+  Guest guest = unclosed(clean, with_build(clean, "26100"));
+  const SoftwareFacts facts = probe_software_hive(guest.hive(), DirtyHive::replay);
+  EXPECT_EQ(facts.condition.condition, hive::Condition::clean) << facts.condition.reason;
+  EXPECT_EQ(facts.condition.replayed, 1U);
+  EXPECT_EQ(facts.version, (WindowsVersion{10, 0, 26100}));
+  EXPECT_LE(guest.transferred[0], 256U << 10);
+  RecordProperty("bytes", std::to_string(guest.transferred[0]));
+}
+
+TEST(ProbeSoftwareHive, SaysWhyTheLogsDoNotApply) {
+  const Bytes clean = test::fixture_hive("nt100-19045.software");
+  Guest guest = unclosed(clean, with_build(clean, "26100"));
+  test::spoil(guest.files[1], 700);
+  const SoftwareFacts facts = probe_software_hive(guest.hive(), DirtyHive::replay);
+  EXPECT_EQ(facts.condition.condition, hive::Condition::dirty);
+  EXPECT_NE(facts.condition.reason, "");
+  EXPECT_FALSE(facts.version);
+  const SoftwareFacts without = probe_software_hive(guest.hive(), DirtyHive::use_primary);
+  EXPECT_TRUE(without.condition.logs_given_up);
+  EXPECT_EQ(without.version, (WindowsVersion{10, 0, 19045}));
+}
+
+TEST(ProbeSoftwareHive, PassesOnWhatTheGuestThrows) {
+  DistantHive hive;
+  hive.sizes = {8192};
+  hive.read_at = [](unsigned, std::uint64_t, std::size_t) -> Bytes {
+    throw guestfs::Error("the disk has gone");
+  };
+  EXPECT_THROW(probe_software_hive(hive, DirtyHive::replay), guestfs::Error);
+}
+
+TEST(CheckHive, MakesAHiveCleanOrSaysWhyNot) {
+  const Bytes clean = test::fixture_hive("nt61.system");
+  const Fd file = make_memory_file("hive");
+  write_whole(file, test::with_dirty_header(clean));
+  EXPECT_EQ(check_hive({file}, DirtyHive::replay).condition.condition, hive::Condition::dirty);
+  EXPECT_EQ(read_whole(file), test::with_dirty_header(clean));
+  const HiveFacts given_up = check_hive({file}, DirtyHive::use_primary).condition;
+  EXPECT_EQ(given_up.condition, hive::Condition::clean);
+  EXPECT_TRUE(given_up.logs_given_up);
+  EXPECT_NE(read_whole(file), test::with_dirty_header(clean));
+  EXPECT_TRUE(check_hive({file}, DirtyHive::replay).structure.sound());
+}
+
+TEST(ProbeSystemHive, FindsAStructureThatIsNotSoundBeforeAnythingElseReadsIt) {
+  Bytes damaged = test::fixture_hive("nt61.system");
+  store_u32(damaged, 4096 + 32, 0x80000000);  // the size of the first cell
+  const Fd file = make_memory_file("hive");
+  write_whole(file, damaged);
+  const Facts facts = probe_system_hive({file}, DirtyHive::replay);
+  EXPECT_EQ(facts.system.condition, hive::Condition::damaged);
+  EXPECT_NE(facts.system.reason, "");
+  EXPECT_FALSE(check_hive({file}, DirtyHive::replay).structure.sound());
+  EXPECT_THROW(edit_hive({file}, {SetValue{hive::KeyPath::parse("Select"), "x", std::nullopt,
+                                           hive::dword(1), "test"}}),
+               Error);
+}
+
+}  // namespace
+}  // namespace kvmnet
