@@ -47,18 +47,6 @@ std::string damaged_sizes(const BaseBlock& block, std::uint64_t file_size) {
 
 }  // namespace
 
-std::uint32_t read_u32(std::span<const std::byte> bytes, std::size_t offset) {
-  std::uint32_t number = 0;
-  for (std::size_t i = 0; i < 4; ++i)
-    number |= std::to_integer<std::uint32_t>(bytes[offset + i]) << (8 * i);
-  return number;
-}
-
-std::uint16_t read_u16(std::span<const std::byte> bytes, std::size_t offset) {
-  return static_cast<std::uint16_t>(std::to_integer<unsigned>(bytes[offset]) |
-                                    (std::to_integer<unsigned>(bytes[offset + 1]) << 8));
-}
-
 void write_u32(std::span<std::byte> bytes, std::size_t offset, std::uint32_t number) {
   for (std::size_t i = 0; i < 4; ++i)
     bytes[offset + i] = static_cast<std::byte>((number >> (8 * i)) & 0xFF);

@@ -34,6 +34,7 @@ std::optional<char16_t> upper_case_latin1(char16_t unit) {
 }
 
 std::optional<char16_t> upper_case(char16_t unit) {
+  if (unit < u'a') return unit;
   if (unit <= 0xFF) return upper_case_latin1(unit);
   if (is_within(unit, 0x0400, 0x042F)) return unit;  // Cyrillic
   if (is_within(unit, 0x0430, 0x044F)) return lowered_by(unit, 0x20);
@@ -84,9 +85,10 @@ std::optional<std::strong_ordering> compare_names(const StoredName& a, const Sto
 bool is_before(const StoredName& a, const StoredName& b) {
   const std::size_t common = std::min(a.length(), b.length());
   for (std::size_t i = 0; i < common; ++i) {
-    const char16_t from_a = folded(a.unit(i));
-    const char16_t from_b = folded(b.unit(i));
-    if (from_a != from_b) return from_a < from_b;
+    const char16_t from_a = a.unit(i);
+    const char16_t from_b = b.unit(i);
+    if (from_a == from_b || folded(from_a) == folded(from_b)) continue;
+    return folded(from_a) < folded(from_b);
   }
   return a.length() < b.length();
 }
