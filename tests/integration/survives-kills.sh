@@ -102,7 +102,7 @@ killed applying before said ': apply'
 killed hive-being-written before said 'pwrite "/'
 killed hive-uploaded before said ': verify'
 delayed fsync /image.qcow2.kvmnet-overlay 1
-killed verified before said ': commit'
+killed verified before said ': prepare'
 delayed renameat2 /image.qcow2 1
 killed journal-written after grep -qs '^kvmnet-journal 1 ready' "$journal"
 delayed fsync '' 2 # of the directory: after the journal's, that after the rename
