@@ -121,8 +121,8 @@ killed in-commit after there images/in-commit
 rm bin/qemu-img
 delayed fsync /image.qcow2.kvmnet-journal 3
 killed image-synced after grep -qs '^kvmnet-journal 1 done' "$journal"
-delayed unlink /image.qcow2.kvmnet-overlay 1
-killed renamed-back after is_back
 delayed unlink /image.qcow2.kvmnet-journal 1
-killed overlay-unlinked after gone images/image.qcow2.kvmnet-overlay
+killed renamed-back after is_back
+delayed unlink /image.qcow2.kvmnet-overlay 1
+killed journal-removed after gone "$journal"
 under=()
