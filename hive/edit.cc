@@ -117,8 +117,8 @@ void set_values(int fd, const std::vector<KeyEdit>& edits) {
 
 void prove(std::span<const std::byte> before, int fd, const std::vector<KeyEdit>& edits) {
   const MappedFile after(fd);
-  if (const BaseBlock base =
-          read_base_block(after.bytes().first(base_block_size), after.bytes().size());
+  const auto start = after.bytes().first(std::min(base_block_size, after.bytes().size()));
+  if (const BaseBlock base = read_base_block(start, after.bytes().size());
       base.condition != Condition::clean)
     throw Error("the edited hive is not clean: " + base.reason);
   try {

@@ -172,10 +172,10 @@ class Replayer {
     }
   }
 
-  // Other than one that was never written to.
+  // Other than one that was never written to, or that kvmnet has made invalid.
   bool has_unusable_log() const {
     return std::any_of(logs_.begin(), logs_.end(),
-                       [](const Source& log) { return log.size != 0 && !read_log_header(log); });
+                       [](const Source& log) { return !is_blank(log) && !read_log_header(log); });
   }
 
   // What stands behind the first entry that does not fit is left from earlier use.

@@ -42,8 +42,9 @@ struct Replay {
 
 // `logs`: those beside the hive in the order LOG1, LOG2 (or the one LOG); missing ones left out,
 // empty ones allowed. A clean hive needs none, and none is looked at. Throws NotReplayable if the
-// hive is dirty and its logs do not apply (none, bad, torn, of another hive, with a gap that they
-// do not cover); hive::Error if the primary is not a hive. Reads of each log what it needs, once.
+// hive is dirty and its logs do not apply: none, bad, of another hive, with a gap, with an entry
+// that is whole but of no known form, or with one that is newer than what can be reached. Throws
+// hive::Error if the primary is not a hive.
 Replay plan_replay(const Source& primary, std::span<const Source> logs);
 
 // The dirty primary as it stands, made to look clean: what Windows had only in the logs is lost.
