@@ -10,17 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "src/disk/range.h"
 #include "src/support/subprocess.h"
 
 struct nbd_handle;
 
 namespace kvmnet::disk {
-
-struct Range {
-  std::uint64_t start = 0;  // bytes
-  std::uint64_t length = 0;
-  bool operator==(const Range&) const = default;
-};
 
 class BlockReader {
  public:

@@ -17,13 +17,6 @@ namespace {
 constexpr std::size_t header_size = 104;  // a version 3 header without extensions
 constexpr std::size_t most_read = 4096;   // QEMU's own headers and extensions need less
 
-std::uint64_t number(std::string_view head, std::size_t offset, std::size_t size) {
-  std::uint64_t number = 0;
-  for (const char byte : head.substr(offset, size))
-    number = (number << 8) | static_cast<unsigned char>(byte);
-  return number;
-}
-
 // What the file has of `size` bytes at `offset`; nothing where it cannot be asked there.
 std::optional<std::string> read_at(const Fd& fd, std::uint64_t offset, std::size_t size) {
   std::string bytes(size, '\0');
@@ -43,26 +36,65 @@ std::string read_backing_name(const Fd& fd, std::uint64_t offset, std::uint64_t 
   return *name;
 }
 
-// The header extension with the backing file's format, found as QEMU finds it: from `start` up to
-// the backing file's name, where `head` ends. Two of them name no format.
-std::string find_backing_format(std::string_view head, std::uint64_t start) {
-  constexpr std::uint64_t backing_format = 0xE2792ACA;
-  std::string format;
+// The header extensions of a type, found as QEMU finds them: from `start` up to the backing file's
+// name, where `head` ends.
+std::vector<std::string_view> find_extensions(std::string_view head, std::uint64_t start,
+                                              std::uint64_t wanted) {
+  std::vector<std::string_view> found;
   for (std::uint64_t at = start; at + 8 <= head.size();) {
-    const std::uint64_t type = number(head, at, 4);
-    const std::uint64_t length = number(head, at + 4, 4);
+    const std::uint64_t type = qcow2_number(head, at, 4);
+    const std::uint64_t length = qcow2_number(head, at + 4, 4);
     at += 8;
     if (type == 0 || length > head.size() - at) break;
-    if (type == backing_format) {
-      if (!format.empty()) return "given twice";
-      format = head.substr(at, length);
-    }
+    if (type == wanted) found.push_back(head.substr(at, length));
     at += (length + 7) / 8 * 8;
   }
-  return format;
+  return found;
+}
+
+// Two of them name no format.
+std::string find_backing_format(std::string_view head, std::uint64_t start) {
+  const auto found = find_extensions(head, start, 0xE2792ACA);
+  if (found.empty()) return {};
+  return found.size() == 1 ? std::string(found.front()) : "given twice";
+}
+
+Range find_bitmap_directory(std::string_view head, std::uint64_t start) {
+  const auto found = find_extensions(head, start, 0x23852875);
+  if (found.empty() || found.front().size() < 24) return {};
+  return {qcow2_number(found.front(), 16, 8), qcow2_number(found.front(), 8, 8)};
+}
+
+Qcow2Header parse_fixed_part(std::string_view head, std::uint64_t version) {
+  // Bits of the incompatible features.
+  constexpr std::uint64_t dirty = 1 << 0;
+  constexpr std::uint64_t external_data_file = 1 << 2;
+  constexpr std::uint64_t extended_l2 = 1 << 4;
+  constexpr std::uint64_t largest_cluster_bits = 21;  // 2 MiB, as QEMU has it
+  Qcow2Header header;
+  header.cluster_size = 1ULL << std::min(qcow2_number(head, 20, 4), largest_cluster_bits);
+  header.encrypted = qcow2_number(head, 32, 4) != 0;
+  header.has_snapshots = qcow2_number(head, 60, 4) != 0;
+  header.l1_table = {qcow2_number(head, 40, 8), qcow2_number(head, 36, 4) * 8};
+  header.refcount_table = {qcow2_number(head, 48, 8),
+                           qcow2_number(head, 56, 4) * header.cluster_size};
+  if (version == 2) return header;
+  const std::uint64_t features = qcow2_number(head, 72, 8);
+  header.is_dirty = (features & dirty) != 0;
+  header.external_data = (features & external_data_file) != 0;
+  header.extended_l2 = (features & extended_l2) != 0;
+  header.has_autoclear = qcow2_number(head, 88, 8) != 0;
+  return header;
 }
 
 }  // namespace
+
+std::uint64_t qcow2_number(std::string_view bytes, std::size_t offset, std::size_t size) {
+  std::uint64_t number = 0;
+  for (const char byte : bytes.substr(offset, size))
+    number = (number << 8) | static_cast<unsigned char>(byte);
+  return number;
+}
 
 bool is_qcow2(std::string_view start) {
   return start.starts_with("QFI\xfb");
@@ -73,28 +105,23 @@ Qcow2Header read_qcow2_header(const Fd& fd, const std::string& path) {
   if (!read) throw system_error(path, errno);
   const std::string_view head = *read;
   const std::uint64_t version =
-      is_qcow2(head) && head.size() >= header_size ? number(head, 4, 4) : 0;
-  if (is_qcow2(head) && head.size() >= 8 && number(head, 4, 4) == 1)
+      is_qcow2(head) && head.size() >= header_size ? qcow2_number(head, 4, 4) : 0;
+  if (is_qcow2(head) && head.size() >= 8 && qcow2_number(head, 4, 4) == 1)
     throw Refused{{Reason::unsupported_format, path + ": is a qcow image (version 1)"}};
   if (version != 2 && version != 3)
     throw Error(fmt::format("{}: the qcow2 header is damaged or of an unknown version", path));
-  Qcow2Header header;
-  constexpr std::uint64_t largest_cluster_bits = 21;  // 2 MiB, as QEMU has it
-  header.cluster_size = 1ULL << std::min(number(head, 20, 4), largest_cluster_bits);
-  header.encrypted = number(head, 32, 4) != 0;
-  constexpr std::uint64_t external_data_file = 4;  // bit 2 of the incompatible features
-  header.external_data = version == 3 && (number(head, 72, 8) & external_data_file) != 0;
-  header.has_snapshots = number(head, 60, 4) != 0;
-  header.has_autoclear = version == 3 && number(head, 88, 8) != 0;
-  const std::uint64_t offset = number(head, 8, 8);
-  if (offset == 0) return header;
+  Qcow2Header header = parse_fixed_part(head, version);
+  const std::uint64_t offset = qcow2_number(head, 8, 8);
   // QEMU puts it right behind the header extensions. Farther away there is room for extensions that
   // it would see and this would not.
   if (offset > most_read)
     throw Error(path + ": the name of the backing file is in an unusual place of the qcow2 header");
-  header.backing = read_backing_name(fd, offset, number(head, 16, 4), path);
-  const std::uint64_t extensions = version == 2 ? 72 : number(head, 100, 4);
-  header.backing_format = find_backing_format(head.substr(0, offset), extensions);
+  const std::string_view extended = head.substr(0, offset != 0 ? offset : header.cluster_size);
+  const std::uint64_t extensions = version == 2 ? 72 : qcow2_number(head, 100, 4);
+  header.bitmap_directory = find_bitmap_directory(extended, extensions);
+  if (offset == 0) return header;
+  header.backing = read_backing_name(fd, offset, qcow2_number(head, 16, 4), path);
+  header.backing_format = find_backing_format(extended, extensions);
   return header;
 }
 

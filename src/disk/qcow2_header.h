@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The header of a qcow2 file as far as it decides which files QEMU would open
-// (docs/interop/qcow2.txt). Whoever made the file wrote it: what it says is to be judged.
+// The header of a qcow2 file as far as it decides which files QEMU would open, and where the file's
+// tables are (QEMU's docs/interop/qcow2.txt). Whoever made the file wrote it: what it says is to be
+// judged.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "src/disk/range.h"
 #include "src/support/fd.h"
 #include "src/support/refusal.h"
 
@@ -21,6 +23,12 @@ struct Qcow2Header {
   bool external_data = false;
   bool has_snapshots = false;  // internal ones
   bool has_autoclear = false;  // something that an unknowing writer must drop: persistent bitmaps
+  bool is_dirty = false;       // reference counts are not up to date: it was not closed
+  bool extended_l2 = false;    // entries of L2 tables have 16 bytes, not 8
+  // Where they lie in the file, as written; length 0: there is none.
+  Range l1_table;
+  Range refcount_table;
+  Range bitmap_directory;
 };
 
 // `start`: how the file begins.
@@ -33,6 +41,9 @@ Qcow2Header read_qcow2_header(const Fd& fd, const std::string& path);
 
 // Refused: a qcow2 file whose data lie in another file or are encrypted.
 std::optional<Refusal> check_qcow2(const Qcow2Header& header, const std::string& path);
+
+// A number as qcow2 has it, big-endian, of `size` bytes at `offset` of `bytes`, which has them.
+std::uint64_t qcow2_number(std::string_view bytes, std::size_t offset, std::size_t size);
 
 // Whether QEMU takes the name of a backing file for "PROTOCOL:..." and not for a path.
 bool names_a_protocol(std::string_view name);

@@ -135,6 +135,26 @@ bool read_exactly(const Fd& fd, std::span<std::byte> into) {
   return true;
 }
 
+void read_at(const Fd& fd, std::uint64_t offset, std::span<std::byte> into) {
+  while (!into.empty()) {
+    const ssize_t n = ::pread(fd.get(), into.data(), into.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) throw system_error("reading a file", n < 0 ? errno : EIO);
+    into = into.subspan(static_cast<std::size_t>(n));
+    offset += static_cast<std::uint64_t>(n);
+  }
+}
+
+void write_at(const Fd& fd, std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw system_error("writing a file", errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+    offset += static_cast<std::uint64_t>(n);
+  }
+}
+
 void sync_file(const Fd& fd, const std::string& path) {
   if (::fsync(fd.get()) != 0) throw system_error("writing " + path + " to disk", errno);
 }

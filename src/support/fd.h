@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -62,6 +63,10 @@ void write_whole(const Fd& fd, std::span<const std::byte> bytes);
 void write_whole(const Fd& fd, std::string_view text);
 // Fills `into` from a stream; false if that ends before.
 bool read_exactly(const Fd& fd, std::span<std::byte> into);
+
+// At `offset`; the file's own position does not count. Throws if the file ends before.
+void read_at(const Fd& fd, std::uint64_t offset, std::span<std::byte> into);
+void write_at(const Fd& fd, std::uint64_t offset, std::span<const std::byte> bytes);
 
 // fsync of a file, or of the directory that holds `path`.
 void sync_file(const Fd& fd, const std::string& path);
