@@ -15,8 +15,8 @@
 
 #include "src/apply/worker.h"
 #include "src/disk/beside.h"
-#include "src/disk/commit.h"
 #include "src/disk/copy.h"
+#include "src/disk/recover.h"
 #include "src/support/error.h"
 #include "src/support/temp_dir.h"
 

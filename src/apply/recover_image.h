@@ -5,7 +5,7 @@
 #include <string>
 
 #include "src/apply/job.h"
-#include "src/disk/commit.h"
+#include "src/disk/recover.h"
 
 namespace kvmnet {
 

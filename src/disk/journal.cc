@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <nettle/sha2.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,131 +21,15 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t sector = 512;
-constexpr std::size_t chunk = 1 << 20;
-// Of a sector's hash: tells a foreign write, not an attack, and keeps the journal small.
-constexpr std::size_t hash_digits = 32;
-
-class Sha256 {
- public:
-  Sha256() { sha256_init(&context_); }
-  void add(std::span<const std::byte> bytes) {
-    sha256_update(&context_, bytes.size(), reinterpret_cast<const std::uint8_t*>(bytes.data()));
-  }
-  std::string hex() {
-    std::array<std::uint8_t, SHA256_DIGEST_SIZE> digest{};
-    sha256_digest(&context_, digest.size(), digest.data());
-    std::string text;
-    for (const std::uint8_t byte : digest) text += fmt::format("{:02x}", byte);
-    return text;
-  }
-
- private:
-  sha256_ctx context_{};
-};
-
-std::string sha256(std::span<const std::byte> bytes) {
-  Sha256 hash;
-  hash.add(bytes);
-  return hash.hex();
-}
-
-// Reads a range of both disks piece by piece; `use` gets each piece of the overlay and of the image
-// and the piece's offset in the range. What lies behind the end of the image (an overlay's last
-// cluster) is not there to be compared.
-template <typename Use>
-void read_both(const Range& range, BlockReader& overlay, BlockReader& image, Use use) {
-  std::vector<std::byte> after(chunk);
-  std::vector<std::byte> before(chunk);
-  for (std::uint64_t at = 0; at < range.length;) {
-    const std::size_t size = std::min<std::uint64_t>(chunk, range.length - at);
-    const auto new_bytes = std::span(after).first(size);
-    const auto old_bytes = std::span(before).first(size);
-    overlay.read(range.start + at, new_bytes);
-    image.read(range.start + at, old_bytes);
-    use(new_bytes, old_bytes, at);
-    at += size;
-  }
-}
-
-std::span<const std::byte> sector_at(std::span<const std::byte> bytes, std::size_t at) {
-  return bytes.subspan(at, std::min(sector, bytes.size() - at));
-}
-
-bool equal(std::span<const std::byte> a, std::span<const std::byte> b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end());
-}
-
-Change compare_range(const Range& range, BlockReader& overlay, BlockReader& image) {
-  Change change;
-  change.range = range;
-  Sha256 after;
-  read_both(range, overlay, image, [&](auto new_bytes, auto old_bytes, std::uint64_t start) {
-    after.add(new_bytes);
-    for (std::size_t at = 0; at < new_bytes.size(); at += sector) {
-      const auto old_sector = sector_at(old_bytes, at);
-      if (equal(sector_at(new_bytes, at), old_sector)) continue;
-      change.sectors.push_back(static_cast<std::uint32_t>((start + at) / sector));
-      change.before += sha256(old_sector).substr(0, hash_digits);
-    }
-  });
-  change.after = after.hex();
-  return change;
-}
-
-void add_foreign(Progress& progress, const Range& found) {
-  if (!progress.foreign.empty() &&
-      progress.foreign.back().start + progress.foreign.back().length == found.start)
-    progress.foreign.back().length += found.length;
-  else
-    progress.foreign.push_back(found);
-}
-
-bool is_zero(std::span<const std::byte> bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{}; });
-}
-
-void check_ranges(const std::vector<Change>& changes, BlockReader& overlay) {
-  const std::vector<Range> held = overlay.allocated();
-  if (!std::equal(held.begin(), held.end(), changes.begin(), changes.end(),
-                  [](const Range& range, const Change& change) { return range == change.range; }))
-    throw OverlayHasChanged();
-}
-
-void look_at_range(const Change& change, BlockReader& overlay, BlockReader& image, Format format,
-                   Progress& progress) {
-  Sha256 after;
-  std::size_t next = 0;  // index of the next changed sector
-  read_both(change.range, overlay, image, [&](auto new_bytes, auto old_bytes, std::uint64_t start) {
-    after.add(new_bytes);
-    for (std::size_t at = 0; at < new_bytes.size(); at += sector) {
-      const auto old_sector = sector_at(old_bytes, at);
-      const bool written = equal(sector_at(new_bytes, at), old_sector);
-      const bool to_change =
-          next < change.sectors.size() && change.sectors[next] == (start + at) / sector;
-      const std::size_t hash = hash_digits * next;
-      if (to_change) ++next;
-      if (written) {
-        progress.after += to_change ? 1 : 0;
-      } else if (to_change && change.before.compare(hash, hash_digits, sha256(old_sector), 0,
-                                                    hash_digits) == 0) {
-        ++progress.before;
-      } else if (format != Format::qcow2 || !is_zero(sector_at(new_bytes, at))) {
-        add_foreign(progress, {change.range.start + start + at, old_sector.size()});
-      }
-    }
-  });
-  if (after.hex() != change.after) throw OverlayHasChanged();
-}
-
 // The first line tells the state; it is overwritten in place, which a disk does whole or not at
-// all. The rest is protected by its hash.
+// all. The rest is protected by its hash: a line of JSON, and the bytes of the tables behind it.
 constexpr std::string_view kind = "kvmnet-journal ";
-constexpr std::string_view magic = "kvmnet-journal 1 ";
+constexpr std::string_view magic = "kvmnet-journal 2 ";
 constexpr std::array<std::string_view, 3> state_words = {"ready  ", "writing", "done   "};
 constexpr std::size_t state_size = 7;
 constexpr std::size_t digest_at = magic.size() + state_size + 1;
 constexpr std::size_t body_at = digest_at + 64 + 1;
+constexpr std::size_t chunk = 1 << 20;
 
 std::string_view state_word(Journal::State state) {
   return state_words.at(static_cast<std::size_t>(state));
@@ -161,6 +44,8 @@ json to_json(const Journal::Content& content) {
                        {"after", change.after},
                        {"sectors", change.sectors},
                        {"before", change.before}});
+  json tables = json::array();
+  for (const Range& table : content.tables) tables.push_back({table.start, table.length});
   return {{"format", to_string(content.format)},
           {"compressed", content.is_compressed},
           {"identity",
@@ -169,7 +54,8 @@ json to_json(const Journal::Content& content) {
             {"size", id.size},
             {"modified_ns", id.modified_ns},
             {"changed_ns", id.changed_ns}}},
-          {"changes", std::move(changes)}};
+          {"changes", std::move(changes)},
+          {"tables", std::move(tables)}};
 }
 
 Journal::Content from_json(const json& body) {
@@ -186,29 +72,60 @@ Journal::Content from_json(const json& body) {
     change.after = item.at("after").get<std::string>();
     change.sectors = item.at("sectors").get<std::vector<std::uint32_t>>();
     change.before = item.at("before").get<std::string>();
-    if (change.before.size() != change.sectors.size() * hash_digits)
+    if (change.before.size() != change.sectors.size() * Change::hash_digits)
       throw Error("a journal with missing hashes");
     content.changes.push_back(std::move(change));
   }
+  for (const json& item : body.at("tables"))
+    content.tables.push_back({item.at(0).get<std::uint64_t>(), item.at(1).get<std::uint64_t>()});
   return content;
+}
+
+// Calls `use` with each piece of a part of a file.
+template <typename Use>
+void read_pieces(const Fd& fd, const Range& range, Use use) {
+  std::vector<std::byte> buffer(std::min<std::uint64_t>(chunk, range.length));
+  for (std::uint64_t at = 0; at < range.length;) {
+    const auto piece =
+        std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), range.length - at));
+    read_at(fd, range.start + at, piece);
+    use(piece, at);
+    at += piece.size();
+  }
+}
+
+std::string_view text_in(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 struct Parsed {
   Journal::State state;
   Journal::Content content;
+  std::uint64_t tables_at;
 };
 
-std::optional<Parsed> parse(std::string_view text) {
-  if (text.size() < body_at || !text.starts_with(magic)) return std::nullopt;
+// Nothing if it is damaged.
+std::optional<Parsed> parse(const Fd& fd, std::uint64_t size, std::string_view head) {
   const auto word =
-      std::find(state_words.begin(), state_words.end(), text.substr(magic.size(), state_size));
-  const std::string_view body = text.substr(body_at);
-  if (word == state_words.end() ||
-      text.substr(digest_at, 64) != sha256(std::as_bytes(std::span(body))))
-    return std::nullopt;
+      std::find(state_words.begin(), state_words.end(), head.substr(magic.size(), state_size));
+  if (word == state_words.end()) return std::nullopt;
+  Sha256 digest;
+  std::string body;
+  constexpr std::size_t largest = 1 << 30;  // it has 32 bytes for each sector that changes
+  bool complete = false;
+  read_pieces(fd, {body_at, size - body_at}, [&](auto piece, std::uint64_t /*at*/) {
+    digest.add(piece);
+    if (complete || body.size() > largest) return;
+    const std::string_view text = text_in(piece);
+    complete = text.find('\n') != std::string_view::npos;
+    body += text.substr(0, text.find('\n'));
+  });
+  if (head.substr(digest_at, 64) != digest.hex()) return std::nullopt;
   try {
-    return Parsed{static_cast<Journal::State>(word - state_words.begin()),
-                  from_json(json::parse(body))};
+    Parsed parsed{static_cast<Journal::State>(word - state_words.begin()),
+                  from_json(json::parse(body)), body_at + body.size() + 1};
+    if (parsed.tables_at + length_of(parsed.content.tables) != size) return std::nullopt;
+    return parsed;
   } catch (const std::exception&) {
     return std::nullopt;
   }
@@ -216,52 +133,38 @@ std::optional<Parsed> parse(std::string_view text) {
 
 }  // namespace
 
-std::vector<Change> compare(BlockReader& overlay, BlockReader& image) {
-  std::vector<Change> changes;
-  for (const Range& range : overlay.allocated())
-    changes.push_back(compare_range(range, overlay, image));
-  return changes;
-}
-
-Progress look(const std::vector<Change>& changes, BlockReader& overlay, BlockReader& image,
-              Format format) {
-  check_ranges(changes, overlay);
-  Progress progress;
-  for (const Change& change : changes) look_at_range(change, overlay, image, format, progress);
-  return progress;
-}
-
-void check_overlay(const std::vector<Change>& changes, BlockReader& overlay) {
-  check_ranges(changes, overlay);
-  std::vector<std::byte> bytes(chunk);
-  for (const Change& change : changes) {
-    Sha256 after;
-    for (std::uint64_t at = 0; at < change.range.length;) {
-      const std::size_t size = std::min<std::uint64_t>(chunk, change.range.length - at);
-      overlay.read(change.range.start + at, std::span(bytes).first(size));
-      after.add(std::span(bytes).first(size));
-      at += size;
-    }
-    if (after.hex() != change.after) throw OverlayHasChanged();
-  }
-}
-
 Journal Journal::create(const ImageInfo& image, Content content) {
   const std::string path = journal_path(image.path);
   Journal journal(path, create_file_beside(path, image));
   try {
     const std::string body = to_json(content).dump() + "\n";
-    const std::string digest = sha256(std::as_bytes(std::span(body)));
+    Sha256 digest;
+    digest.add(body);
+    write_at(journal.fd_, body_at, std::as_bytes(std::span(body)));
+    journal.content_ = std::move(content);
+    journal.tables_at_ = body_at + body.size();
+    journal.keep_tables(image.path, digest);
     write_whole(journal.fd_,
-                fmt::format("{}{} {}\n{}", magic, state_word(State::ready), digest, body));
+                fmt::format("{}{} {}\n", magic, state_word(State::ready), digest.hex()));
     sync_file(journal.fd_, path);
     sync_directory_of(path);
   } catch (const std::exception& e) {
     remove_if_there(path);
     throw Error(fmt::format("{}: {}", path, e.what()));
   }
-  journal.content_ = std::move(content);
   return journal;
+}
+
+void Journal::keep_tables(const std::string& image, Sha256& digest) const {
+  if (content_->tables.empty()) return;
+  const Fd from = open_file(image, O_RDONLY | O_NOFOLLOW);
+  std::uint64_t to = tables_at_;
+  for (const Range& table : content_->tables)
+    read_pieces(from, table, [&](auto piece, std::uint64_t /*at*/) {
+      digest.add(piece);
+      write_at(fd_, to, piece);
+      to += piece.size();
+    });
 }
 
 std::optional<Journal> Journal::open(const std::string& image_path, Use use) {
@@ -269,17 +172,20 @@ std::optional<Journal> Journal::open(const std::string& image_path, Use use) {
   if (!is_there(path)) return std::nullopt;
   const int access = use == Use::write ? O_RDWR : O_RDONLY;
   Journal journal(path, open_file(path, access | O_NOFOLLOW | O_NONBLOCK));
-  constexpr off_t largest = 1 << 30;  // a journal has 32 bytes for each sector that changes
   struct stat st {};
-  if (::fstat(journal.fd_.get(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > largest)
+  if (::fstat(journal.fd_.get(), &st) != 0 || !S_ISREG(st.st_mode))
     throw Error(path + ": is not a journal that kvmnet has written");
-  const std::vector<std::byte> bytes = read_whole(journal.fd_);
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (text.starts_with(kind) && !text.starts_with(magic))
+  const auto size = static_cast<std::uint64_t>(st.st_size);
+  std::array<std::byte, body_at> start{};
+  read_at(journal.fd_, 0, std::span(start).first(std::min(size, body_at)));
+  const std::string_view head = text_in(std::span(start).first(std::min(size, body_at)));
+  if (head.starts_with(kind) && head.size() >= magic.size() && !head.starts_with(magic))
     throw Error(path + ": was written by another version of kvmnet, which alone can recover it");
-  if (auto parsed = parse(text)) {
+  if (head.size() < body_at || !head.starts_with(magic)) return journal;
+  if (auto parsed = parse(journal.fd_, size, head)) {
     journal.state_ = parsed->state;
     journal.content_ = std::move(parsed->content);
+    journal.tables_at_ = parsed->tables_at;
   }
   return journal;
 }
@@ -290,6 +196,22 @@ void Journal::set_state(State state) {
   if (n != static_cast<ssize_t>(word.size())) throw system_error(path_, n < 0 ? errno : EIO);
   sync_file(fd_, path_);
   state_ = state;
+}
+
+void Journal::put_back_tables(const std::string& path) const {
+  if (content_->tables.empty()) return;
+  const Fd image = open_file(path, O_WRONLY | O_NOFOLLOW);
+  std::uint64_t from = tables_at_;
+  for (const Range& table : content_->tables) {
+    read_pieces(fd_, {from, table.length},
+                [&](auto piece, std::uint64_t at) { write_at(image, table.start + at, piece); });
+    from += table.length;
+  }
+  struct stat st {};
+  if (::fstat(image.get(), &st) != 0 || (st.st_size > content_->identity.size &&
+                                         ::ftruncate(image.get(), content_->identity.size) != 0))
+    throw system_error(path, errno);
+  sync_file(image, path);
 }
 
 void Journal::remove() {

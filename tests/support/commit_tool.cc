@@ -16,6 +16,7 @@
 #include "src/disk/image_info.h"
 #include "src/disk/image_lock.h"
 #include "src/disk/overlay.h"
+#include "src/disk/recover.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
 

@@ -2,6 +2,7 @@
 target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/backing_file_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/backing_users_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/commit_fixture.cc
   ${CMAKE_CURRENT_LIST_DIR}/commit_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/copy_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/disk_files.cc
@@ -9,4 +10,5 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/image_info_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/image_lock_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/overlay_test.cc
-  ${CMAKE_CURRENT_LIST_DIR}/qcow2_tables_test.cc)
+  ${CMAKE_CURRENT_LIST_DIR}/qcow2_tables_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/recover_test.cc)

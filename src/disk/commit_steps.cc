@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/disk/commit_steps.h"
+
+#include <fmt/format.h>
+
+#include "src/disk/beside.h"
+#include "src/disk/qemu_commit.h"
+#include "src/support/error.h"
+
+namespace kvmnet::disk {
+
+using State = Journal::State;
+
+bool is_unchanged(const Identity& now, const Identity& before) {
+  return now.inode == before.inode && now.size == before.size &&
+         now.modified_ns == before.modified_ns;
+}
+
+Refusal changed_meanwhile(const std::string& image) {
+  return {Reason::image_in_use,
+          image + ": was changed by somebody else meanwhile; nothing was written to it"};
+}
+
+std::vector<std::string> Commit::run() {
+  try {
+    before_writing_();
+    hide();
+    check_untouched();
+  } catch (...) {
+    roll_back();
+    throw;
+  }
+  return write();
+}
+
+std::vector<std::string> Commit::write() {
+  const std::string path = commit_path(image_);
+  const bool untouched = journal_.state() == State::ready;
+  std::vector<std::string> warnings;
+  try {
+    journal_.set_state(State::writing);
+    warnings = write_into(overlay_path(image_), path, content().format, image_);
+    journal_.set_state(State::done);
+  } catch (const std::exception& e) {
+    // The times tell what this run has written, not what one before a power cut has.
+    if (!untouched || !is_unchanged(identity_of(path), content().identity))
+      throw Error(fmt::format(
+          "{}: {}; the image may be half written and is now called {}, so that nobody starts "
+          "the guest; make sure that there is space, then {}",
+          image_, e.what(), path, remedy(Reason::commit_interrupted)));
+    roll_back();
+    throw Error(fmt::format("{}: {}; nothing was written to the image", image_, e.what()));
+  }
+  finish();
+  return warnings;
+}
+
+void Commit::finish() {
+  try {
+    show();
+    drop();
+  } catch (const std::exception& e) {
+    throw Error(fmt::format("{}: the changes are all written, but {}; {}", image_, e.what(),
+                            remedy(Reason::commit_interrupted)));
+  }
+}
+
+void Commit::roll_back() {
+  try {
+    if (journal_.state() == State::writing) journal_.set_state(State::ready);
+    show();
+    drop();
+  } catch (const std::exception& e) {
+    throw Error(fmt::format(
+        "{}: nothing was written to the image, but {}; 'kvmnet recover --discard' tidies up",
+        image_, e.what()));
+  }
+}
+
+void Commit::hide() {
+  rename_to_free_name(image_, commit_path(image_));
+  sync_directory_of(image_);
+}
+
+void Commit::put_back_tables() {
+  const std::string path = commit_path(image_);
+  journal_.put_back_tables(path);
+  if (content().format != Format::qcow2) return;
+  if (const auto damage = find_damage(path))
+    throw Error(fmt::format(
+        "{}: its tables were put back as they had been, and are damaged all the same; restore it "
+        "from a backup; qemu-img check says: {}",
+        image_, *damage));
+}
+
+void Commit::check_untouched() const {
+  if (!is_unchanged(identity_of(commit_path(image_)), content().identity))
+    throw Refused{changed_meanwhile(image_)};
+  if (auto refusal = lock_.check_unused()) throw Refused{*refusal};
+}
+
+void Commit::show() {
+  if (!is_there(commit_path(image_))) return;
+  rename_to_free_name(commit_path(image_), image_);
+  sync_directory_of(image_);
+}
+
+// Never a journal without its overlay.
+void Commit::drop() {
+  journal_.remove();
+  sync_directory_of(image_);
+  remove_if_there(overlay_path(image_));
+}
+
+}  // namespace kvmnet::disk

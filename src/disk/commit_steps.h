@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The steps of one commit, from the journal on, as commit() and recover() take them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "src/disk/commit.h"
+#include "src/disk/image_lock.h"
+#include "src/disk/journal.h"
+#include "src/support/refusal.h"
+
+namespace kvmnet::disk {
+
+// As far as a rename leaves it: that changes the time of the last change of state. Neither is the
+// device compared: a file system may have another number after a reboot.
+bool is_unchanged(const Identity& now, const Identity& before);
+
+Refusal changed_meanwhile(const std::string& image);
+
+// The files are named by the image's path.
+class Commit {
+ public:
+  Commit(std::string image, Journal journal, const ImageLock& lock,
+         const BeforeWriting& before_writing)
+      : image_(std::move(image)),
+        journal_(std::move(journal)),
+        lock_(lock),
+        before_writing_(before_writing) {}
+
+  // From `ready`, the image under its own name: away with it, write, and back. Returns warnings.
+  std::vector<std::string> run();
+  // Also from `ready` and `writing`, with the image under its other name.
+  std::vector<std::string> write();
+  // From `done`.
+  void finish();
+  // When nothing has been written. The guest may be started as soon as the image has its name back:
+  // from then on nothing may finish this commit without a look at the image.
+  void roll_back();
+
+  // The image's other name, so that nobody can start the guest.
+  void hide();
+  // From `writing`, before write(): a qcow2 image's tables as they were. What a commit that was
+  // interrupted or met an error of the disk has made of them does not matter then.
+  void put_back_tables();
+
+ private:
+  const Journal::Content& content() const { return *journal_.content(); }
+  void check_untouched() const;
+  void show();
+  void drop();
+
+  std::string image_;
+  Journal journal_;
+  const ImageLock& lock_;
+  const BeforeWriting& before_writing_;
+};
+
+}  // namespace kvmnet::disk

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What QEMU does in a commit: it writes what an overlay holds into the image's file.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/disk/image_info.h"
+#include "src/disk/overlay.h"
+
+namespace kvmnet::disk {
+
+// For --image-opts: every driver and file by name. QEMU probes nothing, and the overlay's own word
+// for its backing file, which is wrong once the image has been renamed, does not count.
+std::string image_options(const std::string& path, Format format);
+std::string overlay_options(const std::string& overlay, const std::string& image, Format format);
+
+// Commits the overlay into the file `path` and brings that to disk. Throws Error; the file may be
+// half written then, and the tables of a qcow2 file may be such that they cannot even be repaired:
+// QEMU goes on after a failed flush. Returns warnings. `image`: the file's name for them.
+std::vector<std::string> write_into(const std::string& overlay, const std::string& path,
+                                    Format format, const std::string& image);
+
+// What `qemu-img check` says of errors in a qcow2 file, where they are worse than wasted space or
+// such that it cannot go on. Throws Error if it is not there to say it.
+std::optional<std::string> find_damage(const std::string& path);
+
+}  // namespace kvmnet::disk

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/disk/recover.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "src/disk/beside.h"
+#include "src/disk/changes.h"
+#include "src/disk/commit_steps.h"
+#include "src/disk/journal.h"
+#include "src/disk/qcow2_header.h"
+#include "src/disk/qemu_commit.h"
+#include "src/support/error.h"
+#include "src/support/fd.h"
+
+namespace kvmnet::disk {
+namespace {
+
+using State = Journal::State;
+
+// What recover() finds, under the lock.
+class Recoverer {
+ public:
+  Recoverer(std::string image, const ImageLock& lock, const BeforeWriting& before_writing)
+      : image_(std::move(image)), lock_(lock), before_writing_(before_writing) {}
+
+  Recovered run(Interruption interruption) {
+    check_owners();
+    auto journal = Journal::open(image_, Use::write);
+    remove_second_name();
+    const bool hidden = is_there(commit_path(image_));
+    if (hidden && is_there(image_))
+      conflict(fmt::format("{} is there, and so is {}, whose commit was interrupted", image_,
+                           commit_path(image_)));
+    if (!journal || !journal->content()) {
+      if (hidden) conflict(commit_path(image_) + " is there without a journal that can be read");
+      remove_if_there(overlay_path(image_));
+      if (journal) journal->remove();
+      return {};
+    }
+    content_ = *journal->content();
+    const State state = journal->state();
+    Commit commit(image_, std::move(*journal), lock_, before_writing_);
+    if (state == State::done) {
+      if (hidden) check_same_file(commit_path(image_));
+      commit.finish();
+      return {hidden ? Recovery::finished : Recovery::nothing, {}};
+    }
+    if (interruption == Interruption::discard ||
+        (interruption == Interruption::start_anew && state == State::ready))
+      return discard(commit, state, hidden);
+    return finish(commit, state, hidden);
+  }
+
+ private:
+  [[noreturn]] void conflict(const std::string& what) const {
+    throw Refused{{Reason::commit_conflict, fmt::format("{}: {}", image_, what)}};
+  }
+
+  // What a rename that was interrupted can leave, see rename_to_free_name(). Nothing is written
+  // before the first of them has ended, and everything before the second begins.
+  void remove_second_name() const {
+    if (is_there(image_) && is_there(commit_path(image_)) &&
+        identity_of(image_).inode == identity_of(commit_path(image_)).inode)
+      remove_if_there(commit_path(image_));
+  }
+
+  void check_same_file(const std::string& path) const {
+    if (identity_of(path).inode != content_.identity.inode)
+      conflict(fmt::format("{} is not the file whose commit was interrupted", path));
+  }
+
+  // Anybody who may write to the directory can put such files there, and root would follow them.
+  void check_owners() const {
+    struct stat image {};
+    const std::string place = is_there(commit_path(image_)) ? commit_path(image_) : image_;
+    if (::lstat(place.c_str(), &image) != 0) throw system_error(place, errno);
+    if (!S_ISREG(image.st_mode)) conflict(place + " is not a regular file");
+    for (const std::string& path : {journal_path(image_), overlay_path(image_)}) {
+      struct stat st {};
+      if (::lstat(path.c_str(), &st) != 0) continue;
+      const bool trusted =
+          st.st_uid == ::geteuid() || (::geteuid() == 0 && st.st_uid == image.st_uid);
+      if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || !trusted)
+        conflict(path + " is not a file that kvmnet has made for this user");
+    }
+  }
+
+  Recovered discard(Commit& commit, State state, bool hidden) const {
+    // A backup was restored in the place of the half-written image.
+    const bool replaced = !hidden && identity_of(image_).inode != content_.identity.inode;
+    if (state == State::writing && !replaced)
+      throw Refused{{Reason::commit_half_done,
+                     image_ + ": may be half written, so that its patch cannot be discarded"}};
+    if (hidden) check_same_file(commit_path(image_));
+    commit.roll_back();
+    return {Recovery::discarded, {}};
+  }
+
+  Recovered finish(Commit& commit, State state, bool hidden) const {
+    const std::string path = hidden ? commit_path(image_) : image_;
+    check_same_file(path);
+    if (!is_unchanged(identity_of(path), content_.identity)) {
+      if (state == State::ready)
+        conflict("was changed by somebody else since its patch was interrupted");
+      if (!hidden)
+        conflict(fmt::format(
+            "may be half written, and was given its name back by hand; if nobody has used it "
+            "since, rename it to {} and recover it then",
+            commit_path(image_)));
+    }
+    value_or_refuse(identify(path, std::string(to_string(content_.format))));
+    if (state == State::writing) forget_cached(path);
+    check_overlay();
+    check_content(path, state);
+    if (state == State::ready && !hidden) {
+      return {Recovery::finished, commit.run()};
+    }
+    before_writing_();
+    if (!hidden) commit.hide();
+    if (state == State::writing) commit.put_back_tables();
+    return {Recovery::finished, commit.write()};
+  }
+
+  // After an error of the disk the kernel may show as written what never got there: the commit that
+  // it interrupted may have been a moment ago.
+  void forget_cached(const std::string& path) const {
+    for (const std::string& name : {path, overlay_path(image_)}) {
+      if (!is_there(name)) continue;
+      const Fd fd = open_file(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+      sync_file(fd, name);
+      if (const int error = ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED); error != 0)
+        throw system_error(name, error);
+    }
+  }
+
+  // It lay beside the image meanwhile; QEMU must not be led to other files by it.
+  void check_overlay() const {
+    const std::string overlay = overlay_path(image_);
+    if (!is_there(overlay)) conflict(overlay + ", which has the changes, is missing");
+    const Fd fd = open_file(overlay, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (check_qcow2(read_qcow2_header(fd, overlay), overlay))
+      conflict(overlay + " is not the overlay that kvmnet has made");
+  }
+
+  // With the image below it as a mere file: its tables may be such that QEMU cannot read them.
+  void check_overlay_alone(const std::string& path) const {
+    try {
+      BlockReader after(overlay_options(overlay_path(image_), path, Format::raw));
+      disk::check_overlay(content_.changes, after);
+    } catch (const OverlayHasChanged& e) {
+      conflict(e.what());
+    }
+  }
+
+  // By an error of the disk while QEMU wrote tables: what the image seems to hold then says
+  // nothing, nor can a guest have used it.
+  bool has_lost_its_tables(const std::string& path, State state) const {
+    return state == State::writing && content_.format == Format::qcow2 && find_damage(path);
+  }
+
+  // An image that was merely not closed is called damaged, too, and holds what it seems to.
+  static bool was_not_closed(const std::string& path) {
+    return read_qcow2_header(open_file(path, O_RDONLY), path).is_dirty;
+  }
+
+  void check_content(const std::string& path, State state) const {
+    // What a half-written image has in the place of compressed clusters cannot even be read.
+    if (content_.is_compressed && state == State::writing) return check_overlay_alone(path);
+    Progress progress;
+    try {
+      BlockReader after(overlay_options(overlay_path(image_), path, content_.format));
+      BlockReader before(image_options(path, content_.format));
+      progress = look(content_.changes, after, before, content_.format);
+    } catch (const OverlayHasChanged& e) {
+      conflict(e.what());
+    } catch (const Error&) {
+      if (!has_lost_its_tables(path, state)) throw;
+      return check_overlay_alone(path);
+    }
+    if (progress.foreign.empty()) return;
+    if (has_lost_its_tables(path, state) && !was_not_closed(path)) return;
+    const Range& first = progress.foreign.front();
+    conflict(fmt::format(
+        "somebody else has written to it since its patch was interrupted: {} bytes at {} of the "
+        "disk are neither what they were nor what they were to become{} ({} sectors are as "
+        "before, {} as after)",
+        first.length, first.start,
+        progress.foreign.size() > 1
+            ? fmt::format(", and in {} places more", progress.foreign.size() - 1)
+            : "",
+        progress.before, progress.after));
+  }
+
+  std::string image_;
+  const ImageLock& lock_;
+  const BeforeWriting& before_writing_;
+  Journal::Content content_;
+};
+
+// The file itself: under its name, or where its commit has put it.
+std::string place_of(const std::string& image) {
+  return is_there(commit_path(image)) ? commit_path(image) : image;
+}
+
+// A lock on the image wherever it is. It may be renamed while we look.
+ImageLock lock_in_place(const std::string& image, Use use) {
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    const std::string path = place_of(image);
+    if (!is_there(path)) continue;
+    auto lock = ImageLock::take(path, use);
+    // A live run holds the lock for as long as the image has its other name.
+    if (std::holds_alternative<Refusal>(lock) || std::get<ImageLock>(lock).is_of(place_of(image)))
+      return value_or_refuse(std::move(lock));
+  }
+  throw system_error(image, ENOENT);
+}
+
+}  // namespace
+
+Recovered recover(const std::string& image, Interruption interruption,
+                  const BeforeWriting& before_writing) {
+  const ImageLock lock = lock_in_place(image, Use::write);
+  return Recoverer(image, lock, before_writing).run(interruption);
+}
+
+bool has_leftovers(const std::string& image) {
+  return is_there(commit_path(image)) || is_there(journal_path(image)) ||
+         is_there(overlay_path(image));
+}
+
+std::optional<Refusal> check_committed(const std::string& image) {
+  if (!has_leftovers(image)) return std::nullopt;
+  try {
+    const ImageLock lock = lock_in_place(image, Use::read);
+    const bool hidden = is_there(commit_path(image));
+    const auto journal = Journal::open(image, Use::read);
+    const bool interrupted = journal && journal->content() && journal->state() != State::done;
+    if (!hidden && !interrupted) return std::nullopt;  // nothing that matters to a reader
+    return Refusal{Reason::commit_interrupted,
+                   fmt::format("{}: its patch was interrupted while it was written{}", image,
+                               hidden ? "; it is now called " + commit_path(image) : "")};
+  } catch (const Refused& e) {
+    return e.refusal;
+  }
+}
+
+}  // namespace kvmnet::disk

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What recover() makes of what an interrupted commit leaves.
+#include "src/disk/recover.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <span>
+
+#include "src/disk/beside.h"
+#include "src/disk/journal.h"
+#include "src/support/error.h"
+#include "src/support/fd.h"
+#include "src/support/subprocess.h"
+#include "tests/unit/disk/commit_fixture.h"
+
+namespace kvmnet::disk {
+namespace {
+
+namespace fs = std::filesystem;
+using State = Journal::State;
+using test::Holder;
+using test::text_of;
+
+class RecoverOf : public CommitTest, public testing::WithParamInterface<const char*> {};
+
+TEST_P(RecoverOf, FinishesWhatWasHalfWritten) {
+  const std::string format = GetParam();
+  const std::string path = half_written("disk", format);
+  EXPECT_FALSE(fs::exists(path));
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(path, format));
+  EXPECT_EQ(names(), Names{"disk"});
+  if (format == "qcow2") {
+    EXPECT_EQ(run({"qemu-img", "check", "-q", path}).status, 0);
+  }
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::nothing);
+}
+
+TEST_P(RecoverOf, FinishesWhatWasWrittenWholeButNotRenamed) {
+  const std::string format = GetParam();
+  const std::string path = image("disk", format);
+  die_committing(path, "qemu-img \"$@\"");
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(path, format));
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+INSTANTIATE_TEST_SUITE_P(Recover, RecoverOf, testing::Values("raw", "qcow2"),
+                         [](const auto& instance) { return std::string(instance.param); });
+
+using RecoverTest = CommitTest;
+
+TEST_F(RecoverTest, FindsNothingBesideAWholeImage) {
+  const std::string path = image("disk", "raw");
+  EXPECT_FALSE(has_leftovers(path));
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::nothing);
+  EXPECT_EQ(recover(path, Interruption::discard, [] {}).recovery, Recovery::nothing);
+  EXPECT_THROW(recover(path + "x", Interruption::keep, [] {}), Error);
+}
+
+TEST_F(RecoverTest, RemovesWhatADeadRunHasLeftBeforeItsCommit) {
+  const std::string path = image("disk", "raw");
+  file("disk.kvmnet-overlay", "left");
+  file("disk.kvmnet-journal", "kvmnet-journal 2 ready   cut sho");
+  EXPECT_TRUE(has_leftovers(path));
+  EXPECT_FALSE(check_committed(path).has_value());
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::nothing);
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+TEST_F(RecoverTest, LeavesALiveRunAlone) {
+  const std::string path = image("disk", "raw");
+  file("disk.kvmnet-overlay", "in use");
+  const Holder holder([&] { new ImageLock(locked(path)); });
+  EXPECT_EQ(refusal_of(path).substr(0, 12), "image-in-use");
+  EXPECT_EQ(check_committed(path)->reason, Reason::image_in_use);
+  EXPECT_EQ(text_of(overlay_path(path)), "in use");
+}
+
+TEST_F(RecoverTest, LeavesALiveCommitAlone) {
+  const std::string path = half_written();
+  const Holder holder([&] { new ImageLock(locked(commit_path(path))); });
+  EXPECT_EQ(refusal_of(path).substr(0, 12), "image-in-use");
+  EXPECT_EQ(check_committed(path)->reason, Reason::image_in_use);
+}
+
+TEST_F(RecoverTest, FinishesOrDiscardsWhatWasOnlyPrepared) {
+  for (const bool hidden : {true, false}) {
+    std::string path = prepared(hidden);
+    EXPECT_EQ(check_committed(path)->reason, Reason::commit_interrupted);
+    EXPECT_EQ(recover(path, Interruption::discard, [] {}).recovery, Recovery::discarded);
+    EXPECT_TRUE(is_before(path, "raw"));
+    EXPECT_EQ(names(), Names{"disk"});
+    fs::remove(path);
+    path = prepared(hidden);
+    EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
+    EXPECT_TRUE(is_after(path, "raw"));
+    EXPECT_EQ(names(), Names{"disk"});
+    fs::remove(path);
+  }
+}
+
+// The image had its name, and its guest was started.
+TEST_F(RecoverTest, DoesNotPutAnOldPatchIntoAChangedImage) {
+  for (const bool hidden : {true, false}) {
+    const std::string path = prepared(hidden);
+    const std::string place = hidden ? commit_path(path) : path;
+    run_checked({"qemu-io", "-f", "raw", "-c", "write -q -P 0x44 700k 4k", place});
+    const std::string changed = text_of(place);
+    expect_conflict(path, "changed by somebody else");
+    EXPECT_EQ(recover(path, Interruption::discard, [] {}).recovery, Recovery::discarded);
+    EXPECT_EQ(text_of(path), changed);
+    EXPECT_EQ(names(), Names{"disk"});
+    fs::remove(path);
+  }
+}
+
+TEST_F(RecoverTest, DoesNotDiscardWhatMayBeHalfWritten) {
+  const std::string path = half_written();
+  EXPECT_EQ(refusal_of(path, Interruption::discard).substr(0, 16), "commit-half-done");
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(path, "raw"));
+}
+
+// Both within what the patch changes, and beside it in the same cluster of the overlay.
+TEST_F(RecoverTest, RefusesAnImageThatSomebodyElseHasWrittenTo) {
+  for (const char* write :
+       {"write -q -P 0x44 600k 512", "write -q -P 0x44 8k 512", "write -q -P 0x44 1k 512"}) {
+    const std::string path = half_written();
+    run_checked({"qemu-io", "-f", "raw", "-c", write, commit_path(path)});
+    expect_conflict(path, "512 bytes at ");
+    for (const std::string& name : names()) fs::remove(this->path(name));
+  }
+}
+
+TEST_F(RecoverTest, RefusesAnOverlayThatIsNotWhatItWas) {
+  const std::string path = half_written();
+  const std::string overlay = overlay_path(path);
+  fs::copy(overlay, path + ".kept");
+  run_checked(
+      {"qemu-io", "-c", "write -q -P 0x44 0 512",
+       R"(json:{"driver": "qcow2", "backing": null, "file.filename": ")" + overlay + "\"}"});
+  expect_conflict(path, "does not hold any more");
+  file("disk.kvmnet-overlay", "not even qcow2");
+  EXPECT_THROW(recover(path, Interruption::keep, [] {}), Error);
+  file("disk.kvmnet-overlay", test::Qcow2{.version = 3, .incompatible = 4}.bytes());
+  expect_conflict(path, "is not the overlay");
+  fs::remove(overlay);
+  expect_conflict(path, "is missing");
+  fs::rename(path + ".kept", overlay);
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
+}
+
+TEST_F(RecoverTest, LeavesTheJournalOfAnotherVersionToThatVersion) {
+  const std::string path = half_written();
+  std::string journal = text_of(journal_path(path));
+  journal.replace(journal.find('2'), 1, "1");
+  file("disk.kvmnet-journal", journal);
+  const std::vector<std::string> before = names();
+  for (const Interruption way :
+       {Interruption::keep, Interruption::discard, Interruption::start_anew})
+    EXPECT_THROW(recover(path, way, [] {}), Error);
+  EXPECT_THROW(check_committed(path), Error);
+  EXPECT_EQ(names(), before);
+}
+
+TEST_F(RecoverTest, RefusesAnImageWithoutAJournalThatCanBeRead) {
+  const std::string path = half_written();
+  const std::string journal = text_of(journal_path(path));
+  for (const std::string& damaged :
+       {journal.substr(0, journal.size() - 1), std::string(), journal + " ",
+        "kvmnet-journal 2 unknown" + journal.substr(24)}) {
+    file("disk.kvmnet-journal", damaged);
+    expect_conflict(path, "without a journal");
+  }
+  fs::remove(journal_path(path));
+  expect_conflict(path, "without a journal");
+  EXPECT_EQ(check_committed(path)->reason, Reason::commit_interrupted);
+}
+
+TEST_F(RecoverTest, RefusesTwoImagesOfOneName) {
+  const std::string path = half_written();
+  file("disk", "restored from a backup");
+  expect_conflict(path, "and so is");
+  EXPECT_EQ(text_of(path), "restored from a backup");
+}
+
+// Where a file system cannot rename without replacing, a file has both names for a moment.
+TEST_F(RecoverTest, RemovesTheSecondNameOfARenameThatWasInterrupted) {
+  for (const bool done : {true, false}) {
+    const std::string path = done ? image("disk", "raw") : prepared(true);
+    if (done) {
+      die_committing(path, "qemu-img \"$@\"");
+      Journal::open(path, Use::write)->set_state(State::done);
+    }
+    fs::create_hard_link(commit_path(path), path);
+    EXPECT_NO_THROW(recover(path, Interruption::keep, [] {}));
+    EXPECT_TRUE(is_after(path, "raw"));
+    EXPECT_EQ(names(), Names{"disk"});
+    fs::remove(path);
+  }
+}
+
+TEST_F(RecoverTest, RefusesAnotherFileInTheImagesPlace) {
+  const std::string path = half_written();
+  const std::string content = text_of(commit_path(path));
+  fs::rename(commit_path(path), path + ".moved");
+  file("disk.kvmnet-commit", content);
+  expect_conflict(path, "is not the file");
+}
+
+// Nobody knows whether its guest has run since.
+TEST_F(RecoverTest, RefusesAHalfWrittenImageThatWasGivenItsNameBack) {
+  const std::string path = half_written();
+  fs::rename(commit_path(path), path);
+  EXPECT_EQ(check_committed(path)->reason, Reason::commit_interrupted);
+  expect_conflict(path, "rename it to " + commit_path(path));
+  fs::rename(path, commit_path(path));
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(path, "raw"));
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+TEST_F(RecoverTest, DiscardsWhatIsLeftOfAnImageThatWasRestoredFromABackup) {
+  const std::string path = half_written();
+  fs::rename(commit_path(path), path + ".half");  // its inode must not be used again at once
+  file("disk", "restored from a backup");
+  fs::remove(path + ".half");
+  EXPECT_EQ(refusal_of(path).substr(0, 15), "commit-conflict");
+  EXPECT_EQ(recover(path, Interruption::discard, [] {}).recovery, Recovery::discarded);
+  EXPECT_EQ(text_of(path), "restored from a backup");
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+// After a power cut the times need not tell what had been written before it.
+TEST_F(RecoverTest, DoesNotShowAHalfWrittenImageWhoseTimesAreThoseOfBefore) {
+  const std::string path = image("disk", "raw");
+  struct stat before {};
+  ASSERT_EQ(::stat(path.c_str(), &before), 0);
+  die_committing(path, "qemu-io -f raw -c 'write -q -P 0x22 0 4k' \"$image\"");
+  const timespec times[] = {before.st_atim, before.st_mtim};
+  ASSERT_EQ(::utimensat(AT_FDCWD, commit_path(path).c_str(), times, 0), 0);
+  {
+    const FakeQemuImg fake("exit 1");
+    EXPECT_THROW(recover(path, Interruption::keep, [] {}), Error);
+  }
+  EXPECT_FALSE(fs::exists(path));
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(path, "raw"));
+}
+
+// The guest was started after a commit that failed before its first byte.
+TEST_F(RecoverTest, DoesNotFinishACommitWhoseImageHasBeenInUse) {
+  const std::string path = image("disk", "raw");
+  die_committing(path, "");
+  fs::rename(commit_path(path), path);
+  run_checked({"qemu-io", "-f", "raw", "-c", "write -q -P 0x44 700k 4k", path});
+  const std::string written = text_of(path);
+  expect_conflict(path, "may be half written");
+  EXPECT_EQ(text_of(path), written);
+}
+
+TEST_F(RecoverTest, StartsAnewWhereNothingHasBeenWritten) {
+  for (const bool hidden : {true, false}) {
+    const std::string path = prepared(hidden);
+    EXPECT_EQ(recover(path, Interruption::start_anew, [] {}).recovery, Recovery::discarded);
+    EXPECT_TRUE(is_before(path, "raw"));
+    EXPECT_EQ(names(), Names{"disk"});
+    fs::remove(path);
+  }
+  const std::string path = half_written();
+  EXPECT_EQ(recover(path, Interruption::start_anew, [] {}).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(path, "raw"));
+}
+
+TEST_F(RecoverTest, DoesNothingIfItIsNotToWrite) {
+  const std::string path = half_written();
+  const std::string before = text_of(commit_path(path));
+  const Names files = names();
+  EXPECT_THROW(recover(path, Interruption::keep, [] { throw Error("stop"); }), Error);
+  EXPECT_EQ(names(), files);
+  EXPECT_EQ(text_of(commit_path(path)), before);
+}
+
+// In a directory of others the names that kvmnet uses may lead anywhere.
+TEST_F(RecoverTest, FollowsNoLinkAndTrustsNobodyElsesFiles) {
+  const std::string path = half_written();
+  const std::string victim = file("victim", text_of(commit_path(path)));
+  fs::rename(commit_path(path), path + ".real");
+  fs::create_symlink("victim", commit_path(path));
+  expect_conflict(path, "is not a regular file");
+  fs::remove(commit_path(path));
+  fs::rename(path + ".real", commit_path(path));
+  for (const std::string& name : {journal_path(path), overlay_path(path)}) {
+    fs::create_hard_link(name, path + ".second");
+    expect_conflict(path, "is not a file that kvmnet has made");
+    fs::remove(path + ".second");
+    if (::geteuid() != 0) continue;
+    ASSERT_EQ(::chown(name.c_str(), 1234, 1234), 0);
+    expect_conflict(path, "is not a file that kvmnet has made");
+    ASSERT_EQ(::chown(name.c_str(), 0, 0), 0);
+  }
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
+}
+
+TEST_F(RecoverTest, RefusesAnOverlayThatHoldsMore) {
+  const std::string path = half_written();
+  run_checked({"qemu-io", "-c", "write -q -P 0x44 300k 512",
+               R"(json:{"driver": "qcow2", "backing": null, "file.filename": ")" +
+                   overlay_path(path) + "\"}"});
+  expect_conflict(path, "does not hold any more");
+}
+
+// All was written and had its name; the guest may have been started meanwhile.
+TEST_F(RecoverTest, OnlyTidiesUpAfterACommitThatWasDone) {
+  const std::string path = image("disk", "raw");
+  die_committing(path, "qemu-img \"$@\"");
+  Journal::open(path, Use::write)->set_state(State::done);
+  fs::rename(commit_path(path), path);
+  run_checked({"qemu-io", "-f", "raw", "-c", "write -q -P 0x44 0 4k", path});
+  const std::string written = text_of(path);
+  EXPECT_FALSE(check_committed(path).has_value());
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::nothing);
+  EXPECT_EQ(text_of(path), written);
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
+TEST_F(RecoverTest, FindsTheImageBehindALinkThatLeadsNowhereMeanwhile) {
+  fs::create_directory(path("sub"));
+  const std::string link = path("link");
+  const std::string real = image("sub/disk", "raw");
+  fs::create_symlink("sub/disk", path("middle"));
+  fs::create_symlink("middle", link);
+  die_committing(real, "");
+  EXPECT_EQ(resolve_image(link), fs::canonical(path("sub")).string() + "/disk");
+  EXPECT_EQ(recover(resolve_image(link), Interruption::keep, [] {}).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(link, "raw"));
+  fs::create_symlink("loop", path("loop"));
+  EXPECT_THROW(resolve_image(path("loop")), Error);
+}
+
+// The tables of an image whose commit was interrupted are put back before it is written again.
+class RecoverTables : public CommitTest {
+ protected:
+  std::string image_with_snapshot_and_bitmap() {
+    const std::string path = image("disk", "qcow2");
+    run_checked({"qemu-img", "snapshot", "-c", "kept", path});
+    run_checked({"qemu-img", "bitmap", "--add", path, "backup"});
+    return path;
+  }
+  static int check(const std::string& path) {
+    return run({"qemu-img", "check", "-q", "-f", "qcow2", path}).status;
+  }
+  void expect_finished(const std::string& path) {
+    const Recovered recovered = recover(path, Interruption::keep, [] {});
+    EXPECT_EQ(recovered.recovery, Recovery::finished);
+    EXPECT_EQ(recovered.warnings, Names{});
+    EXPECT_TRUE(is_after(path, "qcow2"));
+    EXPECT_EQ(check(path), 0);
+    EXPECT_EQ(names(), Names{"disk"});
+  }
+  void expect_kept(const std::string& path) {
+    EXPECT_NE(run_checked({"qemu-img", "snapshot", "-l", path}).find("kept"), std::string::npos);
+    EXPECT_NE(run_checked({"qemu-img", "info", path}).find("backup"), std::string::npos);
+  }
+  // What QEMU did after a flush that failed: it wrote data where its tables are.
+  static void overwrite_tables(const std::string& path, std::uint64_t start, std::uint64_t length) {
+    const std::string bytes(length, '\xd8');
+    write_at(open_file(path, O_WRONLY), start, std::as_bytes(std::span(bytes)));
+  }
+};
+
+// `qemu-img check -r` would drop such snapshots.
+TEST_F(RecoverTables, GivesLostSpaceBackAndKeepsSnapshotsOfAnImageWithBitmaps) {
+  const std::string path = image_with_snapshot_and_bitmap();
+  die_committing(path, "");
+  // A cluster that is counted and not used: the refcount block is the third cluster.
+  const std::string hidden = commit_path(path);
+  const auto clusters = static_cast<off_t>((fs::file_size(hidden) + 65535) / 65536);
+  const char one[] = {0, 1};
+  ASSERT_EQ(::pwrite(open_file(hidden, O_WRONLY).get(), one, 2, 2 * 65536 + 2 * clusters), 2);
+  fs::resize_file(hidden, static_cast<std::uintmax_t>(clusters + 1) * 65536);
+  ASSERT_EQ(check(hidden), 3);
+  expect_finished(path);
+  expect_kept(path);
+}
+
+TEST_F(RecoverTables, WhateverAFailingDiskHasMadeOfThem) {
+  constexpr std::uint64_t cluster = 65536;
+  // The refcount table and block, the L1 table, the only L2 table: as qemu-img lays them out.
+  for (std::uint64_t table = 1; table <= 4; ++table) {
+    const std::string path = image_with_snapshot_and_bitmap();
+    die_committing(path, "qemu-img \"$@\"");
+    overwrite_tables(commit_path(path), table * cluster, cluster);
+    ASSERT_NE(check(commit_path(path)), 0) << table;
+    expect_finished(path);
+    expect_kept(path);
+    fs::remove(path);
+  }
+}
+
+TEST_F(RecoverTables, ButNotWhereSomebodyElseHasWrittenToTheImage) {
+  const std::string path = half_written("disk", "qcow2");
+  run_checked({"qemu-io", "-f", "qcow2", "-c", "write -q -P 0x44 600k 512", commit_path(path)});
+  const std::string written = text_of(commit_path(path));
+  expect_conflict(path, "512 bytes at ");
+  EXPECT_EQ(text_of(commit_path(path)), written);
+}
+
+TEST_F(RecoverTables, OnlyFromAJournalThatHasThemAll) {
+  const std::string path = half_written("disk", "qcow2");
+  const std::string journal = text_of(journal_path(path));
+  std::string changed = journal;
+  changed.back() = static_cast<char>(changed.back() ^ 1);
+  for (const std::string& damaged : {journal.substr(0, journal.size() - 1), changed}) {
+    file("disk.kvmnet-journal", damaged);
+    expect_conflict(path, "without a journal");
+  }
+  file("disk.kvmnet-journal", journal);
+  expect_finished(path);
+}
+
+}  // namespace
+}  // namespace kvmnet::disk
