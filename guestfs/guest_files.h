@@ -95,6 +95,12 @@ class GuestFiles {
   virtual void write(const std::string& path, std::string_view content) = 0;
   virtual void make_directory(const std::string& path) = 0;
   virtual void remove(const std::string& path) = 0;
+
+  // Lets nobody but SYSTEM and the group Administrators do anything with a file or directory, which
+  // then belongs to that group. What is created in such a directory later is as private.
+  virtual void set_private(const std::string& path, FileType type) = 0;
+  // Whether it is exactly that.
+  virtual bool is_private(const std::string& path, FileType type) = 0;
 };
 
 }  // namespace kvmnet::guestfs

@@ -12,6 +12,8 @@
 #include <memory>
 #include <span>
 
+#include "guestfs/security_descriptor.h"
+
 namespace kvmnet::guestfs {
 namespace {
 
@@ -34,6 +36,24 @@ std::vector<std::string> take_strings(char** list) {
 // The name under which libguestfs opens one of our own descriptors.
 std::string fd_path(int fd) {
   return fmt::format("/dev/fd/{}", fd);
+}
+
+// Sets the appliance's shell variable `f` to a path on the mounted volume. The path may be the
+// guest's work: it reaches the command as numbers only, and the shell never parses what they stand
+// for. The last "x" keeps line ends that $(...) would drop.
+std::string with_path(const std::string& path) {
+  const std::string whole = "/sysroot" + path + "x";
+  std::string command = "f=$(printf '";
+  for (const std::byte byte : std::as_bytes(std::span(whole)))
+    command += fmt::format("\\{:03o}", std::to_integer<unsigned>(byte));
+  return command + "'); f=${f%x}; ";
+}
+
+std::string hex(const std::string& bytes) {
+  std::string text = "0x";
+  for (const std::byte byte : std::as_bytes(std::span(bytes)))
+    text += fmt::format("{:02x}", std::to_integer<unsigned>(byte));
+  return text;
 }
 
 // "/dev/sda1" is one of "/dev/sda"; "/dev/sdaa1" is not.
@@ -126,12 +146,15 @@ void Image::finish() {
 // succeeded (libguestfs 1.48.6, daemon/sync.c), and QEMU ends with status 0 even if it could not
 // write its tables. sync(1) reports it.
 void Image::flush() {
-  for (std::size_t i = 0; i < drives_; ++i) {
-    std::string command = "sync " + disk_name(i);
-    std::array<char*, 2> arguments = {command.data(), nullptr};
-    const CString output(guestfs_debug(handle_.get(), "sh", arguments.data()));
-    if (!output) fail("writing the changes to the host's disk");
-  }
+  for (std::size_t i = 0; i < drives_; ++i)
+    shell("sync " + disk_name(i), "writing the changes to the host's disk");
+}
+
+std::string Image::shell(std::string command, std::string_view what) const {
+  std::array<char*, 2> arguments = {command.data(), nullptr};
+  const CString output(guestfs_debug(handle_.get(), "sh", arguments.data()));
+  if (!output) fail(what);
+  return output.get();
 }
 
 std::string Image::last_error() const {
@@ -315,6 +338,23 @@ void Image::make_directory(const std::string& path) {
 
 void Image::remove(const std::string& path) {
   check(guestfs_rm(handle_.get(), path.c_str()), "removing " + path);
+}
+
+// guestfs_setxattr cannot carry a descriptor: its value ends at the first NUL. -h: a link that the
+// guest has put there is not followed.
+void Image::set_private(const std::string& path, FileType type) {
+  shell(with_path(path) + "setfattr -h -n system.ntfs_acl -v " + hex(private_descriptor(type)) +
+            " \"$f\"",
+        "setting the permissions of " + path);
+}
+
+bool Image::is_private(const std::string& path, FileType type) {
+  const std::string output =
+      shell(with_path(path) + "getfattr -h --absolute-names -n system.ntfs_acl -e hex \"$f\"",
+            "reading the permissions of " + path);
+  // The last line of what getfattr says; guestfs_debug drops its line end.
+  const std::string wanted = "\nsystem.ntfs_acl=" + hex(private_descriptor(type));
+  return output.substr(0, output.find_last_not_of('\n') + 1).ends_with(wanted);
 }
 
 }  // namespace kvmnet::guestfs

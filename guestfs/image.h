@@ -54,8 +54,11 @@ class Image : public GuestFiles {
   void write(const std::string& path, std::string_view content) override;
   void make_directory(const std::string& path) override;
   void remove(const std::string& path) override;
+  void set_private(const std::string& path, FileType type) override;
+  bool is_private(const std::string& path, FileType type) override;
 
  private:
+  std::string shell(std::string command, std::string_view what) const;
   void flush();
   struct Close {
     void operator()(guestfs_h* handle) const;

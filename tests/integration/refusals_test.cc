@@ -81,6 +81,12 @@ class OneDisk : public guestfs::GuestFiles {
     ADD_FAILURE() << "a refused guest was written to";
   }
   void remove(const std::string&) override { ADD_FAILURE() << "a refused guest was written to"; }
+  void set_private(const std::string&, guestfs::FileType) override {
+    ADD_FAILURE() << "a refused guest was written to";
+  }
+  bool is_private(const std::string& path, guestfs::FileType type) override {
+    return all_.is_private(path, type);
+  }
 
  private:
   guestfs::GuestFiles& all_;

@@ -198,7 +198,21 @@ void FakeGuest::remove(const std::string& path) {
   content(path);
   const std::string parent = parent_of(path);
   mounted_->files.erase(path);
+  mounted_->private_paths.erase(path);
   mounted_->directories.insert(parent);  // which does not go with its last file
+}
+
+void FakeGuest::set_private(const std::string& path, guestfs::FileType type) {
+  begin_change("set_private " + path);
+  const bool is_of_type =
+      type == guestfs::FileType::directory ? is_directory(path) : mounted_->files.contains(path);
+  if (!is_of_type) throw Error("fake: not of that type: " + path);
+  if (!mounted_->forget_privacy) mounted_->private_paths.insert(path);
+}
+
+bool FakeGuest::is_private(const std::string& path, guestfs::FileType /*type*/) {
+  begin("is_private " + path);
+  return mounted().private_paths.contains(path);
 }
 
 }  // namespace kvmnet::test

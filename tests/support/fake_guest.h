@@ -26,6 +26,8 @@ class FakeGuest : public guestfs::GuestFiles {
     std::map<std::string, std::string> files;
     std::set<std::string> directories;
     std::set<std::string> others;  // junctions, symbolic links
+    std::set<std::string> private_paths;
+    bool forget_privacy = false;  // set_private does nothing
   };
 
   // Adds a volume behind those that there are; the reference stays good.
@@ -58,6 +60,8 @@ class FakeGuest : public guestfs::GuestFiles {
   void write(const std::string& path, std::string_view content) override;
   void make_directory(const std::string& path) override;
   void remove(const std::string& path) override;
+  void set_private(const std::string& path, guestfs::FileType type) override;
+  bool is_private(const std::string& path, guestfs::FileType type) override;
 
  private:
   void begin(const std::string& call);

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+target_sources(kvmnet_unit_tests PRIVATE
+  ${CMAKE_CURRENT_LIST_DIR}/security_descriptor_test.cc)
