@@ -102,6 +102,12 @@ void look_at_range(const Change& change, BlockReader& overlay, BlockReader& imag
 
 }  // namespace
 
+std::vector<Range> ranges_of(const std::vector<Change>& changes) {
+  std::vector<Range> ranges;
+  for (const Change& change : changes) ranges.push_back(change.range);
+  return ranges;
+}
+
 std::vector<Change> compare(BlockReader& overlay, BlockReader& image) {
   std::vector<Change> changes;
   for (const Range& range : overlay.allocated())

@@ -25,6 +25,8 @@ struct Change {
   std::string before;                  // for each of them the start of its SHA-256 in the image
 };
 
+std::vector<Range> ranges_of(const std::vector<Change>& changes);
+
 // Reads what the overlay holds and what the image has there.
 std::vector<Change> compare(BlockReader& overlay, BlockReader& image);
 

@@ -31,21 +31,21 @@ void check_room(const ImageInfo& image, const std::string& overlay,
   if (auto refusal = check_space(directory, needed, "the changes")) throw Refused{*refusal};
 }
 
-std::vector<Range> tables_behind(const std::vector<Change>& changes, const ImageInfo& image) {
+TableUndo undo_of(const std::vector<Change>& changes, const ImageInfo& image) {
   if (image.format != Format::qcow2) return {};
-  std::vector<Range> written;
-  for (const Change& change : changes) written.push_back(change.range);
-  return tables_of(open_file(image.path, O_RDONLY | O_NOFOLLOW), image.path, written);
+  return undo_for(open_file(image.path, O_RDONLY | O_NOFOLLOW), image.path, ranges_of(changes));
 }
 
 Journal write_journal(const Overlay& overlay, const ImageInfo& image) {
   BlockReader after(overlay_options(overlay.path(), image.path, image.format));
   BlockReader before(image_options(image.path, image.format));
   auto changes = compare(after, before);
-  auto tables = tables_behind(changes, image);
-  check_room(image, overlay.path(), tables);
-  return Journal::create(image, {image.format, image.identity, overlay.image_is_compressed(),
-                                 std::move(changes), std::move(tables)});
+  TableUndo undo = undo_of(changes, image);
+  check_room(image, overlay.path(), undo.tables);
+  return Journal::create(image,
+                         {image.format, image.identity, overlay.image_is_compressed(),
+                          std::move(changes), std::move(undo.tables), std::move(undo.rest)},
+                         undo.cleared);
 }
 
 }  // namespace
@@ -61,7 +61,8 @@ std::vector<std::string> commit(Overlay overlay, const ImageInfo& image, const I
 
 std::vector<std::string> commit_to_private_file(const Overlay& overlay, const ImageInfo& file) {
   sync_file(open_file(overlay.path(), O_RDONLY), overlay.path());
-  return write_into(overlay.path(), file.path, file.format, file.path);
+  write_into(overlay.path(), file.path, file.format);
+  return give_back_leaks(file.path, file.format, file.path);
 }
 
 }  // namespace kvmnet::disk

@@ -36,29 +36,35 @@ std::vector<std::string> Commit::run() {
 std::vector<std::string> Commit::write() {
   const std::string path = commit_path(image_);
   const bool untouched = journal_.state() == State::ready;
-  std::vector<std::string> warnings;
   try {
     journal_.set_state(State::writing);
-    warnings = write_into(overlay_path(image_), path, content().format, image_);
+    write_into(overlay_path(image_), path, content().format);
     journal_.set_state(State::done);
   } catch (const std::exception& e) {
     // The times tell what this run has written, not what one before a power cut has.
-    if (!untouched || !is_unchanged(identity_of(path), content().identity))
-      throw Error(fmt::format(
-          "{}: {}; the image may be half written and is now called {}, so that nobody starts "
-          "the guest; make sure that there is space, then {}",
-          image_, e.what(), path, remedy(Reason::commit_interrupted)));
+    if (!untouched || !is_unchanged(identity_of(path), content().identity)) fail_half_written(e);
     roll_back();
     throw Error(fmt::format("{}: {}; nothing was written to the image", image_, e.what()));
   }
-  finish();
-  return warnings;
+  return finish();
 }
 
-void Commit::finish() {
+void Commit::fail_half_written(const std::exception& e) const {
+  throw Error(
+      fmt::format("{}: {}; the image may be half written and is now called {}, so that nobody "
+                  "starts the guest; "
+                  "make sure that there is space, then {}",
+                  image_, e.what(), commit_path(image_), remedy(Reason::commit_interrupted)));
+}
+
+std::vector<std::string> Commit::finish() {
   try {
+    std::vector<std::string> warnings;
+    const std::string path = commit_path(image_);
+    if (is_there(path)) warnings = give_back_leaks(path, content().format, image_);
     show();
     drop();
+    return warnings;
   } catch (const std::exception& e) {
     throw Error(fmt::format("{}: the changes are all written, but {}; {}", image_, e.what(),
                             remedy(Reason::commit_interrupted)));
@@ -67,7 +73,7 @@ void Commit::finish() {
 
 void Commit::roll_back() {
   try {
-    if (journal_.state() == State::writing) journal_.set_state(State::ready);
+    if (journal_.state() != State::ready) journal_.set_state(State::ready);
     show();
     drop();
   } catch (const std::exception& e) {
@@ -83,14 +89,13 @@ void Commit::hide() {
 }
 
 void Commit::put_back_tables() {
-  const std::string path = commit_path(image_);
-  journal_.put_back_tables(path);
-  if (content().format != Format::qcow2) return;
-  if (const auto damage = find_damage(path))
-    throw Error(fmt::format(
-        "{}: its tables were put back as they had been, and are damaged all the same; restore it "
-        "from a backup; qemu-img check says: {}",
-        image_, *damage));
+  try {
+    if (!lock_.is_of(commit_path(image_))) throw Error("another file is in the image's place");
+    journal_.set_state(State::restoring);
+    journal_.put_back_tables(commit_path(image_));
+  } catch (const std::exception& e) {
+    fail_half_written(e);
+  }
 }
 
 void Commit::check_untouched() const {

@@ -2,6 +2,7 @@
 // The steps of one commit, from the journal on, as commit() and recover() take them.
 #pragma once
 
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -30,23 +31,26 @@ class Commit {
 
   // From `ready`, the image under its own name: away with it, write, and back. Returns warnings.
   std::vector<std::string> run();
-  // Also from `ready` and `writing`, with the image under its other name.
+  // Also from `ready`, and from `writing` and `restoring` once the tables have been put back, with
+  // the image under its other name.
   std::vector<std::string> write();
-  // From `done`.
-  void finish();
+  // From `done`. Returns warnings.
+  std::vector<std::string> finish();
   // When nothing has been written. The guest may be started as soon as the image has its name back:
   // from then on nothing may finish this commit without a look at the image.
   void roll_back();
 
   // The image's other name, so that nobody can start the guest.
   void hide();
-  // From `writing`, before write(): a qcow2 image's tables as they were. What a commit that was
-  // interrupted or met an error of the disk has made of them does not matter then.
+  // From `writing` and `restoring`, before write(): a qcow2 image's tables as they were. What a
+  // commit that was interrupted or met an error of the disk has made of them does not matter then.
+  // QEMU must not open the image before its header has been judged: the journal lay beside it.
   void put_back_tables();
 
  private:
   const Journal::Content& content() const { return *journal_.content(); }
   void check_untouched() const;
+  [[noreturn]] void fail_half_written(const std::exception& e) const;
   void show();
   void drop();
 

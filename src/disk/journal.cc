@@ -25,11 +25,13 @@ using nlohmann::json;
 // all. The rest is protected by its hash: a line of JSON, and the bytes of the tables behind it.
 constexpr std::string_view kind = "kvmnet-journal ";
 constexpr std::string_view magic = "kvmnet-journal 2 ";
-constexpr std::array<std::string_view, 3> state_words = {"ready  ", "writing", "done   "};
-constexpr std::size_t state_size = 7;
+constexpr std::array<std::string_view, 4> state_words = {"ready    ", "writing  ", "restoring",
+                                                         "done     "};
+constexpr std::size_t state_size = 9;
 constexpr std::size_t digest_at = magic.size() + state_size + 1;
 constexpr std::size_t body_at = digest_at + 64 + 1;
 constexpr std::size_t chunk = 1 << 20;
+constexpr std::size_t largest = 1 << 30;  // of the JSON: 32 bytes for each sector that changes
 
 std::string_view state_word(Journal::State state) {
   return state_words.at(static_cast<std::size_t>(state));
@@ -55,7 +57,20 @@ json to_json(const Journal::Content& content) {
             {"modified_ns", id.modified_ns},
             {"changed_ns", id.changed_ns}}},
           {"changes", std::move(changes)},
-          {"tables", std::move(tables)}};
+          {"tables", std::move(tables)},
+          {"rest", content.rest}};
+}
+
+void check_tables(const Journal::Content& content) {
+  std::uint64_t end = 0;
+  const auto size = static_cast<std::uint64_t>(content.identity.size);
+  for (const Range& table : content.tables) {
+    if (table.start < end || table.start > size || table.length > size - table.start)
+      throw Error("a journal with tables that are not within the image");
+    end = table.start + table.length;
+  }
+  if (content.format == Format::raw && !content.tables.empty())
+    throw Error("a journal with tables of a raw image");
 }
 
 Journal::Content from_json(const json& body) {
@@ -78,6 +93,8 @@ Journal::Content from_json(const json& body) {
   }
   for (const json& item : body.at("tables"))
     content.tables.push_back({item.at(0).get<std::uint64_t>(), item.at(1).get<std::uint64_t>()});
+  content.rest = body.at("rest").get<std::string>();
+  check_tables(content);
   return content;
 }
 
@@ -91,6 +108,17 @@ void read_pieces(const Fd& fd, const Range& range, Use use) {
     read_at(fd, range.start + at, piece);
     use(piece, at);
     at += piece.size();
+  }
+}
+
+// Zeros in those of `ranges` that are in a piece of a file, which begins at `start`.
+void clear(std::span<std::byte> piece, std::uint64_t start, const std::vector<Range>& ranges) {
+  for (const Range& range : ranges) {
+    const std::uint64_t from = std::max(range.start, start);
+    const std::uint64_t to = std::min(range.start + range.length, start + piece.size());
+    if (from < to)
+      std::fill_n(piece.begin() + static_cast<std::ptrdiff_t>(from - start), to - from,
+                  std::byte{});
   }
 }
 
@@ -111,7 +139,6 @@ std::optional<Parsed> parse(const Fd& fd, std::uint64_t size, std::string_view h
   if (word == state_words.end()) return std::nullopt;
   Sha256 digest;
   std::string body;
-  constexpr std::size_t largest = 1 << 30;  // it has 32 bytes for each sector that changes
   bool complete = false;
   read_pieces(fd, {body_at, size - body_at}, [&](auto piece, std::uint64_t /*at*/) {
     digest.add(piece);
@@ -133,17 +160,19 @@ std::optional<Parsed> parse(const Fd& fd, std::uint64_t size, std::string_view h
 
 }  // namespace
 
-Journal Journal::create(const ImageInfo& image, Content content) {
+Journal Journal::create(const ImageInfo& image, Content content,
+                        const std::vector<Range>& cleared) {
   const std::string path = journal_path(image.path);
   Journal journal(path, create_file_beside(path, image));
   try {
     const std::string body = to_json(content).dump() + "\n";
+    if (body.size() > largest) throw Error("too many changes");
     Sha256 digest;
     digest.add(body);
     write_at(journal.fd_, body_at, std::as_bytes(std::span(body)));
     journal.content_ = std::move(content);
     journal.tables_at_ = body_at + body.size();
-    journal.keep_tables(image.path, digest);
+    journal.keep_tables(image.path, cleared, digest);
     write_whole(journal.fd_,
                 fmt::format("{}{} {}\n", magic, state_word(State::ready), digest.hex()));
     sync_file(journal.fd_, path);
@@ -155,12 +184,14 @@ Journal Journal::create(const ImageInfo& image, Content content) {
   return journal;
 }
 
-void Journal::keep_tables(const std::string& image, Sha256& digest) const {
+void Journal::keep_tables(const std::string& image, const std::vector<Range>& cleared,
+                          Sha256& digest) const {
   if (content_->tables.empty()) return;
   const Fd from = open_file(image, O_RDONLY | O_NOFOLLOW);
   std::uint64_t to = tables_at_;
   for (const Range& table : content_->tables)
-    read_pieces(from, table, [&](auto piece, std::uint64_t /*at*/) {
+    read_pieces(from, table, [&](auto piece, std::uint64_t at) {
+      clear(piece, table.start + at, cleared);
       digest.add(piece);
       write_at(fd_, to, piece);
       to += piece.size();
@@ -200,17 +231,18 @@ void Journal::set_state(State state) {
 
 void Journal::put_back_tables(const std::string& path) const {
   if (content_->tables.empty()) return;
-  const Fd image = open_file(path, O_WRONLY | O_NOFOLLOW);
+  const Fd image = open_file(path, O_RDWR | O_NOFOLLOW);
+  struct stat st {};
+  if (::fstat(image.get(), &st) != 0) throw system_error(path, errno);
+  if (st.st_size < content_->identity.size) throw Error(path + ": has been cut off");
   std::uint64_t from = tables_at_;
   for (const Range& table : content_->tables) {
     read_pieces(fd_, {from, table.length},
                 [&](auto piece, std::uint64_t at) { write_at(image, table.start + at, piece); });
     from += table.length;
   }
-  struct stat st {};
-  if (::fstat(image.get(), &st) != 0 || (st.st_size > content_->identity.size &&
-                                         ::ftruncate(image.get(), content_->identity.size) != 0))
-    throw system_error(path, errno);
+  sync_file(image, path);  // a shorter file must not have tables that lead behind its end
+  if (::ftruncate(image.get(), content_->identity.size) != 0) throw system_error(path, errno);
   sync_file(image, path);
 }
 

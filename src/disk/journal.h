@@ -20,9 +20,10 @@ namespace kvmnet::disk {
 class Journal {
  public:
   enum class State {
-    ready,    // nothing has been written to the image
-    writing,  // something may have been written to it; it has been renamed
-    done,     // all has been written and is on disk
+    ready,      // nothing has been written to the image
+    writing,    // something may have been written to it; it has been renamed
+    restoring,  // and now its tables are being put back, to write once more
+    done,       // all has been written and is on disk
   };
   struct Content {
     Format format = Format::raw;
@@ -30,11 +31,12 @@ class Journal {
     bool is_compressed = false;  // the image has clusters that are
     std::vector<Change> changes;
     std::vector<Range> tables;  // parts of the image's file whose bytes the journal keeps
+    std::string rest;           // of TableUndo; empty: not qcow2
   };
 
-  // Writes it, state `ready`, with the bytes of the tables, and brings it to disk. Throws Error;
-  // there is none then.
-  static Journal create(const ImageInfo& image, Content content);
+  // Writes it, state `ready`, with the bytes of the tables, but zeros at the places in them that
+  // are `cleared`, and brings it to disk. Throws Error; there is none then.
+  static Journal create(const ImageInfo& image, Content content, const std::vector<Range>& cleared);
   // Nothing: there is none. A damaged one has no content: it was being written when its run died,
   // and nothing else had been done then. Throws Error if it cannot be opened for that use.
   static std::optional<Journal> open(const std::string& image_path, Use use);
@@ -49,7 +51,8 @@ class Journal {
 
  private:
   Journal(std::string path, Fd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
-  void keep_tables(const std::string& image, Sha256& digest) const;
+  void keep_tables(const std::string& image, const std::vector<Range>& cleared,
+                   Sha256& digest) const;
   std::string path_;
   Fd fd_;
   State state_ = State::ready;

@@ -38,7 +38,7 @@ bool check_image(const ImageInfo& image) {
 }
 
 // Where a compressed cluster of the image is overwritten it must be as a whole: what QEMU would
-// keep of it may be lost if the commit is killed (see image_is_compressed()).
+// keep of it may be lost if the commit is killed (see TableUndo::cleared).
 std::string cluster_size(const ImageInfo& image, bool image_is_compressed) {
   constexpr std::uint64_t usual = 65536;
   if (!image_is_compressed) return std::to_string(usual);

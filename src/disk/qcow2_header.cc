@@ -5,7 +5,6 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 
@@ -36,16 +35,20 @@ std::string read_backing_name(const Fd& fd, std::uint64_t offset, std::uint64_t 
   return *name;
 }
 
-// The header extensions of a type, found as QEMU finds them: from `start` up to the backing file's
-// name, where `head` ends.
+// The header extensions of a type, found as QEMU finds them: from `start` up to `end`, which is
+// where the backing file's name is, or the end of the first cluster. Throws Error if they go on
+// behind `head`.
 std::vector<std::string_view> find_extensions(std::string_view head, std::uint64_t start,
-                                              std::uint64_t wanted) {
+                                              std::uint64_t end, std::uint64_t wanted,
+                                              const std::string& path) {
   std::vector<std::string_view> found;
-  for (std::uint64_t at = start; at + 8 <= head.size();) {
+  for (std::uint64_t at = start; at + 8 <= end;) {
+    if (at + 8 > head.size()) throw Error(path + ": unusually long qcow2 header extensions");
     const std::uint64_t type = qcow2_number(head, at, 4);
     const std::uint64_t length = qcow2_number(head, at + 4, 4);
     at += 8;
-    if (type == 0 || length > head.size() - at) break;
+    if (type == 0 || length > end - at) break;
+    if (at + length > head.size()) throw Error(path + ": unusually long qcow2 header extensions");
     if (type == wanted) found.push_back(head.substr(at, length));
     at += (length + 7) / 8 * 8;
   }
@@ -53,16 +56,15 @@ std::vector<std::string_view> find_extensions(std::string_view head, std::uint64
 }
 
 // Two of them name no format.
-std::string find_backing_format(std::string_view head, std::uint64_t start) {
-  const auto found = find_extensions(head, start, 0xE2792ACA);
-  if (found.empty()) return {};
-  return found.size() == 1 ? std::string(found.front()) : "given twice";
+std::string backing_format(const std::vector<std::string_view>& extensions) {
+  if (extensions.empty()) return {};
+  return extensions.size() == 1 ? std::string(extensions.front()) : "given twice";
 }
 
-Range find_bitmap_directory(std::string_view head, std::uint64_t start) {
-  const auto found = find_extensions(head, start, 0x23852875);
-  if (found.empty() || found.front().size() < 24) return {};
-  return {qcow2_number(found.front(), 16, 8), qcow2_number(found.front(), 8, 8)};
+void read_bitmaps_extension(std::string_view extension, Qcow2Header& header) {
+  if (extension.size() < 24) return;
+  header.bitmaps = qcow2_number(extension, 0, 4);
+  header.bitmap_directory = {qcow2_number(extension, 16, 8), qcow2_number(extension, 8, 8)};
 }
 
 Qcow2Header parse_fixed_part(std::string_view head, std::uint64_t version) {
@@ -70,11 +72,12 @@ Qcow2Header parse_fixed_part(std::string_view head, std::uint64_t version) {
   constexpr std::uint64_t dirty = 1 << 0;
   constexpr std::uint64_t external_data_file = 1 << 2;
   constexpr std::uint64_t extended_l2 = 1 << 4;
-  constexpr std::uint64_t largest_cluster_bits = 21;  // 2 MiB, as QEMU has it
   Qcow2Header header;
-  header.cluster_size = 1ULL << std::min(qcow2_number(head, 20, 4), largest_cluster_bits);
+  header.cluster_size = 1ULL << qcow2_number(head, 20, 4);
+  header.disk_size = qcow2_number(head, 24, 8);
   header.encrypted = qcow2_number(head, 32, 4) != 0;
-  header.has_snapshots = qcow2_number(head, 60, 4) != 0;
+  header.snapshots = qcow2_number(head, 60, 4);
+  header.snapshot_table = {qcow2_number(head, 64, 8), 0};
   header.l1_table = {qcow2_number(head, 40, 8), qcow2_number(head, 36, 4) * 8};
   header.refcount_table = {qcow2_number(head, 48, 8),
                            qcow2_number(head, 56, 4) * header.cluster_size};
@@ -110,18 +113,25 @@ Qcow2Header read_qcow2_header(const Fd& fd, const std::string& path) {
     throw Refused{{Reason::unsupported_format, path + ": is a qcow image (version 1)"}};
   if (version != 2 && version != 3)
     throw Error(fmt::format("{}: the qcow2 header is damaged or of an unknown version", path));
+  const std::uint64_t cluster_bits = qcow2_number(head, 20, 4);
+  if (cluster_bits < 9 || cluster_bits > 21)  // 512 bytes to 2 MiB, as QEMU has it
+    throw Error(path + ": the cluster size in the qcow2 header is damaged");
   Qcow2Header header = parse_fixed_part(head, version);
   const std::uint64_t offset = qcow2_number(head, 8, 8);
   // QEMU puts it right behind the header extensions. Farther away there is room for extensions that
   // it would see and this would not.
   if (offset > most_read)
     throw Error(path + ": the name of the backing file is in an unusual place of the qcow2 header");
-  const std::string_view extended = head.substr(0, offset != 0 ? offset : header.cluster_size);
-  const std::uint64_t extensions = version == 2 ? 72 : qcow2_number(head, 100, 4);
-  header.bitmap_directory = find_bitmap_directory(extended, extensions);
+  const std::uint64_t start = version == 2 ? 72 : qcow2_number(head, 100, 4);
+  const std::uint64_t end = offset != 0 ? offset : header.cluster_size;
+  // Where an unknowing writer has cleared the bit, the extension leads to what is anything by now.
+  constexpr std::uint64_t bitmaps_extension = 1 << 0;
+  if (version > 2 && (qcow2_number(head, 88, 8) & bitmaps_extension) != 0)
+    for (const std::string_view found : find_extensions(head, start, end, 0x23852875, path))
+      read_bitmaps_extension(found, header);
   if (offset == 0) return header;
   header.backing = read_backing_name(fd, offset, qcow2_number(head, 16, 4), path);
-  header.backing_format = find_backing_format(extended, extensions);
+  header.backing_format = backing_format(find_extensions(head, start, end, 0xE2792ACA, path));
   return header;
 }
 

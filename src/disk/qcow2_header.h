@@ -21,22 +21,25 @@ struct Qcow2Header {
   std::uint64_t cluster_size = 0;  // bytes
   bool encrypted = false;
   bool external_data = false;
-  bool has_snapshots = false;  // internal ones
   bool has_autoclear = false;  // something that an unknowing writer must drop: persistent bitmaps
   bool is_dirty = false;       // reference counts are not up to date: it was not closed
   bool extended_l2 = false;    // entries of L2 tables have 16 bytes, not 8
   // Where they lie in the file, as written; length 0: there is none.
   Range l1_table;
   Range refcount_table;
+  Range snapshot_table;  // its length is not in the header: 0
   Range bitmap_directory;
+  std::uint64_t snapshots = 0;  // internal ones
+  std::uint64_t bitmaps = 0;
+  std::uint64_t disk_size = 0;  // bytes
 };
 
 // `start`: how the file begins.
 bool is_qcow2(std::string_view start);
 
 // Reads at most the first 4096 bytes of the file, and 1023 where the name of the backing file is.
-// Throws Error if it is damaged or of a version that QEMU does not have; throws Refused for version
-// 1 (the older format qcow).
+// Throws Error if it is damaged, of a version that QEMU does not have, or has more extensions than
+// that; throws Refused for version 1 (the older format qcow).
 Qcow2Header read_qcow2_header(const Fd& fd, const std::string& path);
 
 // Refused: a qcow2 file whose data lie in another file or are encrypted.

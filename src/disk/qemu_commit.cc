@@ -35,28 +35,18 @@ Finished check(const std::string& path, const std::vector<std::string>& options 
   return ::kvmnet::run(command);
 }
 
-void repair(const std::string& path, const char* what) {
-  const Finished repaired = check(path, {"-r", what});
-  if (repaired.status != sound)
-    throw Error(fmt::format("{}: qemu-img check could not repair it: {}", path,
-                            repaired.output.substr(0, 400)));
-}
-
 // With both, QEMU 7.2's repair writes the header before it has read the snapshots, and so loses
 // them (seen with qemu-img 7.2.22; reading, as commit does, is not affected).
 bool loses_snapshots_by_repair(const std::string& path) {
   const Qcow2Header header = read_qcow2_header(open_file(path, O_RDONLY), path);
-  return header.has_snapshots && header.has_autoclear;
+  return header.snapshots != 0 && header.has_autoclear;
 }
 
-// Of an image in which `qemu-img check` has found leaks. Returns a warning where they stay.
-std::vector<std::string> give_back_leaks(const std::string& path, const std::string& image) {
-  if (loses_snapshots_by_repair(path))
-    return {image +
-            ": space that writing to the image has lost is not given back, because 'qemu-img check "
-            "-r' would drop the internal snapshots of an image with bitmaps"};
-  repair(path, "leaks");
-  return {};
+// The most telling of its words.
+std::string words_of(const Finished& check) {
+  constexpr std::size_t longest = 400;
+  const std::size_t error = check.output.find("ERROR");
+  return check.output.substr(error == std::string::npos ? 0 : error, longest);
 }
 
 // qemu-img ends with status 0 when it could not write its tables as it closes the image; then only
@@ -83,30 +73,41 @@ std::string overlay_options(const std::string& overlay, const std::string& image
       option_value(overlay), to_string(format), option_value(image));
 }
 
-// Also a commit that nothing disturbs can lose clusters: qemu-img 7.2.22 does while the disk is
-// busy with other things.
-std::vector<std::string> write_into(const std::string& overlay, const std::string& path,
-                                    Format format, const std::string& image) {
+void write_into(const std::string& overlay, const std::string& path, Format format) {
   check_words(run_checked(
       {"qemu-img", "commit", "-q", "-d", "--image-opts", overlay_options(overlay, path, format)}));
-  std::vector<std::string> warnings;
-  if (format == Format::qcow2) {
-    const Finished found = check(path);
-    if (found.status == leaked_clusters)
-      warnings = give_back_leaks(path, image);
-    else if (found.status != sound)
-      throw Error("qemu-img check finds errors after it: " + found.output.substr(0, 400));
-  }
+  if (format == Format::qcow2)
+    if (const auto damage = find_damage(path))
+      throw Error("qemu-img check finds errors after it: " + *damage);
   sync_file(open_file(path, O_RDONLY), path);
-  return warnings;
+}
+
+std::vector<std::string> give_back_leaks(const std::string& path, Format format,
+                                         const std::string& image) {
+  if (format != Format::qcow2) return {};
+  const int found = check(path).status;
+  if (found == sound) return {};
+  if (loses_snapshots_by_repair(path))
+    return {image +
+            ": space that writing to the image has lost is not given back, because 'qemu-img check "
+            "-r' would drop the internal snapshots of an image with bitmaps"};
+  // Errors are what such a repair leaves that was interrupted itself: flags that say less than the
+  // reference counts.
+  const Finished repaired = check(path, {"-r", found == leaked_clusters ? "leaks" : "all"});
+  if (repaired.status == sound) return {};
+  return {
+      fmt::format("{}: space that writing to the image has lost is not given back; qemu-img "
+                  "check says: {}",
+                  image, words_of(repaired))};
 }
 
 std::optional<std::string> find_damage(const std::string& path) {
   const Finished found = check(path);
   if (found.status == sound || found.status == leaked_clusters) return std::nullopt;
-  const std::string words = found.output.substr(0, 400);
-  if (found.status == not_checked || found.status == corruptions) return words;
-  throw Error(fmt::format("{}: qemu-img check failed: {}", path, words));
+  const bool opened = found.output.find("Could not open") == std::string::npos;
+  if (found.status == corruptions || (found.status == not_checked && opened))
+    return words_of(found);
+  throw Error(fmt::format("{}: qemu-img could not check it: {}", path, words_of(found)));
 }
 
 }  // namespace kvmnet::disk

@@ -14,6 +14,7 @@
 #include "src/disk/commit_steps.h"
 #include "src/disk/journal.h"
 #include "src/disk/qcow2_header.h"
+#include "src/disk/qcow2_tables.h"
 #include "src/disk/qemu_commit.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
@@ -48,8 +49,8 @@ class Recoverer {
     Commit commit(image_, std::move(*journal), lock_, before_writing_);
     if (state == State::done) {
       if (hidden) check_same_file(commit_path(image_));
-      commit.finish();
-      return {hidden ? Recovery::finished : Recovery::nothing, {}};
+      if (hidden) judge(commit_path(image_));
+      return {hidden ? Recovery::finished : Recovery::nothing, commit.finish()};
     }
     if (interruption == Interruption::discard ||
         (interruption == Interruption::start_anew && state == State::ready))
@@ -94,7 +95,7 @@ class Recoverer {
   Recovered discard(Commit& commit, State state, bool hidden) const {
     // A backup was restored in the place of the half-written image.
     const bool replaced = !hidden && identity_of(image_).inode != content_.identity.inode;
-    if (state == State::writing && !replaced)
+    if (state != State::ready && !replaced)
       throw Refused{{Reason::commit_half_done,
                      image_ + ": may be half written, so that its patch cannot be discarded"}};
     if (hidden) check_same_file(commit_path(image_));
@@ -114,17 +115,33 @@ class Recoverer {
             "since, rename it to {} and recover it then",
             commit_path(image_)));
     }
-    value_or_refuse(identify(path, std::string(to_string(content_.format))));
-    if (state == State::writing) forget_cached(path);
+    // While tables are being put back its header may be torn; QEMU takes it for a mere file then.
+    if (state != State::restoring) judge(path);
+    if (state != State::ready) forget_cached(path);
     check_overlay();
     check_content(path, state);
-    if (state == State::ready && !hidden) {
-      return {Recovery::finished, commit.run()};
-    }
+    if (state == State::ready && !hidden) return {Recovery::finished, commit.run()};
     before_writing_();
     if (!hidden) commit.hide();
-    if (state == State::writing) commit.put_back_tables();
+    if (state != State::ready) put_back_tables(commit);
     return {Recovery::finished, commit.write()};
+  }
+
+  // Before QEMU opens it: it lay beside us meanwhile.
+  void judge(const std::string& path) const {
+    value_or_refuse(identify(path, std::string(to_string(content_.format))));
+  }
+
+  void put_back_tables(Commit& commit) const {
+    const std::string path = commit_path(image_);
+    commit.put_back_tables();
+    judge(path);
+    if (content_.format != Format::qcow2) return;
+    if (const auto damage = find_damage(path))
+      throw Error(fmt::format(
+          "{}: its tables were put back as they had been, and are damaged all the same; restore it "
+          "from a backup; qemu-img check says: {}",
+          image_, *damage));
   }
 
   // After an error of the disk the kernel may show as written what never got there: the commit that
@@ -158,33 +175,48 @@ class Recoverer {
     }
   }
 
-  // By an error of the disk while QEMU wrote tables: what the image seems to hold then says
-  // nothing, nor can a guest have used it.
-  bool has_lost_its_tables(const std::string& path, State state) const {
-    return state == State::writing && content_.format == Format::qcow2 && find_damage(path);
-  }
-
   // An image that was merely not closed is called damaged, too, and holds what it seems to.
   static bool was_not_closed(const std::string& path) {
     return read_qcow2_header(open_file(path, O_RDONLY), path).is_dirty;
   }
 
+  // Tables that an error of the disk has spoiled while QEMU wrote them, or that are being put back,
+  // say nothing of what the image holds; nor can a guest have used it.
+  bool has_lost_its_tables(const std::string& path, State state) const {
+    if (state == State::restoring) return true;
+    return state == State::writing && content_.format == Format::qcow2 && find_damage(path) &&
+           !was_not_closed(path);
+  }
+
   void check_content(const std::string& path, State state) const {
-    // What a half-written image has in the place of compressed clusters cannot even be read.
-    if (content_.is_compressed && state == State::writing) return check_overlay_alone(path);
-    Progress progress;
+    if (has_lost_its_tables(path, state)) return check_overlay_alone(path);
     try {
+      check_rest(path);
+      // What a half-written image has in the place of compressed clusters cannot even be read.
+      if (content_.is_compressed && state == State::writing) return check_overlay_alone(path);
       BlockReader after(overlay_options(overlay_path(image_), path, content_.format));
       BlockReader before(image_options(path, content_.format));
-      progress = look(content_.changes, after, before, content_.format);
+      check_progress(look(content_.changes, after, before, content_.format));
     } catch (const OverlayHasChanged& e) {
       conflict(e.what());
     } catch (const Error&) {
-      if (!has_lost_its_tables(path, state)) throw;
-      return check_overlay_alone(path);
+      if (state != State::writing || content_.format != Format::qcow2 || !was_not_closed(path))
+        throw;
+      check_overlay_alone(path);
     }
+  }
+
+  // Putting the tables back would lose what somebody else has added elsewhere on the disk.
+  void check_rest(const std::string& path) const {
+    if (content_.format == Format::qcow2 && rest_of(open_file(path, O_RDONLY | O_NOFOLLOW), path,
+                                                    ranges_of(content_.changes)) != content_.rest)
+      conflict(
+          "somebody else has written to it, or has changed its snapshots, since its patch was "
+          "interrupted");
+  }
+
+  void check_progress(const Progress& progress) const {
     if (progress.foreign.empty()) return;
-    if (has_lost_its_tables(path, state) && !was_not_closed(path)) return;
     const Range& first = progress.foreign.front();
     conflict(fmt::format(
         "somebody else has written to it since its patch was interrupted: {} bytes at {} of the "

@@ -27,8 +27,8 @@ make_image() {
 effects() {
   sed -nE "s#$work/##g; s#<$work>#<.>#g; s#^[0-9]+ +##
     s#^(write|pwrite64|pwritev2?|ftruncate|fallocate|fdatasync)\([0-9]+<disk\.kvmnet-(overlay|commit)>.*#write \2#p
-    s#^pwrite64\([0-9]+<disk\.kvmnet-journal>, \"(ready|writing|done) *\".*#journal \1#p
-    s#^write\([0-9]+<disk\.kvmnet-journal>, \"kvmnet-journal 1 ready .*#journal ready#p
+    s#^pwrite64\([0-9]+<disk\.kvmnet-journal>, \"(ready|writing|restoring|done) *\".*#journal \1#p
+    s#^write\([0-9]+<disk\.kvmnet-journal>, \"kvmnet-journal 2 ready .*#journal ready#p
     s#^fsync\([0-9]+<(disk|disk\.kvmnet-)?([a-z.]+)>.*#fsync \2#p
     s#^rename[a-z0-9]*\(([^\"]*\")([^\"]*)(\"[^\"]*\")([^\"]*)\".*#rename \2 \4#p
     s#^unlink[a-z]*\([^\"]*\"(disk[^\"]*)\".*#unlink \1#p

@@ -88,6 +88,7 @@ const std::vector<ImageKind>& image_kinds() {
       {.name = "snapshot", .snapshot = true},
       {.name = "bitmap", .bitmap = true},
       {.name = "lazy_refcounts", .options = "lazy_refcounts=on"},
+      {.name = "small_lazy", .options = "cluster_size=4k,lazy_refcounts=on"},
       {.name = "compressed", .compressed = true},
       {.name = "snapshot_and_bitmap", .snapshot = true, .bitmap = true},
   };

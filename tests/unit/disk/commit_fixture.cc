@@ -63,19 +63,20 @@ FakeQemuImg::~FakeQemuImg() {
   ::setenv("PATH", search_.c_str(), 1);
 }
 
-void CommitTest::commit_to(const std::string& image) {
+void CommitTest::commit_to(const std::string& image, const Changes& changes) {
   const ImageLock lock = locked(image);
   const ImageInfo info = test::identified(image);
   Overlay overlay = Overlay::beside(info);
-  write_changes(overlay.path(), "qcow2");
+  changes(overlay.path());
   commit(std::move(overlay), info, lock, [] {});
 }
 
-void CommitTest::die_committing(const std::string& image, const std::string& script) {
+void CommitTest::die_committing(const std::string& image, const std::string& script,
+                                const Changes& changes) {
   const FakeQemuImg fake(script + "\nkill -KILL $PPID; exit 1");
   const pid_t pid = ::fork();
   if (pid == 0) {
-    commit_to(image);
+    commit_to(image, changes);
     ::_exit(0);
   }
   int status = 0;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -39,9 +40,12 @@ class FakeQemuImg {
 class CommitTest : public test::DiskTest {
  protected:
   // A patch that has come to its commit.
-  static void commit_to(const std::string& image);
+  using Changes = std::function<void(const std::string& overlay)>;
+  static void change(const std::string& overlay) { write_changes(overlay, "qcow2"); }
+  static void commit_to(const std::string& image, const Changes& changes = change);
   // The same in a process that dies when qemu-img has done `script`.
-  static void die_committing(const std::string& image, const std::string& script);
+  static void die_committing(const std::string& image, const std::string& script,
+                             const Changes& changes = change);
   // Journal `writing`, and one of the two changes in the image.
   std::string half_written(const std::string& name = "disk", const std::string& format = "raw");
   // Journal `ready`: hidden, or not even that.

@@ -8,6 +8,7 @@
 #include <ostream>
 #include <span>
 
+#include "src/disk/qcow2_header.h"
 #include "src/support/error.h"
 #include "src/support/subprocess.h"
 #include "tests/unit/disk/disk_files.h"
@@ -64,11 +65,13 @@ TEST_P(TablesOf, UndoWhatQemuHasMadeOfThemAndLeaveTheRest) {
   const std::string path = make_image();
   const std::string before = test::text_of(path);
   const Fd fd = open_file(path, O_RDWR);
-  const std::vector<Range> tables = tables_of(fd, path, written);
+  const TableUndo undo = undo_for(fd, path, written);
 
   io(path, writes);
   ASSERT_NE(test::text_of(path), before);
-  for (const Range& table : tables)
+  EXPECT_EQ(rest_of(fd, path, written), undo.rest);
+  EXPECT_TRUE(undo.cleared.empty());
+  for (const Range& table : undo.tables)
     write_at(fd, table.start, std::as_bytes(std::span(before).subspan(table.start, table.length)));
   fs::resize_file(path, before.size());
 
@@ -91,8 +94,8 @@ TEST_F(TablesTest, AreNotThoseOfOtherPartsOfTheDisk) {
   run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=4096", path, "64M"});
   io(path, {"write -q -P 0x11 0 64M"});
   const Fd fd = open_file(path, O_RDONLY);
-  const std::uint64_t all = length_of(tables_of(fd, path, {{0, 64 * MiB}}));
-  const std::uint64_t few = length_of(tables_of(fd, path, {{3 * MiB, 512}, {40 * MiB, 0}}));
+  const std::uint64_t all = length_of(undo_for(fd, path, {{0, 64 * MiB}}).tables);
+  const std::uint64_t few = length_of(undo_for(fd, path, {{3 * MiB, 512}, {40 * MiB, 0}}).tables);
   EXPECT_EQ(all - few, 31U * 4096);
 }
 
@@ -103,23 +106,63 @@ TEST_F(TablesTest, OfADamagedFileAreAnError) {
     std::string bytes = good;
     bytes.at(field) = '\x40';
     file("disk", bytes);
-    EXPECT_THROW(tables_of(open_file(path, O_RDONLY), path, {}), Error) << field;
+    EXPECT_THROW(undo_for(open_file(path, O_RDONLY), path, {}), Error) << field;
   }
   std::string bytes = good;
   bytes.at(36) = '\x7f';  // the size of the L1 table: 16 GiB
   file("disk", bytes);
-  EXPECT_THROW(tables_of(open_file(path, O_RDONLY), path, {}), Error);
+  EXPECT_THROW(undo_for(open_file(path, O_RDONLY), path, {}), Error);
 }
 
-// Entries that lead outside are of no use, and lead nobody there.
-TEST_F(TablesTest, AreAllWithinTheFile) {
+TEST_F(TablesTest, ThatLeadOutOfTheFileAreAnError) {
   const std::string path = image("disk", "qcow2");
   std::string bytes = test::text_of(path);
   constexpr std::size_t l1 = 3 * 65536;
   bytes.replace(l1, 8, std::string("\x80\x7f\xff\xff\xff\xff\0\0", 8));
   file("disk", bytes);
-  for (const Range& table : tables_of(open_file(path, O_RDONLY), path, {{0, MiB}}))
-    EXPECT_LE(table.start + table.length, bytes.size());
+  EXPECT_THROW(undo_for(open_file(path, O_RDONLY), path, {{0, MiB}}), Error);
+}
+
+// A writer that knows no bitmaps leaves the extension, clears its bit, and uses the space again.
+TEST_F(TablesTest, OfBitmapsDoNotCountWhereTheirBitIsCleared) {
+  const std::string path = image("disk", "qcow2");
+  run_checked({"qemu-img", "bitmap", "--add", path, "bits"});
+  std::string bytes = test::text_of(path);
+  const Range directory = read_qcow2_header(open_file(path, O_RDONLY), path).bitmap_directory;
+  ASSERT_GT(directory.length, 0U);
+  bytes.replace(directory.start, directory.length, std::string(directory.length, '\xee'));
+  bytes.at(95) = 0;
+  file("disk", bytes);
+  EXPECT_NO_THROW(undo_for(open_file(path, O_RDONLY), path, {{0, MiB}}));
+}
+
+// What is freed when it is overwritten may be something else before the tables say so on disk.
+TEST_F(TablesTest, ClearTheEntriesOfCompressedClustersThatAreOverwritten) {
+  const std::string path = this->path("disk");
+  run_checked({"qemu-img", "create", "-q", "-f", "qcow2", path, "4M"});
+  io(path, {"write -q -c -P 0x11 0 2M"});
+  const Fd fd = open_file(path, O_RDONLY);
+  EXPECT_EQ(length_of(undo_for(fd, path, {{MiB, MiB}}).cleared), 16U * 8);
+  EXPECT_EQ(length_of(undo_for(fd, path, {{3 * MiB, MiB}}).cleared), 0U);
+  // They are in a table that the snapshot has, too.
+  run_checked({"qemu-img", "snapshot", "-c", "one", path});
+  const Fd anew = open_file(path, O_RDONLY);
+  EXPECT_EQ(length_of(undo_for(anew, path, {{MiB, MiB}}).cleared), 0U);
+}
+
+TEST_F(TablesTest, ChangeInTheirRestWithWhatSomebodyElseWrites) {
+  const std::string path = image("disk", "qcow2");
+  const std::vector<Range> elsewhere = {{0, 65536}};
+  const auto rest = [&] { return rest_of(open_file(path, O_RDONLY), path, elsewhere); };
+  const std::string before = rest();
+  io(path, {"write -q -P 0x44 0 4k", "write -q -P 0x44 600k 4k"});  // written, and there already
+  EXPECT_EQ(rest(), before);
+  run_checked({"qemu-img", "snapshot", "-c", "one", path});
+  EXPECT_NE(rest(), before);
+  run_checked({"qemu-img", "snapshot", "-d", "one", path});
+  EXPECT_EQ(rest(), before);
+  io(path, {"write -q -P 0x44 256k 4k"});
+  EXPECT_NE(rest(), before);
 }
 
 INSTANTIATE_TEST_SUITE_P(
