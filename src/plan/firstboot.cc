@@ -144,23 +144,6 @@ std::string with_crlf(std::string_view text) {
   return out;
 }
 
-// The next line of `text`, without its line end; `text` moves on behind it.
-std::string_view take_line(std::string_view& text) {
-  const std::size_t end = text.find('\n');
-  std::string_view line = text.substr(0, end);
-  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
-  return line;
-}
-
-bool is_id(std::string_view text) {
-  return text.size() == 16 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
-bool is_status(std::string_view text) {
-  return text == "done" || text == "retry" || text == "failed";
-}
-
 }  // namespace
 
 std::vector<std::string> state_paths() {
@@ -199,18 +182,6 @@ std::vector<hive::NamedValue> service_values(bool with_nsi) {
   };
   if (with_nsi) values.push_back({"DependOnService", hive::multi_sz({"nsi"})});
   return values;
-}
-
-std::optional<Result> parse_result(std::string_view content) {
-  if (take_line(content) != "kvmnet-firstboot-result 1") return std::nullopt;
-  Result result;
-  while (!content.empty()) {
-    const std::string_view line = take_line(content);
-    if (line.starts_with("id ")) result.id = line.substr(3);
-    if (line.starts_with("status ")) result.status = line.substr(7);
-  }
-  if (!is_id(result.id) || !is_status(result.status)) return std::nullopt;
-  return result;
 }
 
 }  // namespace kvmnet::firstboot

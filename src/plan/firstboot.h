@@ -6,7 +6,6 @@
 // (learn.microsoft.com, StartServiceCtrlDispatcher), but not what it started. No foreign binary.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,14 +39,5 @@ std::string script(const std::vector<NetshStep>& steps);
 // (Network Store Interface, 6.0 and later), without which netsh has nothing to talk to; a
 // dependency on a service that is not there would keep ours from starting.
 std::vector<hive::NamedValue> service_values(bool with_nsi);
-
-// What the script's result file says. The file comes from a guest: anything but the documented
-// form reads as nothing.
-struct Result {
-  std::string id;      // see script_id
-  std::string status;  // done, retry, failed
-  bool operator==(const Result&) const = default;
-};
-std::optional<Result> parse_result(std::string_view content);
 
 }  // namespace kvmnet::firstboot

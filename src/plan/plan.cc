@@ -8,6 +8,7 @@
 #include <array>
 
 #include "src/plan/firstboot.h"
+#include "src/plan/firstboot_result.h"
 #include "src/plan/netsh.h"
 
 namespace kvmnet {
@@ -218,7 +219,8 @@ class Planner {
     if (!has_file(firstboot::result_path)) return false;
     const auto result =
         firstboot::parse_result(facts_.files.at(std::string(firstboot::result_path)));
-    return result == firstboot::Result{firstboot::script_id(steps), "done"};
+    return result && result->status == firstboot::Status::done &&
+           result->id == firstboot::script_id(steps);
   }
 
   // A key that Windows only has to finish deleting (sc.exe has marked it) does not count.
