@@ -10,7 +10,9 @@ namespace {
 
 // Only constructs that mean the same in every cmd.exe from Vista on, and in Wine's, where the
 // script is tested: no && or ||, no redirected blocks, every exit code taken on the line after its
-// command, redirections before `echo` so that a trailing digit is not taken for a handle.
+// command, redirections before `echo` so that a trailing digit is not taken for a handle. A call
+// whose redirection cannot be opened is not made: that tells who has the lock, and if the log can
+// be written.
 constexpr std::string_view head = R"(@echo off
 rem kvmnet: applies TCP settings at the first boot, once, then removes itself.
 setlocal EnableExtensions DisableDelayedExpansion
@@ -18,12 +20,28 @@ set "SYS=%SystemRoot%\System32"
 set "DIR=%SystemRoot%\kvmnet"
 set "LOG=%DIR%\firstboot.log"
 set "NEW=%DIR%\firstboot.new"
+set "KEY=HKLM\SYSTEM\CurrentControlSet\Services\kvmnet-firstboot"
+set "STARTED=no"
+set "REMOVE=no"
+set "CODE=0"
 set "STATUS=done"
 set "BOOT=1"
 set "TRY=1"
 )";
 
-constexpr std::string_view start = R"(goto main
+constexpr std::string_view start = R"(
+rem Windows Setup is running: this boot does not count. At its end Setup itself calls this.
+if "%~1"=="setup" goto begin
+"%SYS%\reg.exe" query HKLM\SYSTEM\Setup /v SystemSetupInProgress 2>nul | "%SYS%\find.exe" "0x1" >nul
+if not errorlevel 1 exit /b 0
+
+rem Both the service and Setup may start this: only who can open the lock goes on. Windows closes it
+rem with the process, however that ends.
+:begin
+call :main 2>"%DIR%\firstboot.lock"
+if "%STARTED%"=="no" if not exist "%DIR%\firstboot.lock" call :main
+if "%REMOVE%"=="yes" goto last
+exit /b %CODE%
 
 :mandatory
 set "DUTY=mandatory"
@@ -46,13 +64,18 @@ goto :eof
 >>"%NEW%" echo boot %BOOT%
 goto :eof
 
-:main
-rem Windows Setup is running: this boot does not count.
-"%SYS%\reg.exe" query HKLM\SYSTEM\Setup /v SystemSetupInProgress 2>nul | "%SYS%\find.exe" "0x1" >nul
-if not errorlevel 1 exit /b 0
+:can_log
+set "CANLOG=yes"
+goto :eof
 
+:main
+set "STARTED=yes"
 rem An earlier boot did the work and was stopped before it could clean up.
 if exist "%DIR%\firstboot.done" goto remove
+
+set "CANLOG=no"
+call :can_log >>"%LOG%"
+if "%CANLOG%"=="no" set "LOG=nul"
 
 rem At most three boots, also when one of them was cut short.
 if exist "%DIR%\firstboot.boot1" set "BOOT=2"
@@ -72,6 +95,7 @@ if "%RC%"=="0" goto ready
 if "%TRY%"=="12" goto ready
 set /a TRY=TRY+1
 "%SYS%\ping.exe" -n 6 127.0.0.1 >nul 2>&1
+set "RC=%ERRORLEVEL%"
 goto wait
 :ready
 )";
@@ -89,24 +113,39 @@ set "STATUS=failed"
 :finish
 >>"%LOG%" echo kvmnet: status %STATUS%
 "%SYS%\netsh.exe" interface tcp show global >>"%LOG%" 2>&1
+set "RC=%ERRORLEVEL%"
+>>"%LOG%" echo kvmnet: exit code %RC%
 >>"%NEW%" echo status %STATUS%
 move /y "%NEW%" "%DIR%\firstboot.result" >nul 2>&1
-if "%STATUS%"=="retry" exit /b 1
+if not "%STATUS%"=="retry" goto finished
+set "CODE=1"
+goto :eof
+:finished
 >"%DIR%\firstboot.done" echo %STATUS%
 
 :remove
 "%SYS%\sc.exe" delete kvmnet-firstboot >>"%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 if "%RC%"=="0" goto clean
-"%SYS%\reg.exe" delete HKLM\SYSTEM\CurrentControlSet\Services\kvmnet-firstboot /f >>"%LOG%" 2>&1
+"%SYS%\reg.exe" delete %KEY% /f >>"%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
-if not "%RC%"=="0" exit /b 1
+if "%RC%"=="0" goto clean
+"%SYS%\reg.exe" query %KEY% >nul 2>&1
+set "RC=%ERRORLEVEL%"
+if not "%RC%"=="0" goto clean
+set "CODE=1"
+goto :eof
 :clean
 del /f /q "%DIR%\firstboot.boot1" >nul 2>&1
 del /f /q "%DIR%\firstboot.boot2" >nul 2>&1
 del /f /q "%DIR%\firstboot.boot3" >nul 2>&1
-del /f /q "%DIR%\firstboot.done" >nul 2>&1
-del /f /q "%~f0" & exit /b 0
+set "REMOVE=yes"
+goto :eof
+
+rem Who waits for the lock finds that all is done for as long as there is a script to go on with.
+:last
+del /f /q "%DIR%\firstboot.lock" >nul 2>&1
+del /f /q "%~f0" & del /f /q "%DIR%\firstboot.done" & exit /b 0
 )";
 
 std::string call(const NetshCommand& command) {
@@ -148,7 +187,8 @@ std::string with_crlf(std::string_view text) {
 
 std::vector<std::string> state_paths() {
   return {std::string(result_path), "kvmnet/firstboot.new",   std::string(done_path),
-          "kvmnet/firstboot.boot1", "kvmnet/firstboot.boot2", "kvmnet/firstboot.boot3"};
+          "kvmnet/firstboot.boot1", "kvmnet/firstboot.boot2", "kvmnet/firstboot.boot3",
+          "kvmnet/firstboot.lock"};
 }
 
 std::string script_id(const std::vector<NetshStep>& steps) {

@@ -65,7 +65,7 @@ TEST(FirstBootService, StartsTheScriptThatIsWrittenAndIsTheOneThatIsDeleted) {
   const std::string script = firstboot::script({{{"set a", Duty::mandatory}, {}}});
   const std::string name(firstboot::service_name);
   EXPECT_NE(script.find("\"%SYS%\\sc.exe\" delete " + name + " "), std::string::npos);
-  EXPECT_NE(script.find("HKLM\\SYSTEM\\CurrentControlSet\\Services\\" + name + " /f"),
+  EXPECT_NE(script.find("set \"KEY=HKLM\\SYSTEM\\CurrentControlSet\\Services\\" + name + "\""),
             std::string::npos);
   EXPECT_EQ(plan_tests::our_service_key, "Services\\" + name);
 }

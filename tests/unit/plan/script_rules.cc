@@ -13,7 +13,10 @@ namespace {
 using std::string_view_literals::operator""sv;
 
 constexpr std::string_view take_code = R"(set "RC=%ERRORLEVEL%")";
-constexpr std::string_view delete_itself = R"(del /f /q "%~f0" & exit /b 0)";
+// The script itself first: cmd.exe goes on in the line, and nobody else can start the script and
+// find that the work is still to be done.
+constexpr std::string_view delete_itself =
+    R"(del /f /q "%~f0" & del /f /q "%DIR%\firstboot.done" & exit /b 0)";
 constexpr std::string_view netsh = R"("%SYS%\netsh.exe")";
 // What a call may pass on: cmd.exe reads % ^ & and quotes in it a second time.
 constexpr std::string_view argument_characters = "abcdefghijklmnopqrstuvwxyz0123456789= ";
@@ -175,6 +178,7 @@ class Checker {
   }
 
   void check_call(const Line& line, std::string_view rest) {
+    rest = rest.substr(0, std::min(rest.find(" >"), rest.find(" 2>")));
     const std::string_view label = take_word(rest);
     if (!label.starts_with(':')) broken(line, "calls something else than a label");
     jump(line, label);
@@ -192,6 +196,8 @@ class Checker {
          has(line.text, "not errorlevel")) &&
         !after_program)
       broken(line, "reads an exit code that is not of the line before");
+    if (after_program && line.text != take_code && !has(line.text, "errorlevel 1"))
+      broken(*before, "loses its exit code");
     if (line.runs_program()) code_is_taken_ = false;
     if (line.text == take_code || has(line.text, "call :")) code_is_taken_ = true;
     if (has(line.text, "%RC%") && !code_is_taken_) broken(line, "uses RC of an earlier command");

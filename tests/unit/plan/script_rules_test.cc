@@ -7,7 +7,8 @@
 namespace kvmnet::plan_tests {
 namespace {
 
-constexpr const char* last_line = "del /f /q \"%~f0\" & exit /b 0\r\n";
+constexpr const char* last_line =
+    "del /f /q \"%~f0\" & del /f /q \"%DIR%\\firstboot.done\" & exit /b 0\r\n";
 
 // The rules that a script of these lines breaks, as one text; nothing if it breaks none.
 std::string broken_by(const std::string& body) {
@@ -39,7 +40,9 @@ TEST(ScriptRules, PassAScriptThatKeepsThem) {
                       "\"%SYS%\\reg.exe\" query KEY 2>nul | \"%SYS%\\find.exe\" \"0x1\" >nul\n"
                       "if not errorlevel 1 exit /b 0\n"
                       "call :run set global autotuninglevel=normal\n"
+                      "call :run set global autotuninglevel=normal 2>\"%DIR%\\a b\"\n"
                       "\"%SYS%\\netsh.exe\" interface tcp show global >nul 2>&1\n"
+                      "set \"RC=%ERRORLEVEL%\"\n"
                       "if exist \"%DIR%\\a b\" set \"BOOT=2\"\n"),
             "");
 }
@@ -62,7 +65,8 @@ TEST(ScriptRules, BiteOnLineEnds) {
   ASSERT_EQ(lone_newline.size(), 1U);
   EXPECT_EQ(lone_newline.front(), "line 1: does not end in CRLF: echo a");
   EXPECT_FALSE(broken_rules("echo a\r" + std::string(last_line)).empty());
-  EXPECT_FALSE(broken_rules("del /f /q \"%~f0\" & exit /b 0").empty());
+  EXPECT_FALSE(
+      broken_rules(std::string(last_line).substr(0, std::string(last_line).size() - 2)).empty());
   EXPECT_FALSE(broken_rules("").empty());
 }
 
@@ -102,6 +106,8 @@ TEST(ScriptRules, BiteOnExitCodes) {
   const std::string program = "\"%SYS%\\sc.exe\" delete x\n";
   const std::string take = "set \"RC=%ERRORLEVEL%\"\n";
   const std::string use = "if \"%RC%\"==\"0\" exit /b 0\n";
+  expect_broken(program + "echo a\n", "loses its exit code");
+  expect_broken(program + program + take, "loses its exit code");
   EXPECT_EQ(broken_by(program + take + use), "");
   expect_broken(program + "echo a\n" + take + use, "not of the line before");
   expect_broken(program + "\n" + take + use, "not of the line before");
