@@ -15,13 +15,15 @@ namespace {
 
 using guestfs::GuestFiles;
 
-// The parent directory of `path` in the guest, created where it is missing; one level only, as all
-// our files are in %SystemRoot%\kvmnet.
+// The parent directory of `path` in the guest; what is missing of it is made.
 std::string parent_in_guest(GuestFiles& guest, const std::string& path) {
-  const std::string parent = path.substr(0, path.rfind('/'));
+  const std::size_t slash = path.rfind('/');
+  const std::string parent = path.substr(0, slash);
+  if (parent.empty()) return parent;
   if (const auto found = guest.resolve(parent)) return *found;
-  guest.make_directory(parent);
-  return parent;
+  const std::string made = parent_in_guest(guest, parent) + parent.substr(parent.rfind('/'));
+  guest.make_directory(made);
+  return made;
 }
 
 void write_file(GuestFiles& guest, const std::string& root, const WriteFile& edit) {

@@ -128,7 +128,7 @@ std::string read_software_hive(const Call& call) {
       throw hive::Error(reader.base_block().reason);
     read_software(reader, facts);
   } catch (const hive::Error& e) {
-    facts = {{Condition::damaged, e.what(), 0, false}, std::nullopt, {}};
+    facts = {{Condition::damaged, e.what(), 0, false}, std::nullopt, {}, false};
   }
   return encode(facts);
 }

@@ -41,6 +41,17 @@ void read_identity(const hive::Hive& system, const KeyPath& set, Facts& facts) {
       parse_product_type(text(system.value(set / "Control\\ProductOptions", "ProductType")));
 }
 
+// Sysprep leaves GeneralizationState at another number than 7, which is what Windows has once it is
+// installed (seen in hives of 7, 8 and 10; cloudbase-init waits for it).
+bool is_setup_unfinished(const hive::Hive& system) {
+  constexpr std::uint32_t installed = 7;
+  const KeyPath setup = KeyPath::parse("Setup");
+  const auto state = system.value(setup / "Status\\SysprepStatus", "GeneralizationState");
+  return number(system, setup, "SystemSetupInProgress") != 0 ||
+         number(system, setup, "OOBEInProgress") != 0 ||
+         (state && hive::as_dword(*state) != installed);
+}
+
 std::optional<int> parse_int(const std::string& text) {
   int number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -87,9 +98,7 @@ void read_system(const hive::Hive& system, Facts& facts) {
     }
     facts.control_sets.push_back(read_control_set(system, name));
   }
-  const KeyPath setup = KeyPath::parse("Setup");
-  facts.setup_unfinished = number(system, setup, "SystemSetupInProgress") != 0 ||
-                           number(system, setup, "OOBEInProgress") != 0;
+  facts.setup_unfinished = is_setup_unfinished(system);
   read_identity(system, KeyPath::parse(facts.control_sets.front().name), facts);
 }
 
@@ -97,6 +106,9 @@ void read_software(hive::Reader& software, SoftwareFacts& facts) {
   const KeyPath key = KeyPath::parse("Microsoft\\Windows NT\\CurrentVersion");
   facts.version = read_version(software, key);
   facts.product_name = text(software.value(key, "ProductName"));
+  facts.is_generalised =
+      text(software.value(KeyPath::parse("Microsoft\\Windows\\CurrentVersion\\Setup\\State"),
+                          "ImageState")) == "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE";
 }
 
 }  // namespace kvmnet

@@ -13,6 +13,7 @@ struct SoftwareFacts {
   HiveFacts condition;
   std::optional<WindowsVersion> version;
   std::string product_name;
+  bool is_generalised = false;  // by sysprep; Windows Setup has still to run
 };
 
 // The facts that a clean SYSTEM hive gives, all but its condition. Throws hive::Error.

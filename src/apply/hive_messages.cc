@@ -209,7 +209,8 @@ std::string encode(const SoftwareFacts& facts) {
   if (facts.version) version = {facts.version->major, facts.version->minor, facts.version->build};
   return pack({{"condition", to_json(facts.condition)},
                {"version", version},
-               {"product_name", facts.product_name}});
+               {"product_name", facts.product_name},
+               {"is_generalised", facts.is_generalised}});
 }
 
 SoftwareFacts decode_software(std::string_view message) {
@@ -221,6 +222,7 @@ SoftwareFacts decode_software(std::string_view message) {
       facts.version = {numbers[0], numbers[1], numbers[2]};
     }
     facts.product_name = from.at("product_name").get<std::string>();
+    facts.is_generalised = from.at("is_generalised").get<bool>();
     return facts;
   });
 }

@@ -9,6 +9,7 @@
 
 #include "src/plan/edit.h"
 #include "src/plan/facts.h"
+#include "src/plan/plan_firstboot.h"
 #include "src/support/refusal.h"
 
 namespace kvmnet {
@@ -32,8 +33,9 @@ struct Outcome {
   std::optional<Facts> facts;  // as before any edit; nothing if it was not got that far
   std::string device;          // of the Windows root
   std::vector<Edit> edits;     // made, or that would be made
-  bool recovered = false;      // `patch` has finished an interrupted patch first
-  std::string output;          // the patched copy, if one was asked for
+  std::optional<FirstBoot> firstboot = std::nullopt;  // nothing: a bare hive, or not got that far
+  bool recovered = false;  // `patch` has finished an interrupted patch first
+  std::string output;      // the patched copy, if one was asked for
   std::vector<std::string> warnings;
   std::string backup;                                  // directory that has the untouched hive
   std::string accelerator;                             // "KVM", "TCG"; empty: no appliance

@@ -75,6 +75,7 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   outcome.facts = probe.facts;
   const Plan plan = value_or_refuse(make_plan(probe.facts, request.settings, Scope::guest));
   outcome.edits = plan.edits;
+  outcome.firstboot = plan.firstboot;
   outcome.warnings.insert(outcome.warnings.end(), plan.warnings.begin(), plan.warnings.end());
   outcome.status = plan.edits.empty() ? Status::unchanged : Status::pending;
   if (plan.edits.empty()) return;

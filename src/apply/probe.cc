@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/apply/probe.h"
 
-#include <algorithm>
+#include <map>
 
 #include "hive/key_path.h"
 #include "src/plan/firstboot.h"
@@ -13,8 +13,8 @@ namespace {
 
 using guestfs::GuestFiles;
 
-// Anything larger is none of ours; its size alone makes it differ from what we would write.
-constexpr std::uint64_t largest_own_file = 1 << 20;
+// Far more than any of them needs.
+constexpr std::uint64_t largest_file = 1 << 20;
 
 // Ten times what Windows makes of it; more would fill the host's memory.
 constexpr std::uint64_t largest_system_hive = 256 << 20;
@@ -44,20 +44,34 @@ void probe_software(GuestFiles& guest, const std::string& path, DirtyHive policy
   facts.software = software.condition;
   facts.version = software.version;
   facts.product_name = software.product_name;
+  if (software.is_generalised) facts.setup_unfinished = true;
+}
+
+// `entry` in `directory` is the asked file `path`.
+void read_file(GuestFiles& guest, const std::string& directory,
+               const guestfs::DirectoryEntry& entry, const std::string& path, Facts& facts) {
+  const std::string found = directory + "/" + entry.name;
+  if (entry.type != guestfs::FileType::regular || guest.size(found) > largest_file) {
+    facts.unreadable_files.insert(path);
+    return;
+  }
+  const auto bytes = guest.read_at(found, 0, largest_file);
+  facts.files[path].assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
 void read_files(GuestFiles& guest, const std::string& root, Facts& facts) {
-  const auto directory = guest.resolve(root + "/" + std::string(firstboot::directory));
-  if (!directory) return;
-  const std::vector<guestfs::DirectoryEntry> entries = guest.list(*directory);
+  std::map<std::string, std::vector<std::string>> names;  // by directory
   for (const std::string& path : asked_files()) {
-    const std::string name = path.substr(path.rfind('/') + 1);
-    for (const guestfs::DirectoryEntry& entry : entries) {
-      if (!hive::same_name(entry.name, name)) continue;
-      const std::string found = *directory + "/" + entry.name;
-      const auto bytes = guest.read_at(found, 0, std::min(guest.size(found), largest_own_file));
-      facts.files[path].assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    }
+    const std::size_t slash = path.rfind('/');
+    names[path.substr(0, slash)].push_back(path.substr(slash + 1));
+  }
+  for (const auto& [parent, wanted] : names) {
+    const auto directory = guest.resolve(root + "/" + parent);
+    if (!directory) continue;
+    for (const guestfs::DirectoryEntry& entry : guest.list(*directory))
+      for (const std::string& name : wanted)
+        if (hive::same_name(entry.name, name))
+          read_file(guest, *directory, entry, parent + "/" + name, facts);
   }
 }
 

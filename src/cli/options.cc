@@ -69,6 +69,15 @@ void add_setting_options(CLI::App& app, SettingOptions& settings, bool bare_hive
   }
   add("--heuristics", settings.heuristics, switch_words(),
       "window-scaling heuristics (Vista and later)");
+  if (!bare_hive)
+    app.add_option("--firstboot", settings.firstboot,
+                   "what starts the first-boot script (Vista and later): auto: a service, and in a "
+                   "generalised (sysprepped) image SetupComplete.cmd, too; service: the service "
+                   "only; none: no script, only the registry part")
+        ->check(one_of(firstboot_words()))
+        ->type_name(word_list(firstboot_words()))
+        ->capture_default_str()
+        ->group("Settings");
   app.add_option(
          "--set", settings.set,
          "change one of the registry values, e.g. 'AFD\\Parameters\\DefaultSendWindow=65536'")

@@ -68,6 +68,15 @@ ordered_json edit_json(const Edit& edit) {
           {"why", text.why}};
 }
 
+ordered_json firstboot_json(const FirstBoot& firstboot) {
+  ordered_json beside = ordered_json::array();
+  for (const OtherFirstBoot& other : firstboot.beside)
+    beside.push_back({{"service", other.service}, {"program", other.program}});
+  return {{"mechanism", to_string(firstboot.mechanism)},
+          {"why", clean(firstboot.why)},
+          {"beside", std::move(beside)}};
+}
+
 std::string json(const Outcome& outcome) {
   ordered_json object;
   object["schema"] = schema_version;
@@ -83,6 +92,7 @@ std::string json(const Outcome& outcome) {
   if (!outcome.output.empty()) object["output"] = outcome.output;
   object["edits"] = ordered_json::array();
   for (const Edit& edit : outcome.edits) object["edits"].push_back(edit_json(edit));
+  if (outcome.firstboot) object["firstboot"] = firstboot_json(*outcome.firstboot);
   object["warnings"] = outcome.warnings;
   if (!outcome.backup.empty()) object["backup"] = outcome.backup;
   if (!outcome.accelerator.empty()) object["accelerator"] = outcome.accelerator;
@@ -103,6 +113,7 @@ class Text {
     if (!bad) {
       guest();
       edits();
+      firstboot();
       for (const std::string& warning : outcome_.warnings)
         line(fmt::format("  {} {}", paint("warning:", "33"), clean(warning)));
     }
@@ -134,6 +145,16 @@ class Text {
       line(fmt::format("         {} -> {}", text.old, paint(text.value, "32")));
       line(fmt::format("         {}", text.why));
     }
+  }
+
+  void firstboot() {
+    if (!outcome_.firstboot) return;
+    const auto& [mechanism, why, beside] = *outcome_.firstboot;
+    const std::string_view what = mechanism == Mechanism::none ? "no script"
+                                  : mechanism == Mechanism::service
+                                      ? "a service starts the script"
+                                      : "a service and SetupComplete.cmd start the script";
+    line(fmt::format("  first boot: {} ({})", what, clean(why)));
   }
 
   void conclusion() {

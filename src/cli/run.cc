@@ -143,8 +143,11 @@ int run_script(const Options& options) {
         fmt::format("Windows NT {} has no first-boot script: its settings are registry "
                     "values only",
                     options.windows));
-  const auto plan = plan_netsh(version, options.server ? ProductType::server : ProductType::client,
-                               make_settings(options.settings));
+  const Settings settings = make_settings(options.settings);
+  if (settings.firstboot == FirstBootChoice::none)
+    throw UsageError("--firstboot none: then there is no script");
+  const auto plan =
+      plan_netsh(version, options.server ? ProductType::server : ProductType::client, settings);
   if (const auto* refusal = std::get_if<Refusal>(&plan)) {
     std::fprintf(stderr, "kvmnet: %s; %s\n", refusal->message.c_str(),
                  std::string(remedy(refusal->reason)).c_str());

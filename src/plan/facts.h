@@ -4,7 +4,9 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hive/base_block.h"
@@ -32,6 +34,10 @@ struct ControlSet {
   std::vector<std::string> interfaces_with_window;
   bool operator==(const ControlSet&) const = default;
 };
+bool has_key(const ControlSet& set, std::string_view key);
+// Nothing: no such key, or no such value in it.
+std::optional<hive::Value> value_of(const ControlSet& set, std::string_view key,
+                                    std::string_view name);
 
 // A hive as found in the guest.
 struct HiveFacts {
@@ -61,14 +67,15 @@ struct Facts {
   std::optional<ProductType> product_type;
   std::string product_name;  // for people, e.g. "Windows 10 Pro"; may be empty
   std::string system_root;   // on the volume, e.g. "/Windows"; empty for a bare hive file
-  // Windows Setup has still to run in this guest (Setup\\SystemSetupInProgress, OOBEInProgress): a
-  // generalised image.
+  // Windows Setup has still to run in this guest: a generalised (sysprepped) image.
   bool setup_unfinished = false;
   Select select;
   // The control sets to edit: Select\Default first, then Current if it differs.
   std::vector<ControlSet> control_sets;
   // Content of those of asked_files() (plan.h) that exist, by path relative to the system root.
   std::map<std::string, std::string> files;
+  // Those of them that are there, but are no plain files, or too large to be read.
+  std::set<std::string> unreadable_files;
   bool operator==(const Facts&) const = default;
 };
 

@@ -7,10 +7,6 @@
 #include <algorithm>
 #include <array>
 
-#include "src/plan/firstboot.h"
-#include "src/plan/firstboot_result.h"
-#include "src/plan/netsh.h"
-
 namespace kvmnet {
 namespace {
 
@@ -18,21 +14,6 @@ constexpr std::string_view afd_service = "Services\\AFD";
 constexpr std::string_view afd_parameters = "Services\\AFD\\Parameters";
 constexpr std::string_view tcpip_service = "Services\\Tcpip";
 constexpr std::string_view tcpip_parameters = "Services\\Tcpip\\Parameters";
-constexpr std::string_view nsi_service = "Services\\nsi";
-constexpr std::string_view our_service = "Services\\kvmnet-firstboot";
-
-bool has_key(const ControlSet& set, std::string_view key) {
-  const auto found = set.keys.find(std::string(key));
-  return found != set.keys.end() && found->second.has_value();
-}
-
-std::optional<hive::Value> value_of(const ControlSet& set, std::string_view key,
-                                    std::string_view name) {
-  if (!has_key(set, key)) return std::nullopt;
-  for (const hive::NamedValue& v : *set.keys.at(std::string(key)))
-    if (hive::same_name(v.name, name)) return v.value;
-  return std::nullopt;
-}
 
 // Refusals that need nothing but the facts, in the order in which they matter.
 std::optional<Refusal> check_identity(const Facts& facts, Scope scope) {
@@ -68,13 +49,6 @@ std::optional<Refusal> check_services(const Facts& facts) {
   return std::nullopt;
 }
 
-// The first-boot service's command line holds the system root without quotes.
-bool is_plain_path(std::string_view path) {
-  return path.find_first_not_of(
-             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-             "._-/") == std::string_view::npos;
-}
-
 class Planner {
  public:
   Planner(const Facts& facts, const Settings& settings, Scope scope)
@@ -83,9 +57,8 @@ class Planner {
   std::variant<Plan, Refusal> run() {
     if (auto refusal = check_options()) return *refusal;
     plan_registry();
-    if (!legacy_ && scope_ == Scope::guest) {
-      if (auto refusal = plan_firstboot()) return *refusal;
-    }
+    if (scope_ == Scope::guest)
+      if (auto refusal = add_firstboot()) return *refusal;
     warn_about_control_sets();
     warn_about_logs();
     std::move(values_.begin(), values_.end(), std::back_inserter(plan_.edits));
@@ -182,77 +155,15 @@ class Planner {
       warn(fmt::format("control set {} is marked as failed in the guest", select.failed));
   }
 
-  std::optional<Refusal> plan_firstboot() {
-    auto netsh = plan_netsh(*facts_.version, *facts_.product_type, settings_);
-    if (auto* refusal = std::get_if<Refusal>(&netsh)) return *refusal;
-    auto& wanted = std::get<NetshPlan>(netsh);
-    for (std::string& warning : wanted.warnings) warn(std::move(warning));
-    // Without commands a script that is still waiting is replaced by one that only removes itself.
-    const bool waiting = has_file(firstboot::script_path) || has_service();
-    if ((wanted.steps.empty() && !waiting) || is_done(wanted.steps)) return std::nullopt;
-    if (!is_plain_path(facts_.system_root))
-      return Refusal{Reason::unsupported_system_root,
-                     fmt::format("the system root '{}' cannot stand in a service's command line",
-                                 hive::escaped(facts_.system_root))};
-    for (const ControlSet& set : facts_.control_sets)
-      if (is_marked_for_deletion(set))
-        return Refusal{
-            Reason::service_marked_for_deletion,
-            fmt::format("{}\\{} is marked for deletion: Windows would remove it before it "
-                        "runs",
-                        set.name, our_service)};
-    if (facts_.setup_unfinished)
-      warn(
-          "Windows Setup has not finished in this guest: the script waits for the first boot after "
-          "it");
-    plan_script(wanted.steps);
-    for (const ControlSet& set : facts_.control_sets)
-      for (const hive::NamedValue& v : firstboot::service_values(has_key(set, nsi_service)))
-        set_value(set, our_service, v.name, v.value, "service that runs the first-boot script");
+  std::optional<Refusal> add_firstboot() {
+    auto planned = plan_firstboot(facts_, settings_);
+    if (auto* refusal = std::get_if<Refusal>(&planned)) return *refusal;
+    auto& firstboot = std::get<FirstBootPlan>(planned);
+    plan_.firstboot = std::move(firstboot.chosen);
+    std::move(firstboot.files.begin(), firstboot.files.end(), std::back_inserter(plan_.edits));
+    std::move(firstboot.values.begin(), firstboot.values.end(), std::back_inserter(values_));
+    for (std::string& warning : firstboot.warnings) warn(std::move(warning));
     return std::nullopt;
-  }
-
-  bool has_file(std::string_view path) const { return facts_.files.contains(std::string(path)); }
-
-  // The guest has run a script with the same commands to its end.
-  bool succeeded(const std::vector<NetshStep>& steps) const {
-    if (!has_file(firstboot::result_path)) return false;
-    const auto result =
-        firstboot::parse_result(facts_.files.at(std::string(firstboot::result_path)));
-    return result && result->status == firstboot::Status::done &&
-           result->id == firstboot::script_id(steps);
-  }
-
-  // A key that Windows only has to finish deleting (sc.exe has marked it) does not count.
-  bool has_service() const {
-    return std::any_of(facts_.control_sets.begin(), facts_.control_sets.end(),
-                       [](const ControlSet& set) {
-                         return has_key(set, our_service) && !is_marked_for_deletion(set);
-                       });
-  }
-
-  static bool is_marked_for_deletion(const ControlSet& set) {
-    return value_of(set, our_service, "DeleteFlag").has_value();
-  }
-
-  // ... and has removed its service, too.
-  bool is_done(const std::vector<NetshStep>& steps) const {
-    return !has_service() && succeeded(steps);
-  }
-
-  void plan_script(const std::vector<NetshStep>& steps) {
-    const std::string path(firstboot::script_path);
-    std::string content = firstboot::script(steps);
-    const auto old = has_file(path) ? std::optional(facts_.files.at(path)) : std::nullopt;
-    // A script that gave up and is still there would only remove itself at the next boot.
-    const bool gave_up = has_file(firstboot::done_path) && !succeeded(steps);
-    if (old == content && !gave_up) return;
-    for (const std::string& stale : firstboot::state_paths())
-      if (has_file(stale))
-        plan_.edits.emplace_back(RemoveFile{stale, "left by an earlier first-boot script"});
-    if (old != content)
-      plan_.edits.emplace_back(
-          WriteFile{path, old, std::move(content), "netsh commands for the first boot"});
   }
 
   void warn(std::string text) { plan_.warnings.push_back(std::move(text)); }
@@ -268,14 +179,14 @@ class Planner {
 }  // namespace
 
 std::vector<std::string> asked_keys() {
-  return {std::string(afd_service),      std::string(afd_parameters), std::string(tcpip_service),
-          std::string(tcpip_parameters), std::string(nsi_service),    std::string(our_service)};
+  std::vector<std::string> keys = firstboot_keys();
+  for (const std::string_view key : {afd_service, afd_parameters, tcpip_service, tcpip_parameters})
+    keys.emplace_back(key);
+  return keys;
 }
 
 std::vector<std::string> asked_files() {
-  std::vector<std::string> paths = firstboot::state_paths();
-  paths.emplace_back(firstboot::script_path);
-  return paths;
+  return firstboot_files();
 }
 
 std::optional<Refusal> check_condition(const HiveFacts& hive, std::string_view name) {

@@ -10,6 +10,7 @@
 
 #include "src/plan/edit.h"
 #include "src/plan/facts.h"
+#include "src/plan/plan_firstboot.h"
 #include "src/plan/settings.h"
 #include "src/support/refusal.h"
 
@@ -20,6 +21,7 @@ namespace kvmnet {
 struct Plan {
   std::vector<Edit> edits;  // files first, then values of the SYSTEM hive; to be done in this order
   std::vector<std::string> warnings;
+  std::optional<FirstBoot> firstboot;  // nothing: a bare hive
 };
 
 // What part of a guest is planned for.

@@ -41,6 +41,8 @@ constexpr std::array<std::string_view, 9> providers = {
     "auto", "ctcp", "none", "cubic", "dctcp", "newreno", "bbr2", "default", "keep"};
 constexpr std::array<std::string_view, 4> switches = {"enabled", "disabled", "default", "keep"};
 
+constexpr std::array<std::string_view, 3> firstboot = {"auto", "service", "none"};
+
 void override_with(Setting& setting, const std::optional<std::string>& word,
                    std::span<const std::string_view> allowed, std::string_view option) {
   if (!word) return;
@@ -128,6 +130,27 @@ void check_scaling(const std::vector<RegistrySetting>& registry) {
                     window, options));
 }
 
+FirstBootChoice parse_firstboot(const std::string& word) {
+  const auto found = std::find(firstboot.begin(), firstboot.end(), word);
+  if (found == firstboot.end())
+    throw UsageError(
+        fmt::format("--firstboot: '{}' is not one of {}", word, fmt::join(firstboot, ", ")));
+  return static_cast<FirstBootChoice>(found - firstboot.begin());
+}
+
+// What only a first-boot script can do must not be asked for without one.
+void check_firstboot(const Settings& settings) {
+  if (settings.firstboot != FirstBootChoice::none) return;
+  const std::array<std::pair<const Setting*, std::string_view>, 3> options = {
+      {{&settings.autotuning, "--autotuning"},
+       {&settings.congestion_provider, "--congestion-provider"},
+       {&settings.forcews, "--forcews"}}};
+  for (const auto& [setting, option] : options)
+    if (setting->origin == Origin::option && setting->value != "keep")
+      throw UsageError(fmt::format(
+          "--firstboot none: {} is set by the first-boot script; leave one of them out", option));
+}
+
 }  // namespace
 
 std::span<const KnownValue> known_values() {
@@ -144,6 +167,9 @@ std::span<const std::string_view> congestion_provider_words() {
 }
 std::span<const std::string_view> switch_words() {
   return switches;
+}
+std::span<const std::string_view> firstboot_words() {
+  return firstboot;
 }
 
 Settings make_settings(const SettingOptions& options) {
@@ -168,6 +194,8 @@ Settings make_settings(const SettingOptions& options) {
                 "--congestion-provider");
   override_with(settings.heuristics, options.heuristics, switches, "--heuristics");
   override_with(settings.forcews, options.forcews, switches, "--forcews");
+  settings.firstboot = parse_firstboot(options.firstboot);
+  check_firstboot(settings);
   add_registry(settings);
   for (const std::string& text : options.set) {
     const RegistrySetting wanted = parse_set(text);

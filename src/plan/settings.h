@@ -45,6 +45,13 @@ struct RegistrySetting {
   Origin origin = Origin::profile_default;
 };
 
+// What is to start the first-boot script.
+enum class FirstBootChoice {
+  automatic,  // what the guest needs: the service, and Windows Setup where it has still to run
+  service,    // the service only
+  none,       // there is to be no script: only the registry part
+};
+
 // The options of the command line, as the user wrote them.
 struct SettingOptions {
   std::string profile = "kvm";
@@ -53,6 +60,7 @@ struct SettingOptions {
   std::optional<std::string> heuristics;
   std::optional<std::string> forcews;
   std::vector<std::string> set;  // KEY\VALUE=DATA
+  std::string firstboot = "auto";
 };
 
 struct Settings {
@@ -62,6 +70,7 @@ struct Settings {
   Setting heuristics;
   Setting forcews;
   std::vector<RegistrySetting> registry;  // in the order of known_values()
+  FirstBootChoice firstboot = FirstBootChoice::automatic;
 };
 
 // The words each option takes, for --help and validation.
@@ -69,6 +78,7 @@ std::span<const std::string_view> profile_names();
 std::span<const std::string_view> autotuning_words();
 std::span<const std::string_view> congestion_provider_words();
 std::span<const std::string_view> switch_words();  // --heuristics and --forcews
+std::span<const std::string_view> firstboot_words();
 
 // Throws UsageError, naming the option, on a word that the option does not take, an unknown or
 // malformed --set, a number out of range, and combinations that Windows would not honour.

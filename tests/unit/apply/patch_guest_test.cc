@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "src/plan/firstboot.h"
+#include "src/plan/setup_complete.h"
 #include "src/support/error.h"
 #include "src/support/temp_dir.h"
 #include "tests/support/log_writer.h"
@@ -103,6 +104,37 @@ TEST(PatchGuest, WritesTheHiveLast) {
   EXPECT_EQ(changes[2], "write /Windows/kvmnet/firstboot.cmd");
   for (std::size_t i = 3; i < changes.size(); ++i)
     EXPECT_EQ(changes[i], "write_at /Windows/System32/config/SYSTEM");
+}
+
+constexpr const char* generalised = "nt100.system+generalised.system";
+const std::string setup_complete = "/Windows/" + std::string(firstboot::setup_complete_path);
+
+TEST(PatchGuest, MakesSetupCompleteAndItsDirectoriesInAGeneralisedImage) {
+  FakeGuest guest;
+  FakeGuest::Volume& volume = guest.add("/dev/sda1");
+  install(volume, test::ten.software, generalised);
+  const Outcome outcome = patch(guest);
+  EXPECT_EQ(outcome.status, Status::patched);
+  EXPECT_EQ(outcome.firstboot->mechanism, Mechanism::service_and_setup_complete);
+  EXPECT_EQ(outcome.firstboot->beside.size(), 2U);
+  EXPECT_EQ(volume.files.at(setup_complete), firstboot::with_setup_call(std::nullopt));
+  const Calls& changes = guest.changes();
+  for (const char* made :
+       {"make_directory /Windows/Setup", "make_directory /Windows/Setup/Scripts"})
+    EXPECT_EQ(std::count(changes.begin(), changes.end(), made), 1) << made;
+}
+
+TEST(PatchGuest, WritesIntoTheSetupCompleteThatIsThere) {
+  FakeGuest guest;
+  FakeGuest::Volume& volume = guest.add("/dev/sda1");
+  install(volume, test::ten.software, generalised);
+  std::string& content = volume.files["/Windows/SETUP/scripts/setupcomplete.CMD"];
+  content = "echo a";
+  EXPECT_EQ(patch(guest).status, Status::patched);
+  EXPECT_EQ(content, firstboot::with_setup_call("echo a"));
+  EXPECT_FALSE(volume.files.contains(setup_complete));
+  guest.unmount();
+  EXPECT_EQ(patch(guest).status, Status::unchanged);
 }
 
 TEST(PatchGuest, VerifiesOnAFreshMountThatIsReadOnly) {

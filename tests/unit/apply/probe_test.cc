@@ -8,6 +8,7 @@
 #include "hive/hive.h"
 #include "src/plan/firstboot.h"
 #include "src/plan/plan.h"
+#include "src/plan/setup_complete.h"
 #include "src/support/error.h"
 #include "tests/unit/apply/windows_guest.h"
 
@@ -255,9 +256,57 @@ TEST(Probe, ReadsOurOwnFiles) {
       {std::string(firstboot::script_path), "script"},
       {std::string(firstboot::result_path), std::string("re\0sult", 7)}};
   EXPECT_EQ(guest.facts().files, expected);
-  // A file that grew to fill the disk does not fill our memory.
-  guest.volume().files["/Windows/KVMNET/firstboot.result"] = std::string(8 << 20, 'x');
-  EXPECT_LE(guest.facts().files.at(std::string(firstboot::result_path)).size(), 1U << 20);
+}
+
+TEST(Probe, ReadsTheSetupCompleteThatIsThere) {
+  Guest guest(test::seven);
+  guest.volume().files["/Windows/setup/SCRIPTS/setupcomplete.CMD"] = "echo a";
+  guest.volume().files["/Windows/setup/SCRIPTS/other.cmd"] = "not asked for";
+  EXPECT_EQ(guest.facts().files, (std::map<std::string, std::string>{
+                                     {std::string(firstboot::setup_complete_path), "echo a"}}));
+}
+
+TEST(Probe, SaysWhichFilesItDoesNotRead) {
+  Guest guest(test::seven);
+  // One that grew to fill the disk does not fill our memory.
+  guest.volume().files["/Windows/kvmnet/firstboot.result"] = std::string((1 << 20) + 1, 'x');
+  guest.volume().files["/Windows/kvmnet/firstboot.new"] = std::string(1 << 20, 'x');
+  guest.volume().directories.insert("/Windows/kvmnet/firstboot.done");
+  guest.volume().others.insert("/Windows/Setup/Scripts/SetupComplete.cmd");
+  const Facts facts = guest.facts();
+  EXPECT_EQ(facts.unreadable_files,
+            (std::set<std::string>{"kvmnet/firstboot.result", "kvmnet/firstboot.done",
+                                   "Setup/Scripts/SetupComplete.cmd"}));
+  EXPECT_EQ(facts.files.size(), 1U);
+  EXPECT_EQ(facts.files.at("kvmnet/firstboot.new").size(), 1U << 20);
+}
+
+TEST(Probe, SaysWhenWindowsSetupHasStillToRun) {
+  constexpr const char* sysprep = "Setup\\Status\\SysprepStatus";
+  constexpr const char* state = "Microsoft\\Windows\\CurrentVersion\\Setup\\State";
+  const struct {
+    bool in_system;
+    const char* key;
+    hive::NamedValue value;
+    bool expected;
+  } table[] = {
+      {true, "Setup", {"SystemSetupInProgress", dword(1)}, true},
+      {true, "Setup", {"OOBEInProgress", dword(1)}, true},
+      {true, sysprep, {"GeneralizationState", dword(3)}, true},
+      {true, sysprep, {"GeneralizationState", sz("7")}, true},
+      {true, sysprep, {"GeneralizationState", dword(7)}, false},
+      {true, sysprep, {"CleanupState", dword(2)}, false},
+      {false, state, {"ImageState", sz("IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE")}, true},
+      {false, state, {"ImageState", sz("IMAGE_STATE_COMPLETE")}, false},
+      {false, state, {"ImageState", dword(1)}, false},
+  };
+  EXPECT_FALSE(Guest(test::seven).facts().setup_unfinished);
+  for (const auto& row : table) {
+    Guest guest(test::seven);
+    guest.set(row.in_system ? guest.system() : guest.software(), row.key, {row.value});
+    EXPECT_EQ(guest.facts().setup_unfinished, row.expected)
+        << row.value.name << describe(row.value.value);
+  }
 }
 
 TEST(Probe, FailsWhenTheGuestsDiskDoes) {

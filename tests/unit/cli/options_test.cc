@@ -71,6 +71,7 @@ TEST(Options, DefaultsAreTheSafeOnes) {
   EXPECT_EQ(options.settings.congestion_provider, std::nullopt);
   EXPECT_EQ(options.settings.heuristics, std::nullopt);
   EXPECT_EQ(options.settings.forcews, std::nullopt);
+  EXPECT_EQ(options.settings.firstboot, "auto");
   EXPECT_TRUE(options.settings.set.empty());
   EXPECT_EQ(options.format, std::nullopt);
   EXPECT_EQ(options.root, "single");
@@ -89,12 +90,13 @@ TEST(Options, SettingsArriveAsWritten) {
   const Options options =
       options_of({"patch", "--profile", "wiki", "--autotuning", "experimental",
                   "--congestion-provider=cubic", "--heuristics", "enabled", "--forcews", "keep",
-                  "--set", "a\\b=1", "--set", "c\\d=2", "a.img"});
+                  "--firstboot", "service", "--set", "a\\b=1", "--set", "c\\d=2", "a.img"});
   EXPECT_EQ(options.settings.profile, "wiki");
   EXPECT_EQ(options.settings.autotuning, "experimental");
   EXPECT_EQ(options.settings.congestion_provider, "cubic");
   EXPECT_EQ(options.settings.heuristics, "enabled");
   EXPECT_EQ(options.settings.forcews, "keep");
+  EXPECT_EQ(options.settings.firstboot, "service");
   EXPECT_EQ(options.settings.set, (Words{"a\\b=1", "c\\d=2"}));
   EXPECT_EQ(options.files, Words{"a.img"});
 }
@@ -164,8 +166,8 @@ TEST(Options, WrongUsageIsSaidWithStatus2) {
   expect_usage_error({"script", "--windows", "10.0", "--build", "0"}, "--build");
   expect_usage_error({"script", "--windows", "10.0", "--build", "x"}, "--build");
   expect_usage_error({"script", "--windows", "10.0", "image"}, "image");
-  expect_usage_error({"hive", "plan", "SYSTEM", "--windows", "6.1", "--autotuning", "normal"},
-                     "--autotuning");
+  for (const std::string option : {"--autotuning", "--firstboot"})
+    expect_usage_error({"hive", "plan", "SYSTEM", "--windows", "6.1", option, "none"}, option);
 }
 
 TEST(Options, WrongWordsAreRefusedWithThoseThatAreTaken) {
@@ -174,7 +176,8 @@ TEST(Options, WrongWordsAreRefusedWithThoseThatAreTaken) {
       {"--autotuning", autotuning_words()},
       {"--congestion-provider", congestion_provider_words()},
       {"--heuristics", switch_words()},
-      {"--forcews", switch_words()}};
+      {"--forcews", switch_words()},
+      {"--firstboot", firstboot_words()}};
   for (const auto& [option, words] : options) {
     const std::string message = expect_usage_error({"plan", option, "fast", "a.img"}, option);
     for (const std::string_view word : words) {
@@ -205,8 +208,8 @@ TEST(Options, HelpAndVersionAreNoErrors) {
 
 TEST(Options, HelpNamesEveryWordOfEveryOption) {
   const std::string help = parse({"patch", "--help"}).out;
-  for (const auto words :
-       {profile_names(), autotuning_words(), congestion_provider_words(), switch_words()})
+  for (const auto words : {profile_names(), autotuning_words(), congestion_provider_words(),
+                           switch_words(), firstboot_words()})
     for (const std::string_view word : words) EXPECT_NE(help.find(word), std::string::npos) << word;
 }
 

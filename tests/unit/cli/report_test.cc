@@ -82,6 +82,30 @@ TEST(Report, TextSaysWhatTheGuestIsAndWhatChanged) {
   EXPECT_EQ(report(outcome(Status::unchanged), as_text), guest_text + "w7.qcow2: nothing to do\n");
 }
 
+TEST(Report, TextSaysWhatStartsTheFirstBootScriptAndWhy) {
+  const std::pair<Mechanism, std::string> table[] = {
+      {Mechanism::none, "no script"},
+      {Mechanism::service, "a service starts the script"},
+      {Mechanism::service_and_setup_complete, "a service and SetupComplete.cmd start the script"}};
+  for (const auto& [mechanism, words] : table) {
+    Outcome result = outcome(Status::unchanged);
+    result.firstboot = FirstBoot{mechanism, "for a reason", {}};
+    EXPECT_EQ(report(result, as_text),
+              guest_text + "  first boot: " + words + " (for a reason)\nw7.qcow2: nothing to do\n");
+  }
+}
+
+TEST(Report, JsonSaysWhatStartsTheFirstBootScriptAndWhatElseThereIs) {
+  Outcome result = outcome(Status::pending);
+  EXPECT_FALSE(json::parse(report(result, as_json)).contains("firstboot"));
+  result.firstboot = FirstBoot{Mechanism::service_and_setup_complete,
+                               "for a reason",
+                               {{"cloudbase-init", "cloudbase-init"}}};
+  EXPECT_EQ(json::parse(report(result, as_json))["firstboot"],
+            json::parse(R"({"mechanism": "service+setupcomplete", "why": "for a reason",
+                "beside": [{"service": "cloudbase-init", "program": "cloudbase-init"}]})"));
+}
+
 TEST(Report, TextOfOneChangeIsSingular) {
   Outcome one = with_edits(Status::patched);
   one.edits.pop_back();

@@ -99,12 +99,6 @@ TEST(PlanFirstBoot, AServiceThatIsMarkedForDeletionDoesNotCountAndIsNotArmed) {
   EXPECT_EQ(plan_tests::refusal_of(facts, other).reason, Reason::service_marked_for_deletion);
 }
 
-TEST(PlanFirstBoot, SaysThatTheScriptWaitsForTheEndOfSetup) {
-  Facts facts = guest(version);
-  facts.setup_unfinished = true;
-  EXPECT_TRUE(plan_tests::any_has(plan_of(facts, make_settings({})).warnings, "Setup"));
-}
-
 TEST(PlanFirstBoot, AGuestThatHasDoneItIsLeftAlone) {
   const Settings settings = make_settings({});
   EXPECT_EQ(lines(plan_of(booted(settings, "done"), settings).edits), Lines());

@@ -8,11 +8,12 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/netsh_provider_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/netsh_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/plan_firstboot_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/plan_mechanism_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/plan_refusal_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/plan_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/script_rules.cc
   ${CMAKE_CURRENT_LIST_DIR}/script_rules_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/settings_set_test.cc
-  ${CMAKE_CURRENT_LIST_DIR}/settings_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/setup_complete_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/settings_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/windows_test.cc)

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/plan/plan_firstboot.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "src/plan/firstboot.h"
+#include "src/plan/firstboot_result.h"
+#include "src/plan/netsh.h"
+#include "src/plan/setup_complete.h"
+
+namespace kvmnet {
+namespace {
+
+constexpr std::string_view nsi_service = "Services\\nsi";
+constexpr std::string_view our_service = "Services\\kvmnet-firstboot";
+constexpr std::string_view virt_service = "Services\\firstboot";
+constexpr std::string_view cloudbase_service = "Services\\cloudbase-init";
+
+// The first-boot service's command line holds the system root without quotes.
+bool is_plain_path(std::string_view path) {
+  return path.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+             "._-/") == std::string_view::npos;
+}
+
+// A key that Windows only has to finish deleting (sc.exe has marked it).
+bool is_marked_for_deletion(const ControlSet& set) {
+  return value_of(set, our_service, "DeleteFlag").has_value();
+}
+
+// The wrapper that the service of virt-v2v and virt-customize starts: other programs, too, may call
+// a service "firstboot" (libguestfs-common, mlcustomize/firstboot.ml).
+bool starts_virt_wrapper(const ControlSet& set) {
+  const auto image_path = value_of(set, virt_service, "ImagePath");
+  const std::string path = image_path ? hive::as_string(*image_path).value_or("") : "";
+  const auto names = [&path](std::string_view program) {
+    return std::search(path.begin(), path.end(), program.begin(), program.end(),
+                       [](char a, char b) {
+                         return hive::same_name({&a, 1}, {&b, 1});
+                       }) != path.end();
+  };
+  return names("rhsrvany.exe") || names("pvvxsvc.exe");
+}
+
+std::vector<OtherFirstBoot> others_in(const std::vector<ControlSet>& sets) {
+  const auto any = [&sets](auto has) { return std::any_of(sets.begin(), sets.end(), has); };
+  std::vector<OtherFirstBoot> all;
+  if (any(starts_virt_wrapper)) all.push_back({"firstboot", "virt-v2v or virt-customize"});
+  if (any([](const ControlSet& set) { return has_key(set, cloudbase_service); }))
+    all.push_back({"cloudbase-init", "cloudbase-init"});
+  return all;
+}
+
+class Planner {
+ public:
+  Planner(const Facts& facts, const Settings& settings) : facts_(facts), settings_(settings) {}
+
+  std::variant<FirstBootPlan, Refusal> run() {
+    plan_.chosen.beside = others_in(facts_.control_sets);
+    if (is_legacy(*facts_.version))
+      return without_script("this Windows has all its settings in the registry");
+    if (settings_.firstboot == FirstBootChoice::none) return by_choice_none();
+    auto netsh = plan_netsh(*facts_.version, *facts_.product_type, settings_);
+    if (auto* refusal = std::get_if<Refusal>(&netsh)) return *refusal;
+    auto& wanted = std::get<NetshPlan>(netsh);
+    plan_.warnings = std::move(wanted.warnings);
+    // Without commands a script that is still waiting is replaced by one that only removes itself.
+    if (wanted.steps.empty() && !is_waiting()) return without_script("no setting needs one");
+    if (is_done(wanted.steps)) return without_script("the guest has run it already");
+    if (auto refusal = check()) return *refusal;
+    choose();
+    plan_script(wanted.steps);
+    plan_service();
+    plan_setup_complete();
+    warn_about_others();
+    return plan_;
+  }
+
+ private:
+  FirstBootPlan without_script(std::string why) {
+    plan_.chosen.mechanism = Mechanism::none;
+    plan_.chosen.why = std::move(why);
+    return plan_;
+  }
+
+  FirstBootPlan by_choice_none() {
+    const std::array<const Setting*, 4> settings = {&settings_.autotuning,
+                                                    &settings_.congestion_provider,
+                                                    &settings_.heuristics, &settings_.forcews};
+    if (std::any_of(settings.begin(), settings.end(),
+                    [](const Setting* s) { return s->origin == Origin::profile_named; }))
+      warn(fmt::format("--firstboot none: of profile {} only the registry part is set",
+                       settings_.profile));
+    if (is_waiting())
+      warn("--firstboot none: the first-boot script of an earlier patch still waits in the guest");
+    return without_script("--firstboot none");
+  }
+
+  std::optional<Refusal> check() const {
+    if (!is_plain_path(facts_.system_root))
+      return Refusal{Reason::unsupported_system_root,
+                     fmt::format("the system root '{}' cannot stand in a service's command line",
+                                 hive::escaped(facts_.system_root))};
+    for (const ControlSet& set : facts_.control_sets)
+      if (is_marked_for_deletion(set))
+        return Refusal{
+            Reason::service_marked_for_deletion,
+            fmt::format("{}\\{} is marked for deletion: Windows would remove it before it "
+                        "runs",
+                        set.name, our_service)};
+    return std::nullopt;
+  }
+
+  void choose() {
+    FirstBoot& chosen = plan_.chosen;
+    chosen.mechanism = Mechanism::service;
+    if (settings_.firstboot == FirstBootChoice::service) {
+      chosen.why = "--firstboot service";
+    } else if (!facts_.setup_unfinished) {
+      chosen.why = "this Windows is installed";
+    } else if (is_unreadable(firstboot::setup_complete_path)) {
+      chosen.why =
+          "Windows Setup has still to run, but its SetupComplete.cmd is not a plain file of "
+          "1 MiB at most";
+    } else {
+      // Also the service: Setup does not run the file where Windows has an OEM's key.
+      chosen.mechanism = Mechanism::service_and_setup_complete;
+      chosen.why = "Windows Setup has still to run in this guest";
+    }
+  }
+
+  bool is_unreadable(std::string_view path) const {
+    return facts_.unreadable_files.contains(std::string(path));
+  }
+
+  bool has_file(std::string_view path) const {
+    return facts_.files.contains(std::string(path)) || is_unreadable(path);
+  }
+
+  std::optional<std::string> content_of(std::string_view path) const {
+    const auto found = facts_.files.find(std::string(path));
+    return found != facts_.files.end() ? std::optional(found->second) : std::nullopt;
+  }
+
+  bool has_service() const {
+    return std::any_of(facts_.control_sets.begin(), facts_.control_sets.end(),
+                       [](const ControlSet& set) {
+                         return has_key(set, our_service) && !is_marked_for_deletion(set);
+                       });
+  }
+
+  bool is_waiting() const { return has_file(firstboot::script_path) || has_service(); }
+
+  // The guest has run a script with the same commands to its end.
+  bool succeeded(const std::vector<NetshStep>& steps) const {
+    const auto content = content_of(firstboot::result_path);
+    const auto result = content ? firstboot::parse_result(*content) : std::nullopt;
+    return result && result->status == firstboot::Status::done &&
+           result->id == firstboot::script_id(steps);
+  }
+
+  // ... and has removed its service, too.
+  bool is_done(const std::vector<NetshStep>& steps) const {
+    return !has_service() && succeeded(steps);
+  }
+
+  void plan_script(const std::vector<NetshStep>& steps) {
+    std::string content = firstboot::script(steps);
+    const auto old = content_of(firstboot::script_path);
+    // A script that gave up and is still there would only remove itself at the next boot.
+    const bool gave_up = has_file(firstboot::done_path) && !succeeded(steps);
+    if (old == content && !gave_up) return;
+    for (const std::string& stale : firstboot::state_paths())
+      if (has_file(stale))
+        plan_.files.emplace_back(RemoveFile{stale, "left by an earlier first-boot script"});
+    if (old != content)
+      write(firstboot::script_path, std::move(content), "netsh commands for the first boot");
+  }
+
+  void plan_service() {
+    for (const ControlSet& set : facts_.control_sets)
+      for (hive::NamedValue& v : firstboot::service_values(has_key(set, nsi_service))) {
+        auto old = value_of(set, our_service, v.name);
+        if (old != v.value)
+          plan_.values.emplace_back(SetValue{hive::KeyPath::parse(set.name) / our_service, v.name,
+                                             std::move(old), std::move(v.value),
+                                             "service that runs the first-boot script"});
+      }
+  }
+
+  // Where it is not wanted, an earlier patch's part in it does no harm; but the user may say so.
+  void plan_setup_complete() {
+    const auto old = content_of(firstboot::setup_complete_path);
+    if (plan_.chosen.mechanism == Mechanism::service_and_setup_complete) {
+      std::string content = firstboot::with_setup_call(old);
+      if (old != content)
+        write(firstboot::setup_complete_path, std::move(content),
+              "Windows Setup runs the first-boot script when it ends");
+    } else if (old && settings_.firstboot == FirstBootChoice::service) {
+      auto content = firstboot::without_setup_call(*old);
+      if (!content)
+        plan_.files.emplace_back(
+            RemoveFile{std::string(firstboot::setup_complete_path), "made by an earlier patch"});
+      else if (old != content)
+        write(firstboot::setup_complete_path, std::move(*content),
+              "only the service runs the first-boot script");
+    }
+  }
+
+  void write(std::string_view path, std::string content, std::string why) {
+    plan_.files.emplace_back(
+        WriteFile{std::string(path), content_of(path), std::move(content), std::move(why)});
+  }
+
+  void warn_about_others() {
+    for (const OtherFirstBoot& other : plan_.chosen.beside)
+      warn(
+          fmt::format("the guest has a first-boot service of {} (service {}); kvmnet's runs beside "
+                      "it and is tried again, three boots at most, if that one restarts the guest",
+                      other.program, other.service));
+  }
+
+  void warn(std::string text) { plan_.warnings.push_back(std::move(text)); }
+
+  const Facts& facts_;
+  const Settings& settings_;
+  FirstBootPlan plan_;
+};
+
+}  // namespace
+
+std::string_view to_string(Mechanism mechanism) {
+  switch (mechanism) {
+    case Mechanism::none:
+      return "none";
+    case Mechanism::service:
+      return "service";
+    case Mechanism::service_and_setup_complete:
+      return "service+setupcomplete";
+  }
+  return "none";
+}
+
+std::vector<std::string> firstboot_keys() {
+  return {std::string(nsi_service), std::string(our_service), std::string(virt_service),
+          std::string(cloudbase_service)};
+}
+
+std::vector<std::string> firstboot_files() {
+  std::vector<std::string> paths = firstboot::state_paths();
+  paths.emplace_back(firstboot::script_path);
+  paths.emplace_back(firstboot::setup_complete_path);
+  return paths;
+}
+
+std::variant<FirstBootPlan, Refusal> plan_firstboot(const Facts& facts, const Settings& settings) {
+  return Planner(facts, settings).run();
+}
+
+}  // namespace kvmnet
