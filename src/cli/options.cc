@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <map>
 
 #include "src/cli/exit_status.h"
 #include "version.h"
@@ -19,6 +20,7 @@ constexpr const char* examples = R"(Examples:
   kvmnet patch --autotuning experimental --congestion-provider cubic win2022.qcow2
   kvmnet patch --set 'Tcpip\Parameters\TcpWindowSize=0x40000' win2003.qcow2
   kvmnet patch --output new.qcow2 base.qcow2  a patched copy; base.qcow2 is left alone
+  kvmnet patch --firstboot-command 'net user test /delete' --firstboot-script setup.cmd w7.qcow2
   kvmnet plan --json *.qcow2                  one JSON object per image
   kvmnet recover win10.qcow2                  finish a patch that was interrupted
   kvmnet script --windows 10.0.19045          the first-boot script of that Windows
@@ -69,21 +71,53 @@ void add_setting_options(CLI::App& app, SettingOptions& settings, bool bare_hive
   }
   add("--heuristics", settings.heuristics, switch_words(),
       "window-scaling heuristics (Vista and later)");
-  if (!bare_hive)
-    app.add_option("--firstboot", settings.firstboot,
-                   "what starts the first-boot script (Vista and later): auto: a service, and in a "
-                   "generalised (sysprepped) image SetupComplete.cmd, too; service: the service "
-                   "only; none: no script, only the registry part")
-        ->check(one_of(firstboot_words()))
-        ->type_name(word_list(firstboot_words()))
-        ->capture_default_str()
-        ->group("Settings");
   app.add_option(
          "--set", settings.set,
          "change one of the registry values, e.g. 'AFD\\Parameters\\DefaultSendWindow=65536'")
       ->type_name("KEY\\VALUE=DATA")
       ->allow_extra_args(false)
       ->group("Settings");
+}
+
+// Their order counts across both; collect_work() finds it when all is parsed.
+constexpr const char* command_option = "--firstboot-command";
+constexpr const char* script_option = "--firstboot-script";
+
+void add_firstboot_options(CLI::App& app, SettingOptions& settings) {
+  constexpr const char* group = "First boot (Vista and later)";
+  app.add_option("--firstboot", settings.firstboot,
+                 "what starts the first-boot script: auto: a service, and in a generalised "
+                 "(sysprepped) image SetupComplete.cmd, too; service: the service only; none: no "
+                 "script, only the registry part")
+      ->check(one_of(firstboot_words()))
+      ->type_name(fmt::format("{}", fmt::join(firstboot_words(), "|")))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option(command_option,
+                 "run this, too, as SYSTEM, after the settings (repeatable, in order); a line of a "
+                 "batch file, so a percent sign itself is %%. The guest begins it once, also if it "
+                 "fails or is cut off; the same command is not run again by a later patch")
+      ->type_name("CMD")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->group(group);
+  app.add_option(script_option,
+                 "the same with a batch file (.cmd), which must be ASCII and ask nothing; it is "
+                 "removed after it ran")
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile.description(""))
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->group(group);
+}
+
+void collect_work(const CLI::App& app, Options& options) {
+  std::map<std::string, std::size_t> seen;
+  for (const CLI::Option* option : app.parse_order()) {
+    const std::string name = option->get_name();
+    if (name == command_option || name == script_option)
+      options.work.push_back({name == script_option, option->results().at(seen[name]++)});
+  }
 }
 
 void add_output_options(CLI::App& app, Options& options) {
@@ -145,6 +179,7 @@ void add_image_options(CLI::App& app, Options& options) {
       ->type_name("SECONDS")
       ->capture_default_str();
   add_setting_options(app, options.settings, false);
+  add_firstboot_options(app, options.settings);
   add_output_options(app, options);
   app.add_flag("-x,--trace", options.trace, "trace libguestfs calls on standard error")
       ->group("Output");
@@ -231,6 +266,7 @@ void add_commands(CLI::App& app, Options& options, bool& dry_run) {
   add_windows_options(*script, options);
   script->add_flag("--server", options.server, "for the server edition of that version");
   add_setting_options(*script, options.settings, false);
+  add_firstboot_options(*script, options.settings);
   script->callback([&] { options.command = Command::script; });
 
   CLI::App* hive = app.add_subcommand("hive", "work on a bare hive file");
@@ -278,6 +314,7 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
   add_commands(app, options, dry_run);
   try {
     app.parse(argc, argv);
+    for (const CLI::App* command : app.get_subcommands()) collect_work(*command, options);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e, std::cout, std::cerr);
     const bool no_command = app.get_subcommands().empty();

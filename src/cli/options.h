@@ -15,9 +15,17 @@ namespace kvmnet::cli {
 
 enum class Command { patch, plan, recover, script, hive_patch, hive_plan, hive_check, hive_replay };
 
+// --firstboot-command or --firstboot-script.
+struct WorkOption {
+  bool is_script = false;
+  std::string word;  // the command, or the script's file
+  bool operator==(const WorkOption&) const = default;
+};
+
 struct Options {
   Command command = Command::plan;
   SettingOptions settings;
+  std::vector<WorkOption> work;    // in the order of the command line
   std::vector<std::string> files;  // images
   std::string hive_file;
   std::vector<std::string> logs;  // of the hive file; none: those beside it

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/run.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "src/plan/firstboot.h"
 #include "src/plan/netsh.h"
 #include "src/support/error.h"
+#include "src/support/fd.h"
 #include "src/wall/wall.h"
 
 namespace kvmnet::cli {
@@ -51,10 +53,22 @@ void check_images(const std::vector<std::string>& images) {
     }
 }
 
+UserWork user_work(const WorkOption& option) {
+  if (!option.is_script) return work_of_command(option.word);
+  const Fd file = open_file(option.word, O_RDONLY);
+  return work_of_script(option.word, read_text(file, largest_user_script + 1));
+}
+
+Settings settings_of(const Options& options) {
+  SettingOptions settings = options.settings;
+  for (const WorkOption& work : options.work) settings.work.push_back(user_work(work));
+  return make_settings(settings);
+}
+
 PatchRequest patch_request(const Options& options) {
   PatchRequest request;
   request.guest.mode = options.command == Command::patch ? Mode::patch : Mode::plan;
-  request.guest.settings = make_settings(options.settings);
+  request.guest.settings = settings_of(options);
   request.guest.root = options.root;
   request.guest.dirty_hive = options.dirty_hive;
   request.guest.backup_directory = options.backup;
@@ -143,7 +157,7 @@ int run_script(const Options& options) {
         fmt::format("Windows NT {} has no first-boot script: its settings are registry "
                     "values only",
                     options.windows));
-  const Settings settings = make_settings(options.settings);
+  const Settings settings = settings_of(options);
   if (settings.firstboot == FirstBootChoice::none)
     throw UsageError("--firstboot none: then there is no script");
   const auto plan =
@@ -156,7 +170,7 @@ int run_script(const Options& options) {
   const auto& netsh = std::get<NetshPlan>(plan);
   for (const std::string& warning : netsh.warnings)
     std::fprintf(stderr, "kvmnet: warning: %s\n", warning.c_str());
-  print(firstboot::script(netsh.steps));
+  print(firstboot::script(netsh.steps, settings.work));
   return number(ExitStatus::ok);
 }
 
@@ -184,7 +198,7 @@ int run_hive(const Options& options) {
   } else {
     request.mode = options.command == Command::hive_patch ? Mode::patch : Mode::plan;
     request.version = windows_version(options);
-    request.settings = make_settings(options.settings);
+    request.settings = settings_of(options);
     outcome = patch_hive_file(options.hive_file, request);
   }
   print(report(outcome, report_options(options)));

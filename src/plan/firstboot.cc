@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "src/plan/text.h"
+
 namespace kvmnet::firstboot {
 namespace {
 
@@ -20,6 +22,7 @@ set "SYS=%SystemRoot%\System32"
 set "DIR=%SystemRoot%\kvmnet"
 set "LOG=%DIR%\firstboot.log"
 set "NEW=%DIR%\firstboot.new"
+set "RAN=%DIR%\firstboot.ran"
 set "KEY=HKLM\SYSTEM\CurrentControlSet\Services\kvmnet-firstboot"
 set "STARTED=no"
 set "REMOVE=no"
@@ -64,10 +67,17 @@ goto :eof
 >>"%NEW%" echo boot %BOOT%
 goto :eof
 
+:add_begun
+type "%RAN%" >>"%NEW%"
+>>"%NEW%" echo.
+goto :eof
+
 :can_log
 set "CANLOG=yes"
 goto :eof
+)";
 
+constexpr std::string_view main_part = R"(
 :main
 set "STARTED=yes"
 rem An earlier boot did the work and was stopped before it could clean up.
@@ -115,6 +125,7 @@ set "STATUS=failed"
 "%SYS%\netsh.exe" interface tcp show global >>"%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo kvmnet: exit code %RC%
+if exist "%RAN%" call :add_begun
 >>"%NEW%" echo status %STATUS%
 move /y "%NEW%" "%DIR%\firstboot.result" >nul 2>&1
 if not "%STATUS%"=="retry" goto finished
@@ -139,6 +150,7 @@ goto :eof
 del /f /q "%DIR%\firstboot.boot1" >nul 2>&1
 del /f /q "%DIR%\firstboot.boot2" >nul 2>&1
 del /f /q "%DIR%\firstboot.boot3" >nul 2>&1
+del /f /q "%DIR%\firstboot-??.cmd" >nul 2>&1
 set "REMOVE=yes"
 goto :eof
 
@@ -174,13 +186,36 @@ std::string body(const std::vector<NetshStep>& steps) {
   return text;
 }
 
-std::string with_crlf(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '\n') out += '\r';
-    out += c;
-  }
-  return out;
+// The user's work: each piece is begun once, whatever becomes of it, because it need not be fit for
+// a second time. What is in firstboot.ran has been begun. A log of its own for each: a program that
+// goes on in the background keeps it open.
+constexpr std::string_view work_routine = R"(
+:work
+"%SYS%\find.exe" "%2" "%RAN%" >nul 2>&1
+if not errorlevel 1 goto :eof
+>>"%RAN%" echo work %2 begun %3
+"%SYS%\find.exe" "%2" "%RAN%" >nul 2>&1
+if errorlevel 1 goto not_begun
+>>"%LOG%" echo kvmnet: work %1, %3
+"%SYS%\cmd.exe" /d /c %DIR%\firstboot-%1.cmd <nul >>"%DIR%\firstboot-%1.log" 2>&1
+set "RC=%ERRORLEVEL%"
+>>"%RAN%" echo work %2 exit %RC%
+>>"%LOG%" echo kvmnet: exit code %RC%
+del /f /q "%DIR%\firstboot-%1.cmd" >nul 2>&1
+goto :eof
+:not_begun
+>>"%LOG%" echo kvmnet: work %1, %3: not begun, because that cannot be noted
+goto :eof
+)";
+
+std::string work_calls(const std::vector<UserWork>& work) {
+  if (work.empty()) return {};
+  // A boot may have been cut off in the middle of a line.
+  std::string text = "if exist \"%RAN%\" >>\"%RAN%\" echo.\n";
+  const std::vector<std::string> ids = work_ids(work);
+  for (std::size_t i = 0; i < work.size(); ++i)
+    text += fmt::format("call :work {:02} {} {}\n", i + 1, ids[i], work[i].name);
+  return text;
 }
 
 }  // namespace
@@ -191,15 +226,18 @@ std::vector<std::string> state_paths() {
           "kvmnet/firstboot.lock"};
 }
 
-std::string script_id(const std::vector<NetshStep>& steps) {
-  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, 64 bits
-  for (const char c : body(steps)) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return fmt::format("{:016x}", hash);
+std::string work_path(std::size_t number) {
+  return fmt::format("{}/firstboot-{:02}.cmd", directory, number);
 }
 
-std::string script(const std::vector<NetshStep>& steps) {
-  return with_crlf(
-      fmt::format("{}set \"ID={}\"\n{}\n{}{}", head, script_id(steps), start, body(steps), finish));
+std::string script_id(const std::vector<NetshStep>& steps) {
+  return hash_of(body(steps));
+}
+
+std::string script(const std::vector<NetshStep>& steps, const std::vector<UserWork>& work) {
+  return with_crlf(fmt::format("{}set \"ID={}\"\n{}{}{}\n{}{}{}", head, script_id(steps), start,
+                               work.empty() ? "" : work_routine, main_part, body(steps),
+                               work_calls(work), finish));
 }
 
 std::vector<hive::NamedValue> service_values(bool with_nsi) {

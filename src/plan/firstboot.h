@@ -12,6 +12,7 @@
 
 #include "hive/value.h"
 #include "src/plan/netsh.h"
+#include "src/plan/user_work.h"
 
 namespace kvmnet::firstboot {
 
@@ -26,14 +27,21 @@ inline constexpr std::string_view done_path = "kvmnet/firstboot.done";
 // What an earlier script may have left behind; removed when a new one is put in.
 std::vector<std::string> state_paths();
 
-// Names what the script does: the same commands have the same id.
+// What the script notes of the work that it begins, in lines as the result has them. It stays in
+// the guest: work whose id is in it is not begun again.
+inline constexpr std::string_view begun_path = "kvmnet/firstboot.ran";
+// The batch file of a piece of the user's work; the first has number 1.
+std::string work_path(std::size_t number);
+
+// Names the netsh commands: the same commands have the same id.
 std::string script_id(const std::vector<NetshStep>& steps);
 
-// The script: ASCII, CRLF. It does nothing while Windows Setup is running, runs every command and
-// logs its output and exit code to kvmnet\firstboot.log, writes kvmnet\firstboot.result, tries
-// failed mandatory commands again at the next boot, three boots at most, then removes its service
-// and itself.
-std::string script(const std::vector<NetshStep>& steps);
+// The script: ASCII, CRLF. It does nothing while Windows Setup is running, unless Setup has started
+// it (with the word "setup"); runs every command and logs its output and exit code to
+// kvmnet\firstboot.log; then begins each piece of the user's work that this guest has not begun
+// yet; writes kvmnet\firstboot.result; tries failed mandatory commands again at the next boot,
+// three boots at most; then removes its service, the user's work and itself.
+std::string script(const std::vector<NetshStep>& steps, const std::vector<UserWork>& work = {});
 
 // Every value of the service key (sc.exe's own layout). `with_nsi`: the guest has the service nsi
 // (Network Store Interface, 6.0 and later), without which netsh has nothing to talk to; a

@@ -50,6 +50,18 @@ bool is_id(std::string_view text) {
   return text.size() == 16 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
+// "work ID begun NAME", "work ID exit CODE"; `line` has what follows the first word.
+void add_work(std::string_view line, std::vector<WorkResult>& all) {
+  const std::string_view id = take_word(line);
+  const std::string_view what = take_word(line);
+  if (!is_id(id) || line.empty()) return;
+  const auto present =
+      std::find_if(all.begin(), all.end(), [id](const WorkResult& w) { return w.id == id; });
+  if (what == "begun" && present == all.end())
+    all.push_back({std::string(id), std::string(line), std::nullopt});
+  if (what == "exit" && present != all.end()) present->exit_code = exit_code(line);
+}
+
 class Parser {
  public:
   std::optional<Result> run(std::string_view content) {
@@ -71,6 +83,7 @@ class Parser {
     if (kind == "boot") return set_boot(line);
     if (kind == "status") return set_status(line);
     if (kind == "mandatory" || kind == "soft") return add_command(kind == "mandatory", line);
+    if (kind == "work") add_work(line, result_.work);
     return true;  // of a later kvmnet
   }
 

@@ -26,11 +26,20 @@ struct CommandResult {
   bool operator==(const CommandResult&) const = default;
 };
 
+// A piece of the user's work.
+struct WorkResult {
+  std::string id;                         // see work_ids() in user_work.h
+  std::string name;                       // "command", or of the script's file
+  std::optional<std::int32_t> exit_code;  // nothing: it was begun, and cut off
+  bool operator==(const WorkResult&) const = default;
+};
+
 struct Result {
   std::string id;  // of the netsh commands: script_id() in firstboot.h
   int boot = 0;    // 1 to 3: the boot that wrote it
   Status status = Status::done;
   std::vector<CommandResult> commands;  // in the order in which they ran
+  std::vector<WorkResult> work;         // the same; what the guest has ever begun
   bool operator==(const Result&) const = default;
 };
 

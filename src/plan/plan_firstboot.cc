@@ -61,18 +61,20 @@ class Planner {
 
   std::variant<FirstBootPlan, Refusal> run() {
     plan_.chosen.beside = others_in(facts_.control_sets);
-    if (is_legacy(*facts_.version))
-      return without_script("this Windows has all its settings in the registry");
+    if (is_legacy(*facts_.version)) return of_legacy();
     if (settings_.firstboot == FirstBootChoice::none) return by_choice_none();
     auto netsh = plan_netsh(*facts_.version, *facts_.product_type, settings_);
     if (auto* refusal = std::get_if<Refusal>(&netsh)) return *refusal;
     auto& wanted = std::get<NetshPlan>(netsh);
     plan_.warnings = std::move(wanted.warnings);
+    find_begun();
     // Without commands a script that is still waiting is replaced by one that only removes itself.
-    if (wanted.steps.empty() && !is_waiting()) return without_script("no setting needs one");
+    if (wanted.steps.empty() && settings_.work.empty() && !is_waiting())
+      return without_script("no setting needs one");
     if (is_done(wanted.steps)) return without_script("the guest has run it already");
     if (auto refusal = check()) return *refusal;
     choose();
+    plan_work();
     plan_script(wanted.steps);
     plan_service();
     plan_setup_complete();
@@ -85,6 +87,23 @@ class Planner {
     plan_.chosen.mechanism = Mechanism::none;
     plan_.chosen.why = std::move(why);
     return plan_;
+  }
+
+  std::variant<FirstBootPlan, Refusal> of_legacy() {
+    if (!settings_.work.empty())
+      return Refusal{Reason::option_unsupported,
+                     fmt::format("Windows NT {} gets no first-boot script, which "
+                                 "--firstboot-command and --firstboot-script need",
+                                 to_string(*facts_.version))};
+    return without_script("this Windows has all its settings in the registry");
+  }
+
+  // Which pieces of the user's work the guest has begun, at whatever boot: those that the script,
+  // too, finds noted.
+  void find_begun() {
+    const std::string noted = content_of(firstboot::begun_path).value_or("");
+    for (const std::string& id : work_ids(settings_.work))
+      begun_.push_back(noted.find(id) != std::string::npos);
   }
 
   FirstBootPlan by_choice_none() {
@@ -163,13 +182,31 @@ class Planner {
            result->id == firstboot::script_id(steps);
   }
 
-  // ... and has removed its service, too.
+  // ... and has removed its service, too, and begun all that the user wants.
   bool is_done(const std::vector<NetshStep>& steps) const {
-    return !has_service() && succeeded(steps);
+    return !has_service() && succeeded(steps) &&
+           std::find(begun_.begin(), begun_.end(), false) == begun_.end();
+  }
+
+  // Work that is begun has its number and its line in the script, too, so that this stays the same
+  // while it is at work.
+  void plan_work() {
+    for (std::size_t number = 1; number <= most_user_work; ++number) {
+      const std::string path = firstboot::work_path(number);
+      const auto old = content_of(path);
+      const bool wanted = number <= settings_.work.size();
+      const UserWork none;
+      const UserWork& work = wanted ? settings_.work[number - 1] : none;
+      if (wanted && old == work.content) continue;
+      if (wanted && !begun_[number - 1])
+        write(path, work.content, fmt::format("the user's work for the first boot: {}", work.name));
+      else if (has_file(path))
+        plan_.files.emplace_back(RemoveFile{path, "work of an earlier patch"});
+    }
   }
 
   void plan_script(const std::vector<NetshStep>& steps) {
-    std::string content = firstboot::script(steps);
+    std::string content = firstboot::script(steps, settings_.work);
     const auto old = content_of(firstboot::script_path);
     // A script that gave up and is still there would only remove itself at the next boot.
     const bool gave_up = has_file(firstboot::done_path) && !succeeded(steps);
@@ -228,6 +265,7 @@ class Planner {
 
   const Facts& facts_;
   const Settings& settings_;
+  std::vector<bool> begun_;  // of settings_.work
   FirstBootPlan plan_;
 };
 
@@ -252,8 +290,11 @@ std::vector<std::string> firstboot_keys() {
 
 std::vector<std::string> firstboot_files() {
   std::vector<std::string> paths = firstboot::state_paths();
-  paths.emplace_back(firstboot::script_path);
-  paths.emplace_back(firstboot::setup_complete_path);
+  for (const std::string_view path :
+       {firstboot::script_path, firstboot::begun_path, firstboot::setup_complete_path})
+    paths.emplace_back(path);
+  for (std::size_t number = 1; number <= most_user_work; ++number)
+    paths.push_back(firstboot::work_path(number));
   return paths;
 }
 

@@ -140,6 +140,11 @@ FirstBootChoice parse_firstboot(const std::string& word) {
 
 // What only a first-boot script can do must not be asked for without one.
 void check_firstboot(const Settings& settings) {
+  if (settings.work.size() > most_user_work)
+    throw UsageError(fmt::format(
+        "--firstboot-command, --firstboot-script: {} of them, and {} is the most; put several "
+        "commands into one script",
+        settings.work.size(), most_user_work));
   if (settings.firstboot != FirstBootChoice::none) return;
   const std::array<std::pair<const Setting*, std::string_view>, 3> options = {
       {{&settings.autotuning, "--autotuning"},
@@ -149,6 +154,10 @@ void check_firstboot(const Settings& settings) {
     if (setting->origin == Origin::option && setting->value != "keep")
       throw UsageError(fmt::format(
           "--firstboot none: {} is set by the first-boot script; leave one of them out", option));
+  if (!settings.work.empty())
+    throw UsageError(
+        "--firstboot none: --firstboot-command and --firstboot-script need the first-boot script; "
+        "leave one of them out");
 }
 
 }  // namespace
@@ -195,6 +204,7 @@ Settings make_settings(const SettingOptions& options) {
   override_with(settings.heuristics, options.heuristics, switches, "--heuristics");
   override_with(settings.forcews, options.forcews, switches, "--forcews");
   settings.firstboot = parse_firstboot(options.firstboot);
+  settings.work = options.work;
   check_firstboot(settings);
   add_registry(settings);
   for (const std::string& text : options.set) {

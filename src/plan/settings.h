@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "src/plan/user_work.h"
 #include "src/plan/windows.h"
 
 namespace kvmnet {
@@ -61,6 +62,7 @@ struct SettingOptions {
   std::optional<std::string> forcews;
   std::vector<std::string> set;  // KEY\VALUE=DATA
   std::string firstboot = "auto";
+  std::vector<UserWork> work;  // of --firstboot-command and --firstboot-script
 };
 
 struct Settings {
@@ -71,6 +73,7 @@ struct Settings {
   Setting forcews;
   std::vector<RegistrySetting> registry;  // in the order of known_values()
   FirstBootChoice firstboot = FirstBootChoice::automatic;
+  std::vector<UserWork> work;  // for the first boot, in this order
 };
 
 // The words each option takes, for --help and validation.

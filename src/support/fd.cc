@@ -111,6 +111,20 @@ std::vector<std::byte> read_whole(const Fd& fd) {
   return bytes;
 }
 
+std::string read_text(const Fd& fd, std::size_t most) {
+  std::string text(most, '\0');
+  std::size_t done = 0;
+  while (done < most) {
+    const ssize_t n = ::read(fd.get(), text.data() + done, most - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw system_error("reading a file", errno);
+    if (n == 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  text.resize(done);
+  return text;
+}
+
 void write_whole(const Fd& fd, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd.get(), bytes.data(), bytes.size());

@@ -59,6 +59,8 @@ std::string proc_path(const Fd& fd);
 std::string path_for_others(const Fd& fd);
 
 std::vector<std::byte> read_whole(const Fd& fd);
+// From a file or a stream, up to its end, but not more than `most` bytes.
+std::string read_text(const Fd& fd, std::size_t most);
 void write_whole(const Fd& fd, std::span<const std::byte> bytes);
 void write_whole(const Fd& fd, std::string_view text);
 // Fills `into` from a stream; false if that ends before.

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The script in the guest is the one of its own version and edition, with the user's options; both
-# control sets are edited where the one that boots next is not the one that booted last.
+# control sets are edited where the one that boots next is not the one that booted last. A generalised
+# image gets a call in its SetupComplete.cmd, and the user's own work beside the script.
 # shellcheck source=tests/integration/lib.sh
 source "$(dirname "$0")/lib.sh"
-image nt61-text.qcow2 nt100-text.qcow2 nt100-server2016.qcow2 two-control-sets.qcow2
+image nt61-text.qcow2 nt100-text.qcow2 nt100-server2016.qcow2 two-control-sets.qcow2 generalised.qcow2
 
 script_of() { # IMAGE MIB
   volume "$1" "$2" after.vol
@@ -35,3 +36,31 @@ for set in ControlSet001 ControlSet002; do
   expect_dword after.hive "$set\\Services\\kvmnet-firstboot" Start 2
 done
 hive_value after.hive ControlSet003 Marker >/dev/null || fail "the last known good set was touched"
+
+printf 'echo %%~dp0\nexit /b 3\n' >'my work.cmd'
+volume generalised.qcow2 1 before.vol
+guest_file before.vol /Windows/Setup/Scripts/setupcomplete.cmd before.cmd
+patch_generalised() {
+  kvmnet 0 patch --firstboot-command 'net stop w32time' --firstboot-script 'my work.cmd' generalised.qcow2
+}
+patch_generalised
+expect_out 'a service and SetupComplete.cmd start the script (Windows Setup has still to run in this guest)'
+expect_out 'virt-v2v or virt-customize (service firstboot)'
+expect_out 'cloudbase-init (service cloudbase-init)'
+volume generalised.qcow2 1 after.vol
+ntfsfix -n after.vol >/dev/null
+guest_file after.vol /Windows/Setup/Scripts/setupcomplete.cmd after.cmd
+expect_same_file before.cmd <(head -c "$(stat -c %s before.cmd)" after.cmd)
+expect_equal "$(grep -c 'firstboot.cmd setup' after.cmd)" 1 "calls in SetupComplete.cmd"
+guest_file after.vol /Windows/kvmnet/firstboot-01.cmd work.cmd
+expect_same_file work.cmd <(printf '@echo off\r\nnet stop w32time\r\n')
+guest_file after.vol /Windows/kvmnet/firstboot-02.cmd work.cmd
+expect_same_file work.cmd <(printf 'echo %%~dp0\r\nexit /b 3\r\n')
+guest_file after.vol /Windows/kvmnet/firstboot.cmd after.cmd
+"$KVMNET" script --windows 10.0.19045 --firstboot-command 'net stop w32time' \
+  --firstboot-script 'my work.cmd' >expected.cmd
+expect_same_file expected.cmd after.cmd
+remember generalised.qcow2
+patch_generalised
+expect_out 'nothing to do'
+expect_unchanged

@@ -170,6 +170,24 @@ TEST(Options, WrongUsageIsSaidWithStatus2) {
     expect_usage_error({"hive", "plan", "SYSTEM", "--windows", "6.1", option, "none"}, option);
 }
 
+TEST(Options, FirstBootWorkKeepsItsOrderAcrossBothOptions) {
+  const std::string file = KVMNET_FIXTURES "/scripts/6.1.7601.cmd";
+  for (const std::string command : {"patch", "plan"}) {
+    const Options options =
+        options_of({command, "--firstboot-command", "a b", "--firstboot-script", file, "x.img",
+                    "--firstboot-command=--c", "--firstboot-command", "a b"});
+    EXPECT_EQ(options.work, (std::vector<WorkOption>{
+                                {false, "a b"}, {true, file}, {false, "--c"}, {false, "a b"}}));
+    EXPECT_EQ(options.files, Words{"x.img"});
+  }
+  EXPECT_EQ(options_of({"script", "--windows", "6.1", "--firstboot-command", "a"}).work,
+            (std::vector<WorkOption>{{false, "a"}}));
+  EXPECT_TRUE(options_of({"patch", "x.img"}).work.empty());
+  expect_usage_error({"patch", "--firstboot-script", "/nonexistent", "x.img"}, "/nonexistent");
+  expect_usage_error({"patch", "x.img", "--firstboot-command"}, "--firstboot-command");
+  expect_usage_error({"recover", "x.img", "--firstboot-command", "a"}, "--firstboot-command");
+}
+
 TEST(Options, WrongWordsAreRefusedWithThoseThatAreTaken) {
   const std::vector<std::pair<std::string, std::span<const std::string_view>>> options = {
       {"--profile", profile_names()},

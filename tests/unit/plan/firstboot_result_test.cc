@@ -33,7 +33,8 @@ TEST(FirstBootResult, ReadsWhatTheScriptWrites) {
       2,
       firstboot::Status::done,
       {{true, 0, "netsh interface tcp set heuristics disabled"},
-       {false, 1, "netsh interface tcp set heuristics forcews=enabled"}}};
+       {false, 1, "netsh interface tcp set heuristics forcews=enabled"}},
+      {}};
   EXPECT_EQ(*result, expected);
 }
 
@@ -101,6 +102,34 @@ TEST(FirstBootResult, ACommandWithoutItsCodeReadsAsNothing) {
   for (const std::string code : {"", "x", "1x", "0x1", "2147483648", "1.0", "+1", " 1"})
     EXPECT_EQ(read(result_file("done", "mandatory " + code + " netsh\r\n")), "nothing") << code;
   EXPECT_EQ(read(result_file("done", "soft 0\r\n")), "nothing");
+}
+
+std::string work_id(char digit) {
+  return std::string(16, digit);
+}
+
+TEST(FirstBootResult, ReadsTheUsersWork) {
+  const std::string begun = "work " + work_id('a') + " begun command\r\n";
+  const std::string cut_off = "work " + work_id('b') + " begun b_c.cmd\r\n";
+  const auto result = parse_result(
+      result_file("done", begun + "work " + work_id('a') + " exit -1\r\n\r\n" + cut_off));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->work,
+            (std::vector<firstboot::WorkResult>{{work_id('a'), "command", -1},
+                                                {work_id('b'), "b_c.cmd", std::nullopt}}));
+}
+
+// The lines were written one by one, and a power cut may have hit each of them.
+TEST(FirstBootResult, WorkThatIsNotNotedRightIsLeftOut) {
+  const auto plain = parse_result(result_file("done"));
+  ASSERT_TRUE(plain);
+  const std::string id_a = work_id('a');
+  for (const std::string& line :
+       {std::string("work"), "work " + id_a, "work " + id_a + " beg", "work " + id_a + " begun",
+        "work " + id_a.substr(1) + " begun x", std::string("work X begun x"),
+        "work " + id_a + " exit 0",  // never begun
+        "work " + id_a + " begun x" + std::string(3, '\0')})
+    EXPECT_EQ(parse_result(result_file("done", commands + line + "\r\n")), plain) << line;
 }
 
 TEST(FirstBootResult, LinesOfOtherKindsAreLeftOut) {

@@ -245,14 +245,34 @@ TEST(FirstBoot, ScriptsOfDifferentCommandsDifferOnlyInThemAndTheId) {
   EXPECT_EQ(script, firstboot::script(other));
 }
 
+TEST(FirstBoot, WorkRunsAfterTheCommandsInItsOrder) {
+  const Steps steps = {{{"set a", Duty::mandatory}, {}}};
+  const std::vector<UserWork> work = {work_of_command("x"), work_of_script("y z.cmd", "y")};
+  const std::vector<std::string> ids = work_ids(work);
+  const std::string script = firstboot::script(steps, work);
+  EXPECT_NE(script.find("\r\ncall :mandatory set a\r\n"
+                        "if exist \"%RAN%\" >>\"%RAN%\" echo.\r\n"
+                        "call :work 01 " +
+                        ids[0] +
+                        " command\r\n"
+                        "call :work 02 " +
+                        ids[1] + " y_z.cmd\r\n\r\n"),
+            std::string::npos)
+      << script;
+  EXPECT_EQ(firstboot::script(steps).find(":work"), std::string::npos);
+}
+
 TEST(FirstBoot, ScriptUsesTheFilesThatThePlannerKnows) {
-  const std::string script = firstboot::script({{{"set a", Duty::mandatory}, {}}});
-  std::set<std::string> known = {"kvmnet/firstboot.log"};
+  const std::string script =
+      firstboot::script({{{"set a", Duty::mandatory}, {}}}, {work_of_command("x")});
+  std::set<std::string> known = {"kvmnet/firstboot.log", std::string(firstboot::begun_path),
+                                 "kvmnet/firstboot-%1.cmd", "kvmnet/firstboot-%1.log",
+                                 "kvmnet/firstboot-??.cmd"};
   for (const std::string& path : firstboot::state_paths()) known.insert(path);
   for (std::size_t at = script.find("%DIR%\\"); at != std::string::npos;
        at = script.find("%DIR%\\", at + 1)) {
     const std::string_view rest = std::string_view(script).substr(at + 6);
-    std::string name = "kvmnet/" + std::string(rest.substr(0, rest.find('"')));
+    std::string name = "kvmnet/" + std::string(rest.substr(0, rest.find_first_of("\" ")));
     if (name == "kvmnet/firstboot.boot%BOOT%") name = "kvmnet/firstboot.boot1";
     EXPECT_TRUE(known.contains(name)) << name;
   }

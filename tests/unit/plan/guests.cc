@@ -110,7 +110,11 @@ SettingOptions set_option(std::string text) {
 }
 
 SettingOptions keep_options() {
-  return {"kvm", "keep", "keep", "keep", "keep", {}};
+  SettingOptions options;
+  for (auto* setting :
+       {&options.autotuning, &options.congestion_provider, &options.heuristics, &options.forcews})
+    *setting = "keep";
+  return options;
 }
 
 NetshPlan netsh_of(const WindowsVersion& version, ProductType product, const Settings& settings) {

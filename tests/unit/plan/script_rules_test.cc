@@ -78,6 +78,10 @@ TEST(ScriptRules, BiteOnPrograms) {
   expect_broken("\"%SYS%\\reg.exe\" query x | find \"a\"\n", "runs 'find'");
   for (const std::string word : {"timeout", "findstr", "wmic", "powershell", "cmd", "chcp"})
     expect_broken("\"%SYS%\\" + word + ".exe\" /x\n", "runs '" + word + "'");
+  EXPECT_EQ(broken_by("\"%SYS%\\cmd.exe\" /d /c %DIR%\\firstboot-%1.cmd <nul "
+                      ">>\"%DIR%\\firstboot-%1.log\" 2>&1\nset \"RC=%ERRORLEVEL%\"\n"),
+            "");
+  expect_broken("\"%SYS%\\cmd.exe\" /c %DIR%\\firstboot-%1.cmd\n", "runs 'cmd'");
   expect_broken("\"netsh.exe\" interface tcp show global\n", "without its full path");
   expect_broken("\"%SYS%\\netsh.exe\" interface tcp set global rss=enabled\n", "outside :run");
   expect_broken(
@@ -92,7 +96,7 @@ TEST(ScriptRules, BiteOnCommands) {
   expect_broken("exit\n", "exits without a number");
   expect_broken("call other.cmd\n", "calls something else");
   expect_broken(":x\ncall :x a%b\n", "may change");
-  expect_broken(":x\ncall :x A\n", "may change");
+  expect_broken(":x\ncall :x \"A\"\n", "may change");
 }
 
 TEST(ScriptRules, BiteOnLabels) {

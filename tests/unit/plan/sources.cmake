@@ -11,9 +11,11 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/plan_mechanism_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/plan_refusal_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/plan_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/plan_work_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/script_rules.cc
   ${CMAKE_CURRENT_LIST_DIR}/script_rules_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/settings_set_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/setup_complete_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/settings_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/user_work_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/windows_test.cc)
