@@ -11,7 +11,6 @@
 #include <fstream>
 #include <iterator>
 #include <set>
-#include <tuple>
 
 #include "tests/unit/plan/guests.h"
 #include "tests/unit/plan/script_rules.h"
@@ -128,37 +127,27 @@ void for_all_settings(std::string_view profile, Visit visit) {
   }
 }
 
-class FirstBootRules : public testing::TestWithParam<std::tuple<WindowsVersion, std::string_view>> {
-};
-
-// The steps of a script do not depend on each other, so one script of all of them shows what every
-// script would; that is faster than writing thousands.
-TEST_P(FirstBootRules, AreKeptByEveryStepThatOptionsCanAskFor) {
-  const auto& [version, profile] = GetParam();
-  Steps all;
-  const auto collect = [&all, release = version](const Settings& settings) {
-    const auto plan = plan_netsh(release, ProductType::server, settings);
-    if (std::holds_alternative<Refusal>(plan)) return;
-    for (const NetshStep& step : std::get<NetshPlan>(plan).steps)
-      if (std::find(all.begin(), all.end(), step) == all.end()) all.push_back(step);
+// All that options can ask for on any release, in any edition, with and without work of the user.
+// What starts the script does not change it.
+TEST(FirstBootRules, AreKeptByEveryScriptThatOptionsCanAskFor) {
+  const std::vector<UserWork> work = {work_of_command("echo %TIME% && (a)"),
+                                      work_of_script("A b%.cmd", "x")};
+  std::set<std::string> checked;  // by the id: many settings ask for the same commands
+  const auto check = [&](const WindowsVersion& version, const Settings& settings) {
+    for (const ProductType product : {ProductType::client, ProductType::server}) {
+      const auto plan = plan_netsh(version, product, settings);
+      if (std::holds_alternative<Refusal>(plan)) continue;
+      const Steps& steps = std::get<NetshPlan>(plan).steps;
+      if (!checked.insert(firstboot::script_id(steps)).second) continue;
+      EXPECT_EQ(broken_rules(firstboot::script(steps)), std::vector<std::string>());
+      EXPECT_EQ(broken_rules(firstboot::script(steps, work)), std::vector<std::string>());
+    }
   };
-  for_all_settings(profile, collect);
-  EXPECT_GT(all.size(), 10U);
-  EXPECT_EQ(broken_rules(firstboot::script(all)), std::vector<std::string>());
+  for (const WindowsVersion& version : plan_tests::netsh_releases)
+    for (const std::string_view profile : profile_names())
+      for_all_settings(profile, [&](const Settings& settings) { check(version, settings); });
+  EXPECT_GT(checked.size(), 1000U);
 }
-
-std::string name_of_rules(const testing::TestParamInfo<FirstBootRules::ParamType>& tested) {
-  const auto& [version, profile] = tested.param;
-  std::string name = name_of(version) + "_" + std::string(profile);
-  std::replace(name.begin(), name.end(), '.', '_');
-  return name;
-}
-
-INSTANTIATE_TEST_SUITE_P(Releases, FirstBootRules,
-                         testing::Combine(testing::ValuesIn(plan_tests::netsh_releases),
-                                          testing::ValuesIn(profile_names().begin(),
-                                                            profile_names().end())),
-                         name_of_rules);
 
 // The lines `call :...`, `if "%RC%"...` and `:accepted...` that make up the commands.
 std::vector<std::string> command_lines(const Steps& steps) {
