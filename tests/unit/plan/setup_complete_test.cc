@@ -90,8 +90,8 @@ std::vector<std::string> all_files() {
   const std::string begin = "@rem kvmnet first boot: begin\r\n";
   for (const std::string& stray : std::vector<std::string>{
            begin, last_line, last_line + begin, begin + "echo", "echo a & " + last_line,
-           "@rem kvmnet first boot: begin of something else\r\n", " " + begin,
-           last_line + "exit\r\n", begin + "exit\r\n", begin + begin})
+           "@rem kvmnet first boot: begin of something else\r\n" + last_line,
+           " " + begin + last_line, last_line + "exit\r\n", begin + "exit\r\n", begin + begin})
     all.push_back(stray);
   return all;
 }
