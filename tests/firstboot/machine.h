@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A Windows that kvmnet has patched, as Wine boots it, with a recorder in place of netsh.exe.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/firstboot/patched_guest.h"
+#include "tests/firstboot/wine_prefix.h"
+
+namespace kvmnet::test {
+
+// What the result file says.
+struct FirstBootResult {
+  std::string status;                 // done, retry, failed; empty: there is no result
+  std::vector<std::string> commands;  // each with its exit code: "1 set heuristics disabled"
+};
+
+class Machine {
+ public:
+  static constexpr std::string_view service = "kvmnet-firstboot";
+
+  // `played`: the Windows whose netsh is played, "6.1.7601 client". The service key comes from the
+  // hive's bytes, and what it starts is at the path that the files say, not at one known here.
+  //
+  // A `root` that is not C:\windows: Wine's own directory has that name for good, and each process
+  // gets it as %SystemRoot%. So the service's command line is expanded here, and starts the script
+  // through another that sets the variable.
+  Machine(const PatchedGuest& guest, std::string_view played,
+          std::string_view root = R"(C:\windows)");
+
+  WinePrefix& wine() { return wine_; }
+  void boot() { wine_.boot(); }
+  // A boot that ends with a loss of power, while a command is running that the play lets hang.
+  void boot_and_lose_power();
+
+  // What goes wrong from now on: lines of netsh.play (netsh_recorder.c).
+  void play(std::string_view lines) const;
+  // The recorder takes the place of another program of System32, too, which plays `lines`; or the
+  // program is back.
+  void stand_in(std::string_view program, std::string_view lines) const;
+  void put_back(std::string_view program) const;
+  void remove_netsh() const;
+
+  // The commands of netsh's recorder that are no `show` and no `dump`, in their order, with what
+  // they ended with: "0 set heuristics disabled", "hang set heuristics disabled".
+  std::vector<std::string> sets() const;
+  std::size_t commands() const;  // all of them
+  FirstBootResult result() const;
+  std::string log() const;
+
+  bool has_service() const;
+  bool has_script() const;
+  // Names of all files in the directory of ours, sorted.
+  std::vector<std::string> files() const;
+  std::string host_file(std::string_view path) const;  // relative to the system root
+
+ private:
+  void install_service(const PatchedGuest& guest);
+  void install_system32() const;
+  bool is_own_root() const;
+  std::string system32(std::string_view file) const;
+  std::size_t hanging() const;  // commands that have ever been written down as hanging
+
+  WinePrefix wine_;
+  std::string root_;
+  std::string played_;
+};
+
+}  // namespace kvmnet::test

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tests/firstboot/patched_guest.h"
+
+#include <fmt/format.h>
+
+#include <sstream>
+
+#include "src/apply/patch_guest.h"
+#include "src/support/error.h"
+#include "src/support/subprocess.h"
+#include "src/support/temp_dir.h"
+
+namespace kvmnet::test {
+
+PatchedGuest patch(const Release& release, const SettingOptions& options) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), release);
+  const auto before = guest.volume("/dev/sda1").files;
+  Outcome outcome;
+  PhaseClock clock({}, outcome.phases);
+  patch_guest(guest, {Mode::patch, make_settings(options), "single"}, clock, outcome);
+  if (outcome.status != Status::patched) throw Error("not patched: " + outcome.error);
+
+  constexpr std::string_view root = "/Windows/";
+  PatchedGuest result;
+  for (const auto& [path, content] : guest.volume("/dev/sda1").files) {
+    if (path == "/Windows/System32/config/SYSTEM") result.system_hive = content;
+    if (!before.contains(path)) result.files[path.substr(root.size())] = content;
+  }
+  return result;
+}
+
+std::string exported_service(const std::string& system_hive, const std::string& service) {
+  const TempDir directory;
+  const std::string file = directory.path() + "/SYSTEM";
+  write_file(file, bytes_of(system_hive));
+  const int set = std::stoi(run_checked({"hivexget", file, "Select", "Default"}));
+  const std::string key = fmt::format("ControlSet{:03}\\Services\\{}", set, service);
+  std::istringstream in(run_checked({"hivexregedit", "--export", file, key}));
+  std::string values;
+  int keys = 0;
+  for (std::string line; std::getline(in, line) && keys < 2;) {
+    if (line.starts_with('[')) ++keys;
+    if (line.starts_with('"') && keys == 1) values += line + "\n";
+  }
+  return values;
+}
+
+std::string image_path(const std::string& exported) {
+  constexpr std::string_view name = "\"ImagePath\"=hex(2):";
+  const std::size_t at = exported.find(name);
+  if (at == std::string::npos) throw Error("no ImagePath of type REG_EXPAND_SZ");
+  std::istringstream lines(exported.substr(at + name.size()));
+  std::string value;
+  std::getline(lines, value);
+  std::istringstream bytes(value);
+  std::string text;
+  for (std::string low, high; std::getline(bytes, low, ',') && std::getline(bytes, high, ',');) {
+    const char c = static_cast<char>(std::stoi(low, nullptr, 16));
+    if (c != '\0') text += c;
+  }
+  return text;
+}
+
+}  // namespace kvmnet::test

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What kvmnet leaves in a guest for its first boot, as bytes.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "src/plan/settings.h"
+#include "tests/unit/apply/windows_guest.h"
+
+namespace kvmnet::test {
+
+struct PatchedGuest {
+  std::string system_hive;
+  std::map<std::string, std::string> files;  // by path below the system root: kvmnet/firstboot.cmd
+};
+
+// A Windows made of fixtures/hives, patched by the real code in memory. Throws Error if it is not
+// patched.
+PatchedGuest patch(const Release& release, const SettingOptions& options = {});
+
+// The values of a service's key in the control set that boots next, one a line as hivexregedit (no
+// reader of ours) prints them: "Start"=dword:00000002. Throws Error if there is no such key.
+std::string exported_service(const std::string& system_hive, const std::string& service);
+
+// What the service manager runs: the value ImagePath of exported_service(), decoded.
+std::string image_path(const std::string& exported);
+
+}  // namespace kvmnet::test

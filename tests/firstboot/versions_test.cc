@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The first boot of each Windows version, from the bytes that kvmnet writes: which netsh commands
+// are run, in their order, and what that version's netsh says to each.
+#include <gtest/gtest.h>
+
+#include "tests/firstboot/machine.h"
+
+namespace kvmnet::test {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+struct Case {
+  const char* name;
+  WindowsVersion version;
+  const char* played;  // what netsh_recorder.c is told
+  SettingOptions options;
+  Lines sets;  // by hand, from Microsoft's documents and what others have seen (netsh-rules.txt)
+};
+
+const Release& release_of(const Case& test) {
+  for (const Release& release : releases)
+    if (release.version == test.version) return release;
+  throw std::runtime_error("no fixture for this Windows");
+}
+
+class FirstBootOf : public testing::TestWithParam<Case> {};
+
+TEST_P(FirstBootOf, RunsTheseCommandsOnceAndRemovesItself) {
+  Machine machine(patch(release_of(GetParam()), GetParam().options), GetParam().played);
+  ASSERT_TRUE(machine.has_service());
+  machine.boot();
+  EXPECT_EQ(machine.sets(), GetParam().sets);
+  EXPECT_EQ(machine.result().status, "done");
+  EXPECT_EQ(machine.result().commands, GetParam().sets);
+  EXPECT_FALSE(machine.has_service());
+  EXPECT_EQ(machine.files(), (Lines{"firstboot.log", "firstboot.result"}));
+  EXPECT_NE(machine.log().find("kvmnet: status done"), std::string::npos) << machine.log();
+
+  const std::size_t commands = machine.commands();
+  const std::string log = machine.log();
+  machine.boot();
+  EXPECT_EQ(machine.commands(), commands);
+  EXPECT_EQ(machine.log(), log);
+}
+
+const Case defaults[] = {
+    {"Server2008", {6, 0, 6002}, "6.0.6002 server", {}, {"0 set heuristics disabled"}},
+    {"Seven",
+     {6, 1, 7601},
+     "6.1.7601 client",
+     {},
+     {"0 set heuristics disabled", "1 set heuristics forcews=enabled",
+      "0 set global autotuninglevel=normal", "0 set global congestionprovider=ctcp"}},
+    {"Eight",
+     {6, 2, 9200},
+     "6.2.9200 client",
+     {},
+     {"0 set heuristics disabled", "1 set heuristics forcews=enabled",
+      "0 set global autotuninglevel=normal",
+      "1 set supplemental template=internet congestionprovider=ctcp"}},
+    {"Server2012R2",
+     {6, 3, 9600},
+     "6.3.9600 server",
+     {},
+     {"0 set heuristics disabled", "0 set heuristics forcews=enabled",
+      "0 set global autotuninglevel=normal",
+      "1 set supplemental template=internet congestionprovider=ctcp"}},
+    {"Server2016",
+     {10, 0, 14393},
+     "10.0.14393 server",
+     {},
+     {"0 set heuristics forcews=enabled", "0 set global autotuninglevel=normal",
+      "0 set supplemental template=internet congestionprovider=ctcp"}},
+    {"Ten1703",
+     {10, 0, 15063},
+     "10.0.15063 client",
+     {},
+     {"0 set heuristics forcews=enabled", "0 set global autotuninglevel=normal",
+      "0 set supplemental template=internet congestionprovider=ctcp"}},
+    {"Ten22H2",
+     {10, 0, 19045},
+     "10.0.19045 client",
+     {},
+     {"0 set heuristics forcews=enabled", "0 set global autotuninglevel=normal"}},
+    {"Server2025",
+     {10, 0, 26100},
+     "10.0.26100 server",
+     {},
+     {"0 set heuristics forcews=enabled", "0 set global autotuninglevel=normal"}},
+};
+
+std::string name_of(const testing::TestParamInfo<Case>& instance) {
+  return instance.param.name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Defaults, FirstBootOf, testing::ValuesIn(defaults), name_of);
+
+}  // namespace
+}  // namespace kvmnet::test

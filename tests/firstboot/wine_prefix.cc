@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tests/firstboot/wine_prefix.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "src/support/error.h"
+#include "src/support/fd.h"
+#include "src/support/subprocess.h"
+
+namespace kvmnet::test {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+constexpr const char* wine = "/usr/lib/wine/wine64";
+constexpr const char* wineserver = "/usr/lib/wine/wineserver64";
+constexpr auto longest_boot = 120s;  // a boot takes two seconds; the script itself may wait for one
+
+// Nothing of our own environment.
+std::vector<std::string> environment(const std::string& directory) {
+  return {"PATH=/usr/bin:/bin",
+          "HOME=" + directory,
+          "WINEPREFIX=" + directory + "/prefix",
+          "WINEARCH=win64",
+          "WINEDLLOVERRIDES=mscoree=;mshtml=;winemenubuilder.exe=",
+          "WINEDEBUG=-all",
+          fmt::format("WINESERVER={}", wineserver),
+          "LC_ALL=C.UTF-8",
+          "TZ=UTC"};
+}
+
+// Its output goes to a file: what it leaves running in the background would keep a pipe open.
+pid_t start_in(const std::string& directory, const std::vector<std::string>& command) {
+  const Fd null = open_file("/dev/null", O_RDONLY);
+  const Fd log = open_file(directory + "/wine.log", O_WRONLY | O_CREAT | O_APPEND, 0600);
+  return start({command, environment(directory), {null.get(), log.get(), log.get()}});
+}
+
+// False: it did not end in time, and was killed.
+bool ends_within(pid_t pid, std::chrono::milliseconds time) {
+  const auto deadline = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < deadline) {
+    if (::waitpid(pid, nullptr, WNOHANG) == pid) return true;
+    std::this_thread::sleep_for(10ms);
+  }
+  ::kill(pid, SIGKILL);
+  ::waitpid(pid, nullptr, 0);
+  return false;
+}
+
+void run_in(const std::string& directory, const std::vector<std::string>& command) {
+  if (!ends_within(start_in(directory, command), longest_boot))
+    throw Error(command.front() + " does not end");
+}
+
+void append(const std::string& file, std::string_view text) {
+  std::ofstream out(file, std::ios::app | std::ios::binary);
+  out << text;
+  out.close();
+  if (!out) throw Error(file + ": cannot be written");
+}
+
+// As Wine's registry files spell it: [System\\Setup].
+std::string section(std::string_view key) {
+  std::string text = "[";
+  for (const char c : key) text += c == '\\' ? std::string("\\\\") : std::string(1, c);
+  return text + "]";
+}
+
+std::string lower_case(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
+bool has_process(const std::string& directory) {
+  const std::string mark = "WINEPREFIX=" + directory + "/prefix";
+  for (const auto& process : fs::directory_iterator("/proc")) {
+    std::ifstream in(process.path() / "environ", std::ios::binary);
+    for (std::string entry; std::getline(in, entry, '\0');)
+      if (entry == mark) return true;
+  }
+  return false;
+}
+
+// The server dies at once, its clients when they next ask it for something.
+void kill_all(const std::string& directory) {
+  run_in(directory, {wineserver, "-k9"});
+  const auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (has_process(directory) && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(10ms);
+}
+
+}  // namespace
+
+WinePrefix::WinePrefix() {
+  run_checked({"cp", "-a", KVMNET_WINE_TEMPLATE, path()});
+}
+
+WinePrefix::~WinePrefix() {
+  kill_all(directory_.path());
+  // Where Wine keeps a socket for each prefix (wine64(1), FILES).
+  struct stat info {};
+  if (::stat(path().c_str(), &info) != 0) return;
+  std::error_code ignored;
+  fs::remove_all(
+      fmt::format("/tmp/.wine-{}/server-{:x}-{:x}", ::getuid(), info.st_dev, info.st_ino), ignored);
+}
+
+std::string WinePrefix::host_path(std::string_view windows_path) const {
+  const char letter = static_cast<char>(windows_path.at(0) | 0x20);
+  const std::string drive = path() + "/drive_" + letter;
+  if (!fs::exists(drive)) {
+    fs::create_directory(drive);
+    fs::create_symlink(drive, fmt::format("{}/dosdevices/{}:", path(), letter));
+  }
+  std::string rest(windows_path.substr(2));
+  for (char& c : rest)
+    if (c == '\\') c = '/';
+  return drive + rest;
+}
+
+void WinePrefix::add_to_registry(std::string_view key, std::string_view lines) {
+  append(path() + "/system.reg", fmt::format("\n{} 1\n{}\n", section(key), lines));
+}
+
+bool WinePrefix::has_key(std::string_view key) const {
+  std::ifstream in(path() + "/system.reg");
+  const std::string wanted = lower_case(section(key));
+  for (std::string line; std::getline(in, line);)
+    if (lower_case(line).starts_with(wanted)) return true;
+  return false;
+}
+
+// Every session of Wine begins with a boot: wineboot starts the service manager. The server is told
+// not to linger, which costs a second.
+pid_t WinePrefix::start_wine() const {
+  run_in(directory_.path(), {wineserver, "-p0"});
+  return start_in(directory_.path(), {wine, "wineboot"});
+}
+
+void WinePrefix::boot() {
+  const bool ended = ends_within(start_wine(), longest_boot) &&
+                     ends_within(start_in(directory_.path(), {wineserver, "-w"}), longest_boot);
+  if (!ended) throw Error("Wine does not come to an end: see wine.log");
+}
+
+void WinePrefix::boot_until(const std::function<bool()>& moment) {
+  const pid_t wineboot = start_wine();
+  const auto deadline = std::chrono::steady_clock::now() + longest_boot;
+  bool come = moment();
+  while (!come && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(10ms);
+    come = moment();
+  }
+  kill_all(directory_.path());
+  ends_within(wineboot, 10s);
+  if (!come) throw Error("the moment to cut the power did not come");
+}
+
+}  // namespace kvmnet::test

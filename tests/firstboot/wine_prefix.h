@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A Wine prefix of its own for a test: a machine that can be booted, and lose its power.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "src/support/temp_dir.h"
+
+namespace kvmnet::test {
+
+class WinePrefix {
+ public:
+  WinePrefix();  // a copy of the template that make-wine-template.sh has made
+  WinePrefix(const WinePrefix&) = delete;
+  WinePrefix& operator=(const WinePrefix&) = delete;
+  ~WinePrefix();  // no process of it is left
+
+  // Where "C:\..." is on this machine; drives other than C: come into being. Letter case counts
+  // here, though not in Wine.
+  std::string host_path(std::string_view windows_path) const;
+
+  // While no boot goes on. `key`: below HKLM; `lines`: "Name"=dword:00000001, "Name"=hex(2):25,00
+  // and so on, one a line. Wine takes the data of hex(TYPE) as they are.
+  void add_to_registry(std::string_view key, std::string_view lines);
+  bool has_key(std::string_view key) const;
+
+  // One boot: to the end of everything that Wine's service manager has started.
+  void boot();
+  // A boot in which all processes are killed once `moment` is true; the registry is as it was
+  // written to disk last. Throws Error if the moment does not come.
+  void boot_until(const std::function<bool()>& moment);
+
+ private:
+  pid_t start_wine() const;
+  std::string path() const { return directory_.path() + "/prefix"; }
+
+  TempDir directory_;
+};
+
+}  // namespace kvmnet::test
