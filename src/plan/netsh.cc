@@ -232,7 +232,10 @@ class Planner {
       add_global("congestionprovider=" + word, duty);
       return;
     }
-    add(fmt::format("set supplemental template=internet congestionprovider={}", word), duty);
+    // A template that may not be modified has its default: there the refusal is no failure.
+    const bool has_default = word == "default" && version_ < WindowsVersion{10, 0, 15063};
+    add(fmt::format("set supplemental template=internet congestionprovider={}", word),
+        has_default ? Duty::soft : duty);
     if (duty == Duty::mandatory && word != "default") add_custom_template(word);
   }
 

@@ -67,8 +67,11 @@ Settings provider(const std::string& word, Origin origin) {
 // custom template where that may not be changed. "default" is what a custom template has anyway.
 Lines named_steps(const WindowsVersion& version, const std::string& word) {
   if (version < WindowsVersion{6, 2, 0}) return {"mandatory set global congestionprovider=" + word};
-  Lines steps = {"mandatory set supplemental template=internet congestionprovider=" + word};
-  if (word == "default") return steps;
+  const std::string set = " set supplemental template=internet congestionprovider=" + word;
+  // What may not be changed, as on many before 15063, has its default.
+  if (word == "default")
+    return {(version < WindowsVersion{10, 0, 15063} ? "soft" : "mandatory") + set};
+  Lines steps = {"mandatory" + set};
   const std::string custom = version < WindowsVersion{6, 3, 0} ? "custom" : "internetcustom";
   const std::string icw = version < WindowsVersion{10, 0, 14393} ? "4" : "10";
   for (const std::string& what :
