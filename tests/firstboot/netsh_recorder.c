@@ -86,11 +86,14 @@ static int times_recorded(const char* log, const char* text) {
 static const char* played(const char* play, const char* log, const char* command, int* code) {
   static char what[16];
   char text[256];
-  int first = 0, last = 0, used = 0;
-  while (sscanf(play, " %15s %d %d %d %255[^\r\n]%n", what, &first, &last, code, text, &used) ==
+  int first = 0, last = 0, said = 0, used = 0;
+  while (sscanf(play, " %15s %d %d %d %255[^\r\n]%n", what, &first, &last, &said, text, &used) ==
          5) {
     const int number = times_recorded(log, text) + 1;
-    if (strstr(command, text) != NULL && number >= first && number <= last) return what;
+    if (strstr(command, text) != NULL && number >= first && number <= last) {
+      *code = said;
+      return what;
+    }
     play += used;
   }
   return "";

@@ -84,22 +84,30 @@ std::string lower_case(std::string text) {
   return text;
 }
 
-bool has_process(const std::string& directory) {
+// The processes of the prefix: Wine's own programs and what they run.
+std::vector<pid_t> processes(const std::string& directory) {
   const std::string mark = "WINEPREFIX=" + directory + "/prefix";
+  std::vector<pid_t> found;
   for (const auto& process : fs::directory_iterator("/proc")) {
+    const std::string name = process.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     std::ifstream in(process.path() / "environ", std::ios::binary);
     for (std::string entry; std::getline(in, entry, '\0');)
-      if (entry == mark) return true;
+      if (entry == mark) found.push_back(std::stoi(name));
   }
-  return false;
+  return found;
 }
 
-// The server dies at once, its clients when they next ask it for something.
+// The server first, before it can write down what the others have done. They would end when they
+// next ask it for something, which may be long.
 void kill_all(const std::string& directory) {
   run_in(directory, {wineserver, "-k9"});
   const auto deadline = std::chrono::steady_clock::now() + 10s;
-  while (has_process(directory) && std::chrono::steady_clock::now() < deadline)
+  for (auto all = processes(directory); !all.empty(); all = processes(directory)) {
+    if (std::chrono::steady_clock::now() > deadline) throw Error("Wine cannot be killed");
+    for (const pid_t pid : all) ::kill(pid, SIGKILL);
     std::this_thread::sleep_for(10ms);
+  }
 }
 
 }  // namespace
