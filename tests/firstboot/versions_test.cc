@@ -24,6 +24,22 @@ const Release& release_of(const Case& test) {
   throw std::runtime_error("no fixture for this Windows");
 }
 
+SettingOptions profile(const std::string& word) {
+  SettingOptions options;
+  options.profile = word;
+  return options;
+}
+SettingOptions autotuning(const std::string& word) {
+  SettingOptions options;
+  options.autotuning = word;
+  return options;
+}
+SettingOptions provider(const std::string& word) {
+  SettingOptions options;
+  options.congestion_provider = word;
+  return options;
+}
+
 class FirstBootOf : public testing::TestWithParam<Case> {};
 
 TEST_P(FirstBootOf, RunsTheseCommandsOnceAndRemovesItself) {
@@ -90,11 +106,102 @@ const Case defaults[] = {
      {"0 set heuristics forcews=enabled", "0 set global autotuninglevel=normal"}},
 };
 
+// A named provider is mandatory: where the template "internet" may not be modified, a custom one is
+// given its timings, and is made the default.
+const Case named[] = {
+    {"Server2008Autotuning",
+     {6, 0, 6002},
+     "6.0.6002 server",
+     autotuning("normal"),
+     {"0 set heuristics disabled", "0 set global autotuninglevel=normal"}},
+    {"EightCtcp",
+     {6, 2, 9200},
+     "6.2.9200 client",
+     provider("ctcp"),
+     {"0 set heuristics disabled", "1 set heuristics forcews=enabled",
+      "0 set global autotuninglevel=normal",
+      "1 set supplemental template=internet congestionprovider=ctcp",
+      "0 set supplemental template=custom minrto=300", "0 set supplemental template=custom icw=4",
+      "0 set supplemental template=custom enablecwndrestart=disabled",
+      "0 set supplemental template=custom delayedacktimeout=50",
+      "0 set supplemental template=custom congestionprovider=ctcp",
+      "0 set supplemental template=custom"}},
+    {"Server2012R2Default",
+     {6, 3, 9600},
+     "6.3.9600 server",
+     provider("default"),
+     {"0 set heuristics disabled", "0 set heuristics forcews=enabled",
+      "0 set global autotuninglevel=normal",
+      "1 set supplemental template=internet congestionprovider=default"}},
+    {"Server2016Cubic",
+     {10, 0, 14393},
+     "10.0.14393 server",
+     provider("cubic"),
+     {"0 set heuristics forcews=enabled", "0 set global autotuninglevel=normal",
+      "0 set supplemental template=internet congestionprovider=cubic"}},
+    {"Server2025Bbr2",
+     {10, 0, 26100},
+     "10.0.26100 server",
+     provider("bbr2"),
+     {"0 set heuristics forcews=enabled", "0 set global autotuninglevel=normal",
+      "0 set supplemental template=internet congestionprovider=bbr2"}},
+};
+
+const Lines wiki_10_0 = {"0 set heuristics disabled", "0 set heuristics forcews=enabled",
+                         "0 set global autotuninglevel=disabled",
+                         "0 set supplemental template=internet congestionprovider=ctcp"};
+const SettingOptions wiki_profile = profile("wiki");
+const Case wiki[] = {
+    {"Server2008",
+     {6, 0, 6002},
+     "6.0.6002 server",
+     wiki_profile,
+     {"0 set heuristics disabled", "0 set global autotuninglevel=disabled",
+      "0 set global congestionprovider=ctcp"}},
+    {"Seven",
+     {6, 1, 7601},
+     "6.1.7601 client",
+     wiki_profile,
+     {"0 set heuristics disabled", "1 set heuristics forcews=enabled",
+      "0 set global autotuninglevel=disabled", "0 set global congestionprovider=ctcp"}},
+    {"Eight",
+     {6, 2, 9200},
+     "6.2.9200 client",
+     wiki_profile,
+     {"0 set heuristics disabled", "1 set heuristics forcews=enabled",
+      "0 set global autotuninglevel=disabled",
+      "1 set supplemental template=internet congestionprovider=ctcp",
+      "0 set supplemental template=custom minrto=300", "0 set supplemental template=custom icw=4",
+      "0 set supplemental template=custom enablecwndrestart=disabled",
+      "0 set supplemental template=custom delayedacktimeout=50",
+      "0 set supplemental template=custom congestionprovider=ctcp",
+      "0 set supplemental template=custom"}},
+    {"Server2012R2",
+     {6, 3, 9600},
+     "6.3.9600 server",
+     wiki_profile,
+     {"0 set heuristics disabled", "0 set heuristics forcews=enabled",
+      "0 set global autotuninglevel=disabled",
+      "1 set supplemental template=internet congestionprovider=ctcp",
+      "0 set supplemental template=internetcustom minrto=300",
+      "0 set supplemental template=internetcustom icw=4",
+      "0 set supplemental template=internetcustom enablecwndrestart=disabled",
+      "0 set supplemental template=internetcustom delayedacktimeout=50",
+      "0 set supplemental template=internetcustom congestionprovider=ctcp",
+      "0 set supplemental template=internetcustom"}},
+    {"Server2016", {10, 0, 14393}, "10.0.14393 server", wiki_profile, wiki_10_0},
+    {"Ten1703", {10, 0, 15063}, "10.0.15063 client", wiki_profile, wiki_10_0},
+    {"Ten22H2", {10, 0, 19045}, "10.0.19045 client", wiki_profile, wiki_10_0},
+    {"Server2025", {10, 0, 26100}, "10.0.26100 server", wiki_profile, wiki_10_0},
+};
+
 std::string name_of(const testing::TestParamInfo<Case>& instance) {
   return instance.param.name;
 }
 
 INSTANTIATE_TEST_SUITE_P(Defaults, FirstBootOf, testing::ValuesIn(defaults), name_of);
+INSTANTIATE_TEST_SUITE_P(Named, FirstBootOf, testing::ValuesIn(named), name_of);
+INSTANTIATE_TEST_SUITE_P(Wiki, FirstBootOf, testing::ValuesIn(wiki), name_of);
 
 }  // namespace
 }  // namespace kvmnet::test

@@ -4,13 +4,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <thread>
 
 #include "src/support/error.h"
@@ -117,13 +116,11 @@ WinePrefix::WinePrefix() {
 }
 
 WinePrefix::~WinePrefix() {
-  kill_all(directory_.path());
-  // Where Wine keeps a socket for each prefix (wine64(1), FILES).
-  struct stat info {};
-  if (::stat(path().c_str(), &info) != 0) return;
-  std::error_code ignored;
-  fs::remove_all(
-      fmt::format("/tmp/.wine-{}/server-{:x}-{:x}", ::getuid(), info.st_dev, info.st_ino), ignored);
+  try {
+    kill_all(directory_.path());
+  } catch (const Error& e) {
+    std::fprintf(stderr, "%s\n", e.what());
+  }
 }
 
 std::string WinePrefix::host_path(std::string_view windows_path) const {
@@ -161,7 +158,7 @@ pid_t WinePrefix::start_wine() const {
 void WinePrefix::boot() {
   const bool ended = ends_within(start_wine(), longest_boot) &&
                      ends_within(start_in(directory_.path(), {wineserver, "-w"}), longest_boot);
-  if (!ended) throw Error("Wine does not come to an end: see wine.log");
+  if (!ended) throw Error("Wine does not come to an end");
 }
 
 void WinePrefix::boot_until(const std::function<bool()>& moment) {
