@@ -3,7 +3,8 @@
 # The words that integration tests are written in. Each test is a script of its own: it copies
 # sample images, runs kvmnet on them, and reads the result back with programs that are not ours.
 #
-# From CMake: KVMNET (the program), KVMNET_TEST_TOOLS (hive-tool), KVMNET_TEST_IMAGES.
+# From CMake: KVMNET (the program), KVMNET_TEST_TOOLS (hive-tool), KVMNET_TEST_IMAGES,
+# KVMNET_FIRSTBOOT_TEST (what boots a patched guest under Wine).
 set -euo pipefail
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The script in the guest is the one of its own version and edition, with the user's options; both
 # control sets are edited where the one that boots next is not the one that booted last. A generalised
-# image gets a call in its SetupComplete.cmd, and the user's own work beside the script.
+# image gets a call in its SetupComplete.cmd, and the user's own work beside the script. What is in one
+# of the images is booted under Wine.
 # shellcheck source=tests/integration/lib.sh
 source "$(dirname "$0")/lib.sh"
 image nt61-text.qcow2 nt100-text.qcow2 nt100-server2016.qcow2 two-control-sets.qcow2 generalised.qcow2
@@ -16,6 +17,9 @@ kvmnet 0 patch --autotuning experimental nt61-text.qcow2 nt100-text.qcow2
 script_of nt61-text.qcow2 101
 "$KVMNET" script --windows 6.1.7601 --autotuning experimental >expected.cmd
 expect_same_file expected.cmd after.cmd
+guest_file after.vol /Windows/System32/config/SYSTEM after.hive
+KVMNET_FIRSTBOOT_HIVE=$PWD/after.hive KVMNET_FIRSTBOOT_SCRIPT=$PWD/after.cmd \
+  "$KVMNET_FIRSTBOOT_TEST" --gtest_filter='FirstBootOfAnImage.*'
 grep -q 'set global congestionprovider=ctcp' after.cmd || fail "no CTCP on Windows 7"
 script_of nt100-text.qcow2 117
 "$KVMNET" script --windows 10.0 --build 19045 --autotuning experimental >expected.cmd
