@@ -7,13 +7,23 @@
 #include <cstring>
 
 #include "hive/base_block.h"
+#include "src/plan/firstboot.h"
 #include "src/support/error.h"
 #include "src/support/overloaded.h"
 
 namespace kvmnet {
 namespace {
 
+using guestfs::FileType;
 using guestfs::GuestFiles;
+
+bool is_in_our_directory(const std::string& path) {
+  return path.starts_with(std::string(firstboot::directory) + "/");
+}
+
+bool is_to_be_private(const WriteFile& edit) {
+  return !edit.old || is_in_our_directory(edit.path);
+}
 
 // The parent directory of `path` in the guest; what is missing of it is made.
 std::string parent_in_guest(GuestFiles& guest, const std::string& path) {
@@ -23,6 +33,7 @@ std::string parent_in_guest(GuestFiles& guest, const std::string& path) {
   if (const auto found = guest.resolve(parent)) return *found;
   const std::string made = parent_in_guest(guest, parent) + parent.substr(parent.rfind('/'));
   guest.make_directory(made);
+  guest.set_private(made, FileType::directory);
   return made;
 }
 
@@ -30,7 +41,29 @@ void write_file(GuestFiles& guest, const std::string& root, const WriteFile& edi
   const std::string path = root + "/" + edit.path;
   const std::string name = path.substr(path.rfind('/'));
   const std::string parent = parent_in_guest(guest, path);
-  guest.write(guest.resolve(path).value_or(parent + name), edit.content);
+  const std::string file = guest.resolve(path).value_or(parent + name);
+  guest.write(file, edit.content);
+  if (is_to_be_private(edit)) guest.set_private(file, FileType::regular);
+}
+
+bool writes_to_our_directory(const std::vector<Edit>& edits) {
+  return std::any_of(edits.begin(), edits.end(), [](const Edit& edit) {
+    const auto* written = std::get_if<WriteFile>(&edit);
+    return written != nullptr && is_in_our_directory(written->path);
+  });
+}
+
+// Also if it was there: whoever may change what is in it could become SYSTEM.
+void make_our_directory(GuestFiles& guest, const std::string& root) {
+  const std::string wanted = root + "/" + std::string(firstboot::directory);
+  const auto there = guest.resolve(wanted);
+  if (!there) guest.make_directory(wanted);
+  guest.set_private(there.value_or(wanted), FileType::directory);
+}
+
+bool is_open(GuestFiles& guest, const std::string& path, FileType type) {
+  const auto found = guest.resolve(path);
+  return !found || !guest.is_private(*found, type);
 }
 
 void remove_file(GuestFiles& guest, const std::string& root, const RemoveFile& edit) {
@@ -57,7 +90,22 @@ void update_hive(GuestFiles& guest, const std::string& path, std::span<const std
   }
 }
 
+std::vector<std::string> find_open_files(GuestFiles& guest, const std::string& root,
+                                         const std::vector<Edit>& edits) {
+  std::vector<std::string> open;
+  const auto look = [&](const std::string& path, FileType type) {
+    if (is_open(guest, path, type)) open.push_back(path);
+  };
+  if (writes_to_our_directory(edits))
+    look(root + "/" + std::string(firstboot::directory), FileType::directory);
+  for (const Edit& edit : edits)
+    if (const auto* written = std::get_if<WriteFile>(&edit))
+      if (is_to_be_private(*written)) look(root + "/" + written->path, FileType::regular);
+  return open;
+}
+
 void apply_files(GuestFiles& guest, const std::string& root, const std::vector<Edit>& edits) {
+  if (writes_to_our_directory(edits)) make_our_directory(guest, root);
   for (const Edit& edit : edits)
     std::visit(Overloaded{[&](const WriteFile& e) { write_file(guest, root, e); },
                           [&](const RemoveFile& e) { remove_file(guest, root, e); },

@@ -13,8 +13,16 @@
 namespace kvmnet {
 
 // Makes the file edits. `root` is the system root's directory on the volume, mounted read-write.
+// Everything that is made new, and whatever is in our own directory, is private to SYSTEM and
+// Administrators: it runs as SYSTEM. A file of somebody else's to which something is added keeps
+// its permissions.
 void apply_files(guestfs::GuestFiles& guest, const std::string& root,
                  const std::vector<Edit>& edits);
+
+// Those of the edited files, and our directory, that are not as private as apply_files() makes
+// them.
+std::vector<std::string> find_open_files(guestfs::GuestFiles& guest, const std::string& root,
+                                         const std::vector<Edit>& edits);
 
 // Brings a hive in the guest from what it was when downloaded to `after`: only the pages that
 // differ are written. Throws Error if `after` is shorter, which no edit makes it.

@@ -45,14 +45,18 @@ void mount_writable(GuestFiles& guest, const WindowsRoot& root) {
 
 // On a fresh mount: nothing that was read before it proves that the writes arrived.
 void verify(GuestFiles& guest, const WindowsRoot& root, const Settings& settings,
-            const std::vector<std::byte>& hive, bool edited) {
+            const std::vector<Edit>& edits, const std::vector<std::byte>& hive) {
   guest.mount(root.device, Access::read_only);
   const Probe again = probe_guest(guest, root.directory, DirtyHive::use_primary);
   if (again.downloaded != hive)
     throw Error("verification failed: the SYSTEM hive reads back differently");
   for (const GuestLog& log : again.logs)
-    if (edited && !is_neutral(guest, log))
+    if (has_registry_edits(edits) && !is_neutral(guest, log))
       throw Error(fmt::format("verification failed: {} is still valid", log.path));
+  const auto open = find_open_files(guest, root.directory, edits);
+  if (!open.empty())
+    throw Error(fmt::format("verification failed: {} has other permissions than it was given",
+                            open.front()));
   const Plan left = value_or_refuse(make_plan(again.facts, settings, Scope::guest));
   if (!left.edits.empty()) {
     const EditText text = describe(left.edits.front());
@@ -98,7 +102,7 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   guest.unmount();
 
   clock.begin(Phase::verify);
-  verify(guest, root, request.settings, after, edits_hive);
+  verify(guest, root, request.settings, plan.edits, after);
   if (backup) outcome.backup = backup->keep();
   outcome.status = Status::patched;
 }

@@ -87,6 +87,20 @@ volume() {
 guest_file() { ntfscat -f "$1" "$2" >"$3" 2>/dev/null || fail "$2 cannot be read from $1"; }
 guest_has_file() { ntfscat -f "$1" "$2" >/dev/null 2>&1; }
 
+# expect_private VOLUME PATH: only SYSTEM and Administrators have access, by ntfs-3g's own auditor.
+# For a directory that goes for what is made in it later, too. ([MS-DTYP] 2.4.6: header, DACL with
+# two entries, owner and group.)
+expect_private() {
+  local audit inherit=00
+  audit=$(ntfssecaudit -v "$1" "$2" 2>/dev/null) || fail "$2: its permissions cannot be read"
+  ! grep -q '^Directory ' <<<"$audit" || inherit=03
+  local system=010100000000000512000000 administrators=01020000000000052000000020020000
+  expect_equal "$(sed -n 's/^ *[0-9a-f]\{6\}  //p' <<<"$audit" | tr -d ' \n')" \
+    "$(printf '%s' 0100049048000000580000000000000014000000 0200340002000000 \
+      "00${inherit}1400ff011f00" $system "00${inherit}1800ff011f00" $administrators \
+      $administrators $administrators)" "the descriptor of $2"
+}
+
 # hive_value HIVE KEY NAME: with hivex' own program.
 hive_value() { hivexget "$1" "$2" "$3"; }
 # dword NUMBER: as hivexget prints it.

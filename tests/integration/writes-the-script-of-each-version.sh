@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The script in the guest is the one of its own version and edition, with the user's options; both
 # control sets are edited where the one that boots next is not the one that booted last. A generalised
-# image gets a call in its SetupComplete.cmd, and the user's own work beside the script. What is in one
-# of the images is booted under Wine.
+# image gets a call in its SetupComplete.cmd, and the user's own work beside the script; all of it is
+# private. What is in one of the images is booted under Wine.
 # shellcheck source=tests/integration/lib.sh
 source "$(dirname "$0")/lib.sh"
 image nt61-text.qcow2 nt100-text.qcow2 nt100-server2016.qcow2 two-control-sets.qcow2 generalised.qcow2
@@ -56,6 +56,9 @@ ntfsfix -n after.vol >/dev/null
 guest_file after.vol /Windows/Setup/Scripts/setupcomplete.cmd after.cmd
 expect_same_file before.cmd <(head -c "$(stat -c %s before.cmd)" after.cmd)
 expect_equal "$(grep -c 'firstboot.cmd setup' after.cmd)" 1 "calls in SetupComplete.cmd"
+for path in kvmnet kvmnet/firstboot.cmd kvmnet/firstboot-01.cmd kvmnet/firstboot-02.cmd; do
+  expect_private after.vol "/Windows/$path"
+done
 guest_file after.vol /Windows/kvmnet/firstboot-01.cmd work.cmd
 expect_same_file work.cmd <(printf '@echo off\r\nnet stop w32time\r\n')
 guest_file after.vol /Windows/kvmnet/firstboot-02.cmd work.cmd

@@ -122,8 +122,11 @@ TEST_F(ApplyFiles, InTheirOrderAndMakesTheDirectoryOnce) {
   apply_files(guest, "/Windows",
               {write_file("kvmnet/a.cmd", "one"), write_file("kvmnet/b", "two"),
                set_value(parameters, "x", dword(0)), write_file("kvmnet/a.cmd", "three")});
-  EXPECT_EQ(guest.changes(), (Calls{"make_directory /Windows/kvmnet", "write /Windows/kvmnet/a.cmd",
-                                    "write /Windows/kvmnet/b", "write /Windows/kvmnet/a.cmd"}));
+  EXPECT_EQ(guest.changes(),
+            (Calls{"make_directory /Windows/kvmnet", "set_private /Windows/kvmnet",
+                   "write /Windows/kvmnet/a.cmd", "set_private /Windows/kvmnet/a.cmd",
+                   "write /Windows/kvmnet/b", "set_private /Windows/kvmnet/b",
+                   "write /Windows/kvmnet/a.cmd", "set_private /Windows/kvmnet/a.cmd"}));
   EXPECT_EQ(volume().files.at("/Windows/kvmnet/a.cmd"), "three");
   EXPECT_EQ(volume().files.at("/Windows/kvmnet/b"), "two");
 }
@@ -132,8 +135,31 @@ TEST_F(ApplyFiles, OverThoseThatAreThereInAnyLetterCase) {
   volume().files["/Windows/KVMNET/A.CMD"] = "old";
   apply_files(guest, "/Windows",
               {write_file("kvmnet/a.cmd", "new"), write_file("kvmnet/b", "two")});
-  EXPECT_EQ(guest.changes(), (Calls{"write /Windows/KVMNET/A.CMD", "write /Windows/KVMNET/b"}));
+  EXPECT_EQ(guest.changes(), (Calls{"set_private /Windows/KVMNET", "write /Windows/KVMNET/A.CMD",
+                                    "set_private /Windows/KVMNET/A.CMD", "write /Windows/KVMNET/b",
+                                    "set_private /Windows/KVMNET/b"}));
   EXPECT_EQ(volume().files.at("/Windows/KVMNET/A.CMD"), "new");
+}
+
+// Somebody else's file, to which something is added, keeps its permissions; what is made does not
+// get those of a directory that everybody may write to.
+TEST_F(ApplyFiles, ArePrivateWhereTheyAreOursOrNew) {
+  volume().files["/Windows/Setup/theirs.cmd"] = "old";
+  WriteFile theirs = write_file("Setup/theirs.cmd", "old, and more");
+  theirs.old = "old";
+  const std::vector<Edit> edits = {theirs, write_file("Setup/Scripts/new.cmd", "x"),
+                                   write_file("kvmnet/a", "y")};
+  apply_files(guest, "/Windows", edits);
+  EXPECT_EQ(volume().private_paths,
+            (std::set<std::string>{"/Windows/Setup/Scripts", "/Windows/Setup/Scripts/new.cmd",
+                                   "/Windows/kvmnet", "/Windows/kvmnet/a"}));
+  EXPECT_TRUE(find_open_files(guest, "/Windows", edits).empty());
+  for (const char* path :
+       {"/Windows/Setup/Scripts/new.cmd", "/Windows/kvmnet", "/Windows/kvmnet/a"}) {
+    volume().private_paths.erase(path);
+    EXPECT_EQ(find_open_files(guest, "/Windows", edits), Calls{path});
+    volume().private_paths.insert(path);
+  }
 }
 
 TEST_F(ApplyFiles, RemovesThoseThatAreThere) {

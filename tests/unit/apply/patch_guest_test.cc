@@ -98,12 +98,20 @@ TEST(PatchGuest, WritesTheHiveLast) {
   install(guest.add("/dev/sda1"), test::ten);
   patch(guest);
   const Calls& changes = guest.changes();
-  ASSERT_GE(changes.size(), 4U);
-  EXPECT_EQ(changes[0], "mount-rw /dev/sda1");
-  EXPECT_EQ(changes[1], "make_directory /Windows/kvmnet");
-  EXPECT_EQ(changes[2], "write /Windows/kvmnet/firstboot.cmd");
-  for (std::size_t i = 3; i < changes.size(); ++i)
+  const Calls files = {"mount-rw /dev/sda1", "make_directory /Windows/kvmnet",
+                       "set_private /Windows/kvmnet", "write /Windows/kvmnet/firstboot.cmd",
+                       "set_private /Windows/kvmnet/firstboot.cmd"};
+  ASSERT_GT(changes.size(), files.size());
+  EXPECT_TRUE(std::equal(files.begin(), files.end(), changes.begin()));
+  for (std::size_t i = files.size(); i < changes.size(); ++i)
     EXPECT_EQ(changes[i], "write_at /Windows/System32/config/SYSTEM");
+}
+
+TEST(PatchGuest, NoticesThatAFileIsOpenToOthers) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::ten);
+  guest.volume("/dev/sda1").forget_privacy = true;
+  EXPECT_THROW(patch(guest), Error);
 }
 
 constexpr const char* generalised = "nt100.system+generalised.system";
