@@ -102,6 +102,7 @@ void serve(const Child& child) {
   const Parent parent;
   try {
     const Setup setup = lock_self_up(parent, child);
+    parent.say(Kind::ready, {});
     parent.say(Kind::answer, handle(parent, setup, child));
   } catch (const std::bad_alloc&) {
     parent.say(Kind::out_of_memory, {});

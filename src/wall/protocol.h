@@ -33,6 +33,7 @@ struct Setup {
 };
 
 enum class Kind : std::uint32_t {
+  ready,  // first of all: it has locked itself up, and looks at what comes from a guest from now on
   question,  // `file`, `offset`, `size` as of ReadAt; the reply is a std::uint64_t and the bytes
   answer,    // followed by `size` bytes, as failure is
   failure,   // the handler's exception

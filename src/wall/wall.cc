@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,6 +15,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "src/support/subprocess.h"
 #include "src/wall/protocol.h"
@@ -64,20 +66,43 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
+using How = Breach::How;
+
+struct End {
+  How how;
+  std::string what;
+};
+
 // What a process did that ended with `status`.
-std::string describe(int status, const Limits& limits) {
-  if (WIFEXITED(status)) return fmt::format("ended with status {}", WEXITSTATUS(status));
+End describe(int status, const Limits& limits) {
+  if (WIFEXITED(status))
+    return {How::crash, fmt::format("ended with status {}", WEXITSTATUS(status))};
   const int signal = WTERMSIG(status);
   switch (signal) {
     case SIGSYS:
-      return "made a forbidden system call";
+      return {How::forbidden, "made a forbidden system call"};
     case SIGXCPU:
-      return fmt::format("ran into its limit of {} s of processor time", limits.cpu.count());
+      return {How::limit,
+              fmt::format("ran into its limit of {} s of processor time", limits.cpu.count())};
     case SIGXFSZ:
-      return fmt::format("ran into its limit of {} bytes in a file", limits.file);
+      return {How::limit, fmt::format("ran into its limit of {} bytes in a file", limits.file)};
     default:
-      return fmt::format("crashed with signal {} ({})", signal, ::sigdescr_np(signal));
+      return {How::crash,
+              fmt::format("crashed with signal {} ({})", signal, ::sigdescr_np(signal))};
   }
+}
+
+// Whether this process, and so the child, was given less than what the child may have.
+bool has_lower_limits(const Limits& limits) {
+  const std::array<std::pair<__rlimit_resource, rlim_t>, 4> ours = {
+      {{RLIMIT_AS, limits.memory},
+       {RLIMIT_CPU, static_cast<rlim_t>(limits.cpu.count())},
+       {RLIMIT_FSIZE, limits.file},
+       {RLIMIT_STACK, limits.stack}}};
+  return std::any_of(ours.begin(), ours.end(), [](const auto& limit) {
+    rlimit given{};
+    return ::getrlimit(limit.first, &given) == 0 && given.rlim_max < limit.second;
+  });
 }
 
 // The child, as somebody hostile: no wait for it goes beyond its time, whatever it does.
@@ -102,9 +127,13 @@ class Process {
   // The same for `size` bytes that the child has announced; it has to keep its word.
   std::string receive_text(std::uint64_t size);
 
-  // Waits for its end; throws Breach unless it has ended as it should.
+  // It has locked itself up: what happens to it from now on comes from what it reads.
+  void is_ready() { ready_ = true; }
+
+  // Waits for its end; throws, as breach() does, unless it has ended as it should.
   void join();
-  [[noreturn]] void breach(std::string_view what);
+  // Ends it, and throws Breach, or Error if it was not ready yet.
+  [[noreturn]] void breach(How how, std::string_view what);
 
   // Time that is not the child's.
   void excuse(Clock::duration time) { deadline_ += time; }
@@ -122,6 +151,7 @@ class Process {
   Fd socket_;  // to it
   Fd errors_;  // its standard output and standard error
   std::string said_;
+  bool ready_ = false;
 };
 
 Process::Process(const Request& request) : request_(request) {
@@ -181,7 +211,7 @@ std::string Process::receive_text(std::uint64_t size) {
     text.resize(std::min(size, before + step));
     if (!receive(std::as_writable_bytes(std::span(text).subspan(before)))) {
       join();
-      breach("ended within its answer");
+      breach(How::crash, "ended within its answer");
     }
   }
   return text;
@@ -190,16 +220,22 @@ std::string Process::receive_text(std::uint64_t size) {
 void Process::join() {
   wait_for(end_, POLLIN);
   const int status = reap();
-  if (status != 0) breach(describe(status, request_.limits));
+  if (status == 0) return;
+  const End end = describe(status, request_.limits);
+  breach(end.how, end.what);
 }
 
-void Process::breach(std::string_view what) {
+void Process::breach(How how, std::string_view what) {
   if (pid_ > 0) kill();
   hear();
-  std::string message =
-      fmt::format("the process that reads the guest's data ({}) {}", request_.operation, what);
+  std::string message = fmt::format("the process that {} the guest's data ({}) {}",
+                                    ready_ ? "reads" : "is to read", request_.operation, what);
   if (!said_.empty()) message += fmt::format("; it said: {}", escaped(said_));
-  throw Breach(message);
+  if (!ready_)
+    throw Error(message + "; it had not begun to read: the reason lies on this host, see ulimit");
+  if (how == How::limit && has_lower_limits(request_.limits))
+    throw Error(message + "; the limits of this session are lower than kvmnet's, see ulimit");
+  throw Breach(how, message);
 }
 
 // Until `fd` is ready.
@@ -207,8 +243,8 @@ void Process::wait_for(const Fd& fd, short events) {
   while (true) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now());
     if (left.count() <= 0)
-      breach(fmt::format("ran into its limit of {:.1f} s",
-                         std::chrono::duration<double>(request_.limits.time).count()));
+      breach(How::limit, fmt::format("ran into its limit of {:.1f} s",
+                                     std::chrono::duration<double>(request_.limits.time).count()));
     std::array<pollfd, 2> fds = {{{fd.get(), events, 0}, {errors_.get(), POLLIN, 0}}};
     // poll() takes no longer time; then it is asked again.
     constexpr std::int64_t longest = 60'000;
@@ -261,6 +297,9 @@ class Conversation {
     while (true) {
       const Header header = receive_header();
       switch (header.kind) {
+        case Kind::ready:
+          process_.is_ready();
+          break;
         case Kind::question:
           reply_to(header);
           break;
@@ -270,9 +309,9 @@ class Conversation {
           throw Error(last_words(header, longest_failure));
         case Kind::out_of_memory:
           last_words(header, 0);
-          process_.breach("ran out of memory");
+          process_.breach(How::limit, "ran out of memory");
         default:
-          process_.breach("said what it must not");
+          process_.breach(How::crash, "said what it must not");
       }
     }
   }
@@ -282,7 +321,7 @@ class Conversation {
     Header header;
     if (!process_.receive(std::as_writable_bytes(std::span(&header, 1)))) {
       process_.join();
-      process_.breach("ended without an answer");
+      process_.breach(How::crash, "ended without an answer");
     }
     return header;
   }
@@ -291,7 +330,7 @@ class Conversation {
     constexpr std::uint64_t at_least = 4096;
     asked_for_ += std::max(question.size, at_least);
     if (!request_.read_at || question.size > largest_question || asked_for_ > request_.limits.read)
-      process_.breach("asked for what it must not");
+      process_.breach(How::forbidden, "asked for what it must not");
     const auto start = Clock::now();
     const auto bytes = request_.read_at(question.file, question.offset, question.size);
     process_.excuse(Clock::now() - start);
@@ -301,10 +340,11 @@ class Conversation {
 
   // The text that `header` announces, after which nothing may come but the end.
   std::string last_words(const Header& header, std::uint64_t longest) {
-    if (header.size > longest) process_.breach("said more than it may");
+    if (header.size > longest) process_.breach(How::limit, "said more than it may");
     std::string text = process_.receive_text(header.size);
     std::byte more{};
-    if (process_.receive(std::span(&more, 1))) process_.breach("said more than it had announced");
+    if (process_.receive(std::span(&more, 1)))
+      process_.breach(How::crash, "said more than it had announced");
     process_.join();
     return text;
   }

@@ -21,10 +21,19 @@
 
 namespace kvmnet::wall {
 
-// The child crashed, ran into a limit, or did what it must not: the message says which.
+// The child was brought down by what it was given: the message says how.
 class Breach : public Error {
  public:
-  using Error::Error;
+  enum class How {
+    crash,      // also: it ended without an answer, or with one that makes no sense
+    limit,      // of memory, time, or size
+    forbidden,  // a system call or a question that it must not make
+  };
+  Breach(How how, const std::string& message) : Error(message), how_(how) {}
+  How how() const { return how_; }
+
+ private:
+  How how_;
 };
 
 // Bytes of a file that only the parent has: number of the file, offset, size. Fewer than asked for
@@ -54,8 +63,10 @@ struct Request {
 
 // Runs the request in a child and returns its answer, after the child is gone. Throws Breach; Error
 // with the child's own message, cut to 4 KiB and not escaped, where its handler has thrown, or
-// where no child could be started; whatever `read_at` throws. The child's standard error goes into
-// the message of a Breach, cut to 4 KiB and escaped, and nowhere else.
+// where no child could be started or locked up, however that failed, or where it ran into a limit
+// that was set lower than these before we came; whatever `read_at` throws. The
+// child's standard error goes into the message of a Breach, cut to 4 KiB and escaped, and nowhere
+// else.
 std::string call(const Request& request);
 
 // ---- in the child

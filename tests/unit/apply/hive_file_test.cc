@@ -209,15 +209,15 @@ TEST_F(HiveFile, IsUnchangedWhereItsOwnerCannotBeKept) {
   EXPECT_EQ(names(), Names{"SYSTEM"});
 }
 
-TEST_F(HiveFile, IsRefusedWhereItBringsDownTheProcessThatWorksOnIt) {
+TEST_F(HiveFile, IsNotCalledDamagedWhereALimitOfTheSessionStopsTheWork) {
   const std::string hive = fixture("nt61.system");
   const int answer = test::in_child_of_nobody([&] {
     struct rlimit limit {};
     limit.rlim_cur = limit.rlim_max = fixture_hive("nt61.system").size();
     if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return 3;
     const Outcome outcome = patch(hive, Mode::plan);
-    return outcome.refusal && outcome.refusal->reason == Reason::damaged_hive &&
-                   outcome.refusal->message.find("brings down") != std::string::npos
+    return !outcome.refusal && outcome.status == Status::failed &&
+                   outcome.error.find("ulimit") != std::string::npos
                ? 1
                : 2;
   });

@@ -7,6 +7,7 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -100,6 +101,32 @@ TEST(WallProcess, IsSeenToHoldNothingButItsOwn) {
     return fmt::format("{}", fmt::join(held, ", "));
   };
   EXPECT_EQ(look_at_child(list, file), "0 /dev/, 1 pipe:, 2 pipe:, 3 socke, 4 /memf");
+}
+
+TEST(WallProcess, IsNotBlamedForALimitThatWasLowBefore) {
+  const std::string result = in_another_process([] {
+    const rlimit limit = {1 << 20, 1 << 20};
+    if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return std::string("no limit");
+    const Fd file = make_memory_file("test");
+    auto fill = request("fill file");
+    fill.files = {&file};
+    return result_of(fill);
+  });
+  EXPECT_EQ(result.find("Error: the process that reads the guest's data (fill file) ran into"), 0U)
+      << result;
+  EXPECT_NE(result.find("ulimit"), std::string::npos) << result;
+}
+
+TEST(WallProcess, ThatDiesBeforeItReadsAnythingIsAnError) {
+  if (sanitized) return;  // cannot live with so little at all
+  const std::string result = in_another_process([] {
+    const rlimit limit = {8 << 20, 8 << 20};  // too little for its libraries
+    if (::setrlimit(RLIMIT_AS, &limit) != 0) return std::string("no limit");
+    return result_of(request("echo", "text"));
+  });
+  EXPECT_EQ(result.find("Error: the process that is to read the guest's data (echo) "), 0U)
+      << result;
+  EXPECT_NE(result.find("ulimit"), std::string::npos) << result;
 }
 
 TEST(WallProcess, HasAGroupOfItsOwn) {

@@ -3,9 +3,11 @@
 #include "src/wall/wall.h"
 
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 
 #include "hive/hive.h"
@@ -165,7 +167,7 @@ std::string raw(const Header& header, const std::string& more = {}) {
 }
 
 TEST(Wall, AnUnknownWordIsABreach) {
-  EXPECT_EQ(result_of(request("say", raw({static_cast<Kind>(4), 0, 0, 0}))),
+  EXPECT_EQ(result_of(request("say", raw({static_cast<Kind>(5), 0, 0, 0}))),
             breach("say", "said what it must not"));
   EXPECT_EQ(result_of(request("say", std::string(24, '\xff'))),
             breach("say", "said what it must not"));
@@ -299,6 +301,23 @@ TEST(Wall, FilesAreLimitedInMemoryToo) {
   fill.limits.file = 3 << 20;
   EXPECT_EQ(result_of(fill), breach("fill file", "ran into its limit of 3145728 bytes in a file"));
   EXPECT_EQ(read_whole(file).size(), 3U << 20);
+}
+
+TEST(Wall, SaysWhatKindOfBreachItWas) {
+  const auto how = [](const Request& request) {
+    try {
+      call(request);
+    } catch (const Breach& e) {
+      return std::optional(e.how());
+    }
+    return std::optional<Breach::How>();
+  };
+  EXPECT_EQ(how(request("abort")), Breach::How::crash);
+  auto sleep = request("sleep");
+  sleep.limits.time = std::chrono::milliseconds(300);
+  EXPECT_EQ(how(sleep), Breach::How::limit);
+  EXPECT_EQ(how(test::system_call(SYS_socket)), Breach::How::forbidden);
+  EXPECT_EQ(how(request("echo", "x")), std::nullopt);
 }
 
 TEST(Wall, AnOperationThatDoesNotExistIsAnError) {
