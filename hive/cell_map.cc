@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace kvmnet::hive {
 namespace {
 
@@ -19,7 +21,7 @@ std::uint32_t bin_size(std::span<const std::byte> bins, CellOffset offset) {
 }  // namespace
 
 CellMap::CellMap(std::span<const std::byte> bins, Findings& findings)
-    : bins_(bins), states_(bins.size() / 8, State::no_cell_begins) {
+    : bins_(bins), used_(bins.size() / 8), claimed_(bins.size() / 8) {
   for (CellOffset offset = 0; offset < bins_.size();) {
     const std::uint32_t size = bin_size(bins_, offset);
     if (size == 0) {
@@ -41,38 +43,32 @@ void CellMap::map_bin(CellOffset bin, std::uint32_t size, Findings& findings) {
       findings.fatal(offset, [&] { return fmt::format("cell has the size {:#x}", stored); });
       return;
     }
-    state(offset) = used ? State::used : State::free;
+    used_[offset / 8] = used;
+    unclaimed_ += used ? 1 : 0;
     offset += cell_size;
   }
 }
 
-std::optional<Cell> CellMap::used(CellOffset offset) const {
-  if (offset % 8 != 0 || offset >= bins_.size()) return std::nullopt;
-  const State found = states_[offset / 8];
-  if (found != State::used && found != State::claimed) return std::nullopt;
-  return used_cell(bins_, offset);
-}
-
 bool CellMap::claim(CellOffset offset) {
-  if (state(offset) == State::claimed) return false;
-  state(offset) = State::claimed;
+  if (claimed_[offset / 8]) return false;
+  claimed_[offset / 8] = true;
+  --unclaimed_;
   return true;
 }
 
 void CellMap::report_unclaimed(Findings& findings) const {
-  std::size_t cells = 0;
+  if (unclaimed_ == 0) return;
   std::size_t bytes = 0;
-  CellOffset first = 0;
-  for (std::size_t i = 0; i < states_.size(); ++i) {
-    if (states_[i] != State::used) continue;
+  CellOffset first = no_cell;
+  for (std::size_t i = 0; i < used_.size(); ++i) {
+    if (!used_[i] || claimed_[i]) continue;
     const auto offset = static_cast<CellOffset>(i * 8);
-    if (cells++ == 0) first = offset;
+    first = std::min(first, offset);
     bytes += 0U - read_u32(bins_, offset);
   }
-  if (cells == 0) return;
   findings.harmless(first, [&] {
-    return fmt::format("nothing refers to this and other used cells: {} of {} bytes in all", cells,
-                       bytes);
+    return fmt::format("nothing refers to this and other used cells: {} of {} bytes in all",
+                       unclaimed_, bytes);
   });
 }
 

@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "hive/error.h"
-#include "hive/record.h"
 
 namespace kvmnet::hive {
 namespace {
@@ -16,10 +15,6 @@ constexpr std::size_t page_size = 4096;
 constexpr std::size_t most_steps = 200'000;
 constexpr std::size_t most_pages = 4096;
 constexpr std::size_t most_values = 110'000;  // hivex reads no more either
-
-constexpr std::uint16_t tag(char a, char b) {
-  return static_cast<std::uint16_t>(static_cast<unsigned>(a) | (static_cast<unsigned>(b) << 8));
-}
 
 // The hash in an `lh` list, which Windows itself searches by. For ASCII names only.
 std::uint32_t name_hash(std::string_view name) {
@@ -33,12 +28,14 @@ std::uint32_t name_hash(std::string_view name) {
 
 // Whether `stored_size` bytes can be the ASCII name `name`: asked before reading them, because
 // names of 64 KiB are possible and each costs time.
-bool may_be_named(std::size_t stored_size, bool latin1, std::string_view name) {
-  return stored_size == name.size() * (latin1 ? 1 : 2);
+bool may_be_named(std::size_t stored_size, std::string_view name) {
+  return stored_size == name.size() || stored_size == name.size() * 2;
 }
 
-bool is_named(std::span<const std::byte> stored, bool latin1, std::string_view name) {
-  return same_name(latin1 ? from_latin1(stored) : from_utf16le(stored), name);
+template <typename Record>
+Record required(const std::optional<Record>& record, const char* what) {
+  if (!record) throw Error(fmt::format("hive cell is not {}, or it is cut short", what));
+  return *record;
 }
 
 }  // namespace
@@ -110,84 +107,84 @@ Bytes Reader::part(const Cell& cell, std::size_t offset, std::size_t size) {
   return read(cell.offset + offset, size);
 }
 
+std::size_t Reader::size_of_key_name(const Cell& key) {
+  const std::size_t size = required(key_name_size(part(key, 0, key_fixed_size)), "a key");
+  check_part(key, key_fixed_size, size);
+  return size;
+}
+
+Bytes Reader::key_record(const Cell& key) {
+  return part(key, 0, key_fixed_size + size_of_key_name(key));
+}
+
+Bytes Reader::list_record(const Cell& list) {
+  constexpr std::size_t largest = 4 + 8 * std::size_t{UINT16_MAX};
+  return part(list, 0, std::min(list.size, largest));
+}
+
 std::optional<Reader::Cell> Reader::subkey(const Cell& key, std::string_view name) {
-  const Bytes node = part(key, 0, 76);
-  if (read_u16(node, 0) != tag('n', 'k')) throw Error("hive cell is not a key");
-  const std::uint32_t count = read_u32(node, 20);
-  const std::uint32_t list_offset = read_u32(node, 28);
-  if (count == 0 || list_offset == no_cell) return std::nullopt;
-  const Cell list = cell(list_offset);
-  const Bytes header = part(list, 0, 4);
-  if (read_u16(header, 0) != tag('r', 'i')) return search_list(list, name);
+  const Bytes record = key_record(key);
+  const KeyNode node = required(read_key_node(record), "a key");
+  if (node.subkeys == 0 || node.subkey_list == no_cell) return std::nullopt;
+  const Bytes bytes = list_record(cell(node.subkey_list));
+  const SubkeyList list = required(read_subkey_list(bytes), "a list of subkeys");
+  if (list.kind != SubkeyList::Kind::index) return search_list(list, name);
   // An index of lists; Windows has one level of it only.
-  const std::size_t lists = read_u16(header, 2);
-  const Bytes offsets = part(list, 4, lists * 4);
-  for (std::size_t i = 0; i < lists; ++i)
-    if (const auto found = search_list(cell(read_u32(offsets, i * 4)), name)) return found;
+  for (std::size_t i = 0; i < list.count; ++i) {
+    const Bytes part_bytes = list_record(cell(list.offset(i)));
+    const SubkeyList part = required(read_subkey_list(part_bytes), "a list of subkeys");
+    if (part.kind == SubkeyList::Kind::index) throw Error("hive has nested lists of subkeys");
+    if (const auto found = search_list(part, name)) return found;
+  }
   return std::nullopt;
 }
 
-std::optional<Reader::Cell> Reader::search_list(const Cell& list, std::string_view name) {
-  const Bytes header = part(list, 0, 4);
-  const std::uint16_t kind = read_u16(header, 0);
-  const bool hashed = kind == tag('l', 'h');
-  if (!hashed && kind != tag('l', 'f') && kind != tag('l', 'i'))
-    throw Error("hive cell is not a list of subkeys");
-  const std::size_t entry_size = kind == tag('l', 'i') ? 4 : 8;
-  const std::size_t count = read_u16(header, 2);
-  const Bytes entries = part(list, 4, count * entry_size);
-  for (std::size_t at = 0; at < entries.size(); at += entry_size) {
+std::optional<Reader::Cell> Reader::search_list(const SubkeyList& list, std::string_view name) {
+  const bool hashed = list.kind == SubkeyList::Kind::hashed;
+  for (std::size_t i = 0; i < list.count; ++i) {
     count_step();
-    if (hashed && read_u32(entries, at + 4) != name_hash(name)) continue;
-    const Cell key = cell(read_u32(entries, at));
+    if (hashed && list.hint(i) != name_hash(name)) continue;
+    const Cell key = cell(list.offset(i));
     if (key_is_named(key, name)) return key;
   }
   return std::nullopt;
 }
 
 bool Reader::key_is_named(const Cell& key, std::string_view name) {
-  const Bytes node = part(key, 0, 76);
-  if (read_u16(node, 0) != tag('n', 'k')) throw Error("hive cell is not a key");
-  constexpr std::uint16_t latin1_name = 0x20;
-  const bool latin1 = (read_u16(node, 2) & latin1_name) != 0;
-  const std::size_t size = read_u16(node, 72);
-  check_part(key, 76, size);
-  return may_be_named(size, latin1, name) && is_named(part(key, 76, size), latin1, name);
+  if (!may_be_named(size_of_key_name(key), name)) return false;
+  const Bytes record = key_record(key);
+  return same_name(required(read_key_node(record), "a key").name.text(), name);
 }
 
 std::optional<Value> Reader::value_of(const Cell& key, std::string_view name) {
-  const Bytes node = part(key, 0, 76);
-  const std::size_t count = read_u32(node, 36);
-  if (count == 0) return std::nullopt;
-  if (count > most_values) throw Error("hive key has an impossible number of values");
-  const Bytes offsets = part(cell(read_u32(node, 40)), 0, count * 4);
-  for (std::size_t i = 0; i < count; ++i) {
+  const Bytes record = key_record(key);
+  const KeyNode node = required(read_key_node(record), "a key");
+  if (node.values == 0) return std::nullopt;
+  if (node.values > most_values) throw Error("hive key has an impossible number of values");
+  const Bytes offsets = part(cell(node.value_list), 0, node.values * std::size_t{4});
+  for (std::size_t i = 0; i < node.values; ++i) {
     count_step();
-    const Cell record = cell(read_u32(offsets, i * 4));
-    const Bytes fixed = part(record, 0, 20);
-    if (read_u16(fixed, 0) != tag('v', 'k')) throw Error("hive cell is not a value");
-    constexpr std::uint16_t latin1_name = 1;
-    const bool latin1 = (read_u16(fixed, 16) & latin1_name) != 0;
-    const std::size_t size = read_u16(fixed, 2);
-    check_part(record, 20, size);
-    if (may_be_named(size, latin1, name) && is_named(part(record, 20, size), latin1, name))
-      return value_data(fixed);
+    const Cell value = cell(offset_at(offsets, i));
+    const std::size_t name_size =
+        required(value_name_size(part(value, 0, value_fixed_size)), "a value");
+    check_part(value, value_fixed_size, name_size);
+    if (!may_be_named(name_size, name)) continue;
+    const Bytes bytes = part(value, 0, value_fixed_size + name_size);
+    const ValueNode found = required(read_value_node(bytes), "a value");
+    if (same_name(found.name.text(), name)) return value_of(found);
   }
   return std::nullopt;
 }
 
-Value Reader::value_data(const Bytes& record) {
-  constexpr std::uint32_t stored_inline = 0x80000000;
-  const std::uint32_t raw_size = read_u32(record, 4);
-  const std::size_t size = raw_size & ~stored_inline;
-  Value value{static_cast<Type>(read_u32(record, 12)), {}};
-  if ((raw_size & stored_inline) != 0) {
-    if (size > 4) throw Error("hive value has an impossible size");
-    value.data.assign(record.begin() + 8, record.begin() + 8 + static_cast<std::ptrdiff_t>(size));
-  } else if (size > largest_plain_value) {
+Value Reader::value_of(const ValueNode& node) {
+  Value value{static_cast<Type>(node.type), {}};
+  if (node.is_inline) {
+    if (node.size > node.data_field.size()) throw Error("hive value has an impossible size");
+    value.data.assign(node.data_field.begin(), node.data_field.begin() + node.size);
+  } else if (node.size > largest_plain_value) {
     throw Error("hive value is too large to be read singly");
-  } else if (size > 0) {
-    value.data = part(cell(read_u32(record, 8)), 0, size);
+  } else if (node.size > 0) {
+    value.data = part(cell(node.data), 0, node.size);
   }
   return value;
 }

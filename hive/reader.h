@@ -16,6 +16,7 @@
 
 #include "hive/base_block.h"
 #include "hive/key_path.h"
+#include "hive/record.h"
 #include "hive/source.h"
 #include "hive/value.h"
 
@@ -43,11 +44,14 @@ class Reader {
   Cell cell(std::uint32_t relative);
   static void check_part(const Cell& cell, std::size_t offset, std::size_t size);
   Bytes part(const Cell& cell, std::size_t offset, std::size_t size);
+  std::size_t size_of_key_name(const Cell& key);
+  Bytes key_record(const Cell& key);
+  Bytes list_record(const Cell& list);
   std::optional<Cell> subkey(const Cell& key, std::string_view name);
-  std::optional<Cell> search_list(const Cell& list, std::string_view name);
+  std::optional<Cell> search_list(const SubkeyList& list, std::string_view name);
   bool key_is_named(const Cell& key, std::string_view name);
   std::optional<Value> value_of(const Cell& key, std::string_view name);
-  Value value_data(const Bytes& record);
+  Value value_of(const ValueNode& node);
   void count_step();
 
   ReadAt read_at_;

@@ -24,11 +24,27 @@ inline constexpr std::size_t bin_header_size = 32;
 // its segments but the last.
 inline constexpr std::uint32_t largest_plain_value = 16344;
 
+// The two letters that a record begins with.
+constexpr std::uint16_t tag(char a, char b) {
+  return static_cast<std::uint16_t>(static_cast<unsigned>(a) | (static_cast<unsigned>(b) << 8));
+}
+inline bool is_record(Cell cell, std::uint16_t expected, std::size_t size) {
+  return cell.size() >= size && read_u16(cell, 0) == expected;
+}
+
 // The used cell at `offset` of the hive bins data `bins`.
-std::optional<Cell> used_cell(std::span<const std::byte> bins, CellOffset offset);
+inline std::optional<Cell> used_cell(std::span<const std::byte> bins, CellOffset offset) {
+  if (offset % 8 != 0 || bins.size() < 8 || offset > bins.size() - 8) return std::nullopt;
+  // The size of a used cell is stored as a negative number.
+  const std::uint32_t size = 0U - read_u32(bins, offset);
+  if (size < 8 || size % 8 != 0 || size > bins.size() - offset) return std::nullopt;
+  return bins.subspan(offset + 4, size - 4);
+}
 
 // The `index`th offset of a list of offsets, which the caller has checked to hold it.
-CellOffset offset_at(Cell list, std::size_t index);
+inline CellOffset offset_at(Cell list, std::size_t index) {
+  return read_u32(list, index * 4);
+}
 
 struct KeyNode {
   enum : std::uint16_t { latin1_name = 0x20, predefined_handle = 0x40 };
@@ -48,7 +64,32 @@ struct KeyNode {
   std::uint16_t control_flags = 0;
   StoredName name;
 };
-std::optional<KeyNode> read_key_node(Cell cell);
+// The part of the record before the name, and the size of that as this part tells it; nothing if it
+// is no key.
+inline constexpr std::size_t key_fixed_size = 76;
+inline std::optional<std::size_t> key_name_size(Cell fixed) {
+  if (!is_record(fixed, tag('n', 'k'), key_fixed_size)) return std::nullopt;
+  return read_u16(fixed, 72);
+}
+inline std::optional<KeyNode> read_key_node(Cell cell) {
+  const auto name_size = key_name_size(cell);
+  if (!name_size || *name_size > cell.size() - key_fixed_size) return std::nullopt;
+  KeyNode key;
+  key.flags = read_u16(cell, 2);
+  key.last_written = read_u32(cell, 4) | (std::uint64_t{read_u32(cell, 8)} << 32);
+  key.access_bits = read_u32(cell, 12);
+  key.parent = read_u32(cell, 16);
+  key.subkeys = read_u32(cell, 20);
+  key.subkey_list = read_u32(cell, 28);
+  key.values = (key.flags & KeyNode::predefined_handle) != 0 ? 0 : read_u32(cell, 36);
+  key.value_list = read_u32(cell, 40);
+  key.security = read_u32(cell, 44);
+  key.class_name = read_u32(cell, 48);
+  key.control_flags = read_u16(cell, 54);
+  key.class_size = read_u16(cell, 74);
+  key.name = {cell.subspan(key_fixed_size, *name_size), (key.flags & KeyNode::latin1_name) != 0};
+  return key;
+}
 
 // One of `li`, `lf`, `lh` (lists of keys) and `ri` (list of such lists).
 struct SubkeyList {
@@ -57,8 +98,12 @@ struct SubkeyList {
   std::uint16_t count = 0;
   Cell entries;
 
-  CellOffset offset(std::size_t index) const;
-  std::uint32_t hint(std::size_t index) const;  // of the kinds hinted and hashed only
+  std::size_t entry_size() const { return kind == Kind::hinted || kind == Kind::hashed ? 8 : 4; }
+  CellOffset offset(std::size_t index) const { return read_u32(entries, index * entry_size()); }
+  // Of the kinds hinted and hashed only.
+  std::uint32_t hint(std::size_t index) const {
+    return read_u32(entries, index * entry_size() + 4);
+  }
 };
 std::optional<SubkeyList> read_subkey_list(Cell cell);
 
@@ -76,7 +121,28 @@ struct ValueNode {
     return !is_inline && size > largest_plain_value && minor > 3;
   }
 };
-std::optional<ValueNode> read_value_node(Cell cell);
+// As of keys.
+inline constexpr std::size_t value_fixed_size = 20;
+inline std::optional<std::size_t> value_name_size(Cell fixed) {
+  if (!is_record(fixed, tag('v', 'k'), value_fixed_size)) return std::nullopt;
+  return read_u16(fixed, 2);
+}
+inline std::optional<ValueNode> read_value_node(Cell cell) {
+  constexpr std::uint32_t stored_inline = 0x80000000;
+  constexpr std::uint16_t latin1_name = 1;
+  const auto name_size = value_name_size(cell);
+  if (!name_size || *name_size > cell.size() - value_fixed_size) return std::nullopt;
+  const std::uint32_t raw_size = read_u32(cell, 4);
+  ValueNode value;
+  value.flags = read_u16(cell, 16);
+  value.name = {cell.subspan(value_fixed_size, *name_size), (value.flags & latin1_name) != 0};
+  value.size = raw_size & ~stored_inline;
+  value.is_inline = (raw_size & stored_inline) != 0;
+  value.data = read_u32(cell, 8);
+  value.data_field = cell.subspan(8, 4);
+  value.type = read_u32(cell, 12);
+  return value;
+}
 
 struct SecurityNode {
   CellOffset next = no_cell;

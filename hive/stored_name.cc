@@ -2,9 +2,8 @@
 #include "hive/stored_name.h"
 
 #include <algorithm>
-#include <cstring>
+#include <array>
 
-#include "hive/base_block.h"
 #include "hive/value.h"
 
 namespace kvmnet::hive {
@@ -25,7 +24,7 @@ constexpr bool has_no_case(char16_t unit) {
          is_within(unit, 0x3000, 0xA63F) || is_within(unit, 0xAC00, 0xFAFF);
 }
 
-std::optional<char16_t> upper_case_latin1(char16_t unit) {
+constexpr std::optional<char16_t> upper_case_latin1(char16_t unit) {
   if (is_within(unit, u'a', u'z')) return lowered_by(unit, 0x20);
   // Micro sign and y with diaeresis: their upper cases lie outside of Latin-1, or there is none.
   if (unit == 0xB5 || unit == 0xFF) return std::nullopt;
@@ -33,9 +32,15 @@ std::optional<char16_t> upper_case_latin1(char16_t unit) {
   return unit;
 }
 
-std::optional<char16_t> upper_case(char16_t unit) {
-  if (unit < u'a') return unit;
-  if (unit <= 0xFF) return upper_case_latin1(unit);
+// A table: checking a hive asks for a million letters.
+constexpr auto latin1_upper_cases = [] {
+  std::array<std::optional<char16_t>, 256> table;
+  for (std::size_t unit = 0; unit < table.size(); ++unit)
+    table[unit] = upper_case_latin1(static_cast<char16_t>(unit));
+  return table;
+}();
+
+std::optional<char16_t> upper_case_beyond_latin1(char16_t unit) {
   if (is_within(unit, 0x0400, 0x042F)) return unit;  // Cyrillic
   if (is_within(unit, 0x0430, 0x044F)) return lowered_by(unit, 0x20);
   if (is_within(unit, 0x0450, 0x045F)) return lowered_by(unit, 0x50);
@@ -43,16 +48,16 @@ std::optional<char16_t> upper_case(char16_t unit) {
   return std::nullopt;
 }
 
+std::optional<char16_t> upper_case(char16_t unit) {
+  return unit < latin1_upper_cases.size() ? latin1_upper_cases[unit]
+                                          : upper_case_beyond_latin1(unit);
+}
+
 char16_t folded(char16_t unit) {
   return upper_case(unit).value_or(unit);
 }
 
 }  // namespace
-
-char16_t StoredName::unit(std::size_t index) const {
-  if (latin1) return std::to_integer<unsigned char>(bytes[index]);
-  return read_u16(bytes, index * 2);
-}
 
 std::string StoredName::text() const {
   return latin1 ? from_latin1(bytes) : from_utf16le(bytes);
@@ -82,15 +87,16 @@ std::optional<std::strong_ordering> compare_names(const StoredName& a, const Sto
   return a.length() <=> b.length();
 }
 
+// By length first: most names differ in it.
 bool is_before(const StoredName& a, const StoredName& b) {
-  const std::size_t common = std::min(a.length(), b.length());
-  for (std::size_t i = 0; i < common; ++i) {
+  if (a.length() != b.length()) return a.length() < b.length();
+  for (std::size_t i = 0; i < a.length(); ++i) {
     const char16_t from_a = a.unit(i);
     const char16_t from_b = b.unit(i);
     if (from_a == from_b || folded(from_a) == folded(from_b)) continue;
     return folded(from_a) < folded(from_b);
   }
-  return a.length() < b.length();
+  return false;
 }
 
 std::optional<std::uint32_t> name_hash(const StoredName& name) {

@@ -13,6 +13,8 @@
 #include <span>
 #include <string>
 
+#include "hive/base_block.h"
+
 namespace kvmnet::hive {
 
 struct StoredName {
@@ -20,7 +22,10 @@ struct StoredName {
   bool latin1 = false;  // one byte for each character; else UTF-16LE
 
   std::size_t length() const { return latin1 ? bytes.size() : bytes.size() / 2; }
-  char16_t unit(std::size_t index) const;
+  char16_t unit(std::size_t index) const {
+    if (latin1) return std::to_integer<unsigned char>(bytes[index]);
+    return read_u16(bytes, index * 2);
+  }
   std::string text() const;     // UTF-8
   std::string escaped() const;  // fit to be printed, and not long
 };
