@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "hive/key_path.h"
 #include "hive/marvin32.h"
 
 namespace kvmnet::hive {
@@ -158,6 +159,15 @@ std::optional<std::vector<Page>> read_dirty_pages(const Source& log, const LogHe
     if (log_offset > log.size) return std::nullopt;
   }
   return pages;
+}
+
+std::size_t count_in_use(std::span<const std::string> logs) {
+  const std::string_view old = log_endings.back();
+  const auto is_old = [old](std::string_view log) {
+    return log.size() >= old.size() && same_name(log.substr(log.size() - old.size()), old);
+  };
+  const auto old_ones = static_cast<std::size_t>(std::count_if(logs.begin(), logs.end(), is_old));
+  return old_ones == logs.size() ? old_ones : logs.size() - old_ones;
 }
 
 }  // namespace kvmnet::hive

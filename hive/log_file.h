@@ -9,6 +9,8 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "hive/base_block.h"
@@ -16,6 +18,14 @@
 #include "hive/source.h"
 
 namespace kvmnet::hive {
+
+// What the names of a hive's logs have behind the hive's own, in the order in which they are given
+// to a replay: two since Vista, and that of Windows XP and 2003.
+inline constexpr std::array<std::string_view, 3> log_endings = {".LOG1", ".LOG2", ".LOG"};
+
+// How many of the logs that lie beside a hive Windows uses, from the first on: since Vista a .LOG
+// is left over from Setup. Their names, or paths, in the order above.
+std::size_t count_in_use(std::span<const std::string> logs);
 
 // The logs do not apply, or it cannot be told that they do: the message says why. Going on without
 // them loses what Windows had only there.

@@ -14,8 +14,6 @@ namespace {
 
 using guestfs::GuestFiles;
 
-constexpr std::array<std::string_view, 3> endings = {".LOG1", ".LOG2", ".LOG"};
-
 constexpr std::size_t header_size = 512;  // the part of a log that makes it valid
 
 }  // namespace
@@ -25,7 +23,7 @@ std::vector<GuestLog> find_logs(GuestFiles& guest, const std::string& hive_path)
   const std::string name = hive_path.substr(directory.size() + 1);
   const std::vector<guestfs::DirectoryEntry> entries = guest.list(directory);
   std::vector<GuestLog> logs;
-  for (const std::string_view ending : endings) {
+  for (const std::string_view ending : hive::log_endings) {
     const auto entry = std::find_if(entries.begin(), entries.end(), [&](const auto& e) {
       return hive::same_name(e.name, name + std::string(ending));
     });
@@ -40,8 +38,9 @@ std::vector<GuestLog> find_logs(GuestFiles& guest, const std::string& hive_path)
 }
 
 std::size_t count_in_use(const std::vector<GuestLog>& logs) {
-  const bool since_vista = logs.size() > 1 && logs.back().ending == ".LOG";
-  return logs.size() - (since_vista ? 1 : 0);
+  std::vector<std::string> paths;
+  for (const GuestLog& log : logs) paths.push_back(log.path);
+  return hive::count_in_use(paths);
 }
 
 void neutralise(GuestFiles& guest, const std::vector<GuestLog>& logs) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "hive/log_file.h"
 #include "hive/replay.h"
 #include "tests/support/log_writer.h"
 #include "tests/support/minimal_hive.h"
@@ -51,6 +52,15 @@ TEST(LogKind, OfOneThatWasMadeInvalidIsNoReasonToDoubtTheOther) {
   EXPECT_EQ(plan_replay(hive, good).entries, 1U);
   const std::vector<Source> doubtful = {source_of(files.logs[0]), source_of(damaged)};
   EXPECT_THROW(plan_replay(hive, doubtful), NotReplayable);
+}
+
+TEST(LogsInUse, AreThoseOfTheNewestKind) {
+  const auto count = [](const std::vector<std::string>& logs) { return count_in_use(logs); };
+  EXPECT_EQ(count({}), 0U);
+  EXPECT_EQ(count({"/config/SYSTEM.LOG1", "/config/SYSTEM.LOG2", "/config/SYSTEM.LOG"}), 2U);
+  EXPECT_EQ(count({"SYSTEM.LOG1", "system.log"}), 1U);
+  EXPECT_EQ(count({"SYSTEM.LOG1"}), 1U);
+  EXPECT_EQ(count({"system.log"}), 1U);
 }
 
 }  // namespace
