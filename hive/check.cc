@@ -18,10 +18,12 @@ constexpr unsigned deepest_key = 512;
 
 class Checker {
  public:
-  Checker(std::span<const std::byte> bins, const BaseBlock& block, CheckResult& result)
+  Checker(std::span<const std::byte> bins, const BaseBlock& block, const ChangedPages& changed,
+          CheckResult& result)
       : result_(result),
         findings_(result),
         cells_(bins, findings_),
+        changed_(changed),
         root_(block.root_cell),
         minor_version_(block.minor_version) {}
 
@@ -32,6 +34,11 @@ class Checker {
     CellOffset offset;
     CellOffset parent;
     unsigned depth;
+  };
+
+  struct SecurityUse {
+    CellOffset security;
+    std::size_t keys;
   };
 
   std::optional<Cell> take(CellOffset offset, CellOffset owner, const char* what);
@@ -58,11 +65,14 @@ class Checker {
   CheckResult& result_;
   Findings findings_;
   CellMap cells_;
+  const ChangedPages& changed_;
   CellOffset root_;
   std::uint32_t minor_version_;
   std::vector<Visit> pending_;
-  std::vector<CellOffset> security_of_keys_;  // one for each key
+  // Of one key after the other, as they were visited; a run of the same once.
+  std::vector<SecurityUse> security_;
   // Of the key being checked; members only to keep their memory.
+  bool touched_ = false;
   std::size_t subkeys_found_ = 0;
   std::optional<StoredName> previous_name_;
   std::vector<StoredName> value_names_;
@@ -94,17 +104,23 @@ std::optional<Cell> Checker::take(CellOffset offset, CellOffset owner, const cha
     });
     return std::nullopt;
   }
+  touched_ = touched_ || changed_.touch(offset, *cell);
   return cell;
 }
 
+// All cells that are the key's own are taken here, but for its node, which its parent has taken.
 void Checker::check_key(const Visit& visit) {
-  const auto key = read_key_node(*cells_.used(visit.offset));
+  const Cell cell = *cells_.used(visit.offset);
+  touched_ = changed_.touch(visit.offset, cell);
+  const auto key = read_key_node(cell);
   if (!key) {
     findings_.fatal(visit.offset, [] { return "not a key, or its name is cut short"; });
     return;
   }
   ++result_.keys;
-  security_of_keys_.push_back(key->security);
+  if (security_.empty() || security_.back().security != key->security)
+    security_.push_back({key->security, 0});
+  ++security_.back().keys;
   // Windows takes a key that is deleted out of the list of the parent that it names.
   if (visit.offset != root_ && key->parent != visit.parent)
     findings_.fatal(visit.offset, [&] {
@@ -115,6 +131,7 @@ void Checker::check_key(const Visit& visit) {
   check_class(visit.offset, *key);
   check_values(visit.offset, *key);
   check_subkeys(visit, *key);
+  if (touched_) result_.touched.keys.push_back(visit.offset);
 }
 
 // Names that Windows' programs cannot use. hivex cuts a name at a NUL, and could so take one key
@@ -179,11 +196,16 @@ void Checker::check_entries(const Visit& visit, CellOffset offset, const SubkeyL
   // Windows compares with the last entry of a list to choose among several.
   if (list.count == 0) findings_.fatal(offset, [] { return "list of subkeys is empty"; });
   subkeys_found_ += list.count;
+  for (std::size_t i = 0; i < list.count; ++i) cells_.prefetch(list.offset(i));
   for (std::size_t i = 0; i < list.count; ++i) {
     const CellOffset child = list.offset(i);
     const auto cell = take(child, visit.offset, "subkey");
     if (!cell) continue;
-    if (const auto key = read_key_node(*cell)) check_entry(offset, list, i, key->name);
+    if (const auto key = read_key_node(*cell)) {
+      check_entry(offset, list, i, key->name);
+      cells_.prefetch(key->subkey_list);
+      cells_.prefetch(key->value_list);
+    }
     if (visit.depth == deepest_key) {
       findings_.fatal(child, [] { return "key lies deeper than Windows allows"; });
     } else {
@@ -244,6 +266,7 @@ void Checker::check_values(CellOffset offset, const KeyNode& key) {
     return;
   }
   value_names_.clear();
+  for (std::size_t i = 0; i < key.values; ++i) cells_.prefetch(offset_at(*list, i));
   for (std::size_t i = 0; i < key.values; ++i)
     if (const auto name = check_value(offset_at(*list, i), offset)) value_names_.push_back(*name);
   check_value_names(offset);
@@ -338,17 +361,20 @@ std::optional<SecurityNode> Checker::security_node(CellOffset offset) const {
 }
 
 void Checker::check_security() {
-  if (security_of_keys_.empty()) return;
+  if (security_.empty()) return;
   const std::vector<CellOffset> ring = check_security_ring();
-  std::sort(security_of_keys_.begin(), security_of_keys_.end());
-  for (auto at = security_of_keys_.begin(); at != security_of_keys_.end();) {
-    const auto end = std::upper_bound(at, security_of_keys_.end(), *at);
-    if (!std::binary_search(ring.begin(), ring.end(), *at)) {
-      findings_.fatal(*at, [] { return "security descriptor of a key is not in the list of all"; });
+  std::sort(security_.begin(), security_.end(),
+            [](const SecurityUse& a, const SecurityUse& b) { return a.security < b.security; });
+  for (auto at = security_.begin(); at != security_.end();) {
+    const CellOffset security = at->security;
+    std::size_t keys = 0;
+    for (; at != security_.end() && at->security == security; ++at) keys += at->keys;
+    if (!std::binary_search(ring.begin(), ring.end(), security)) {
+      findings_.fatal(security,
+                      [] { return "security descriptor of a key is not in the list of all"; });
     } else {
-      check_references(*at, static_cast<std::size_t>(end - at));
+      check_references(security, keys);
     }
-    at = end;
   }
 }
 
@@ -356,7 +382,7 @@ void Checker::check_security() {
 // neighbour that is none would damage the hive. Returns the ring, sorted.
 std::vector<CellOffset> Checker::check_security_ring() {
   std::vector<CellOffset> ring;
-  const CellOffset start = security_of_keys_.front();  // the root was the first to be visited
+  const CellOffset start = security_.front().security;  // the root was the first to be visited
   CellOffset at = start;
   do {
     const auto node = security_node(at);
@@ -364,7 +390,9 @@ std::vector<CellOffset> Checker::check_security_ring() {
       findings_.fatal(at, [] { return "not a security descriptor, or it is cut short"; });
       break;
     }
+    touched_ = false;
     if (!take(at, at, "security descriptor")) break;
+    if (touched_) result_.touched.security.push_back(at);
     ring.push_back(at);
     const auto next = security_node(node->next);
     if (next && next->previous != at)
@@ -393,7 +421,7 @@ void Checker::check_references(CellOffset security, std::size_t keys) {
 
 }  // namespace
 
-CheckResult check(std::span<const std::byte> hive) {
+CheckResult check(std::span<const std::byte> hive, const ChangedPages& changed) {
   CheckResult result;
   const std::string reason = damage(hive, hive.size());
   if (!reason.empty()) {
@@ -402,7 +430,7 @@ CheckResult check(std::span<const std::byte> hive) {
     return result;
   }
   const BaseBlock block = read_base_block(hive, hive.size());
-  Checker(hive.subspan(base_block_size, block.bins_size), block, result).run();
+  Checker(hive.subspan(base_block_size, block.bins_size), block, changed, result).run();
   return result;
 }
 

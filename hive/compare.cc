@@ -7,7 +7,9 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 
+#include "hive/error.h"
 #include "hive/tree.h"
 
 namespace kvmnet::hive {
@@ -86,13 +88,15 @@ bool is_stored_alike(const StoredName& a, const StoredName& b) {
 
 class Comparison {
  public:
+  // `touched`: null if all is to be looked at.
   Comparison(std::span<const std::byte> before, std::span<const std::byte> after,
-             const std::vector<KeyEdit>& edits)
+             const std::vector<KeyEdit>& edits, const Touched* touched)
       : before_block_(before),
         after_block_(after),
         before_(before),
         after_(after),
-        expected_(edits) {}
+        expected_(edits),
+        touched_(touched) {}
 
   std::vector<std::string> run();
 
@@ -113,6 +117,10 @@ class Comparison {
   };
 
   void compare_base_blocks();
+  void note_touched();
+  bool are_descriptors_kept() const;
+  bool is_certainly_same(const Visit& visit) const;
+  void go_on_below(const Visit& visit);
   void report(const std::string& what);
   std::string path() const;
   void compare_key(const Visit& visit);
@@ -132,6 +140,9 @@ class Comparison {
   Tree before_;
   Tree after_;
   ExpectedKeys expected_;
+  const Touched* touched_;
+  std::set<CellOffset> touched_keys_;
+  std::set<CellOffset> ways_;  // to them: they and all that they lie below
   std::vector<Visit> pending_;
   std::vector<Visited> visited_;  // all keys so far, the present one last
   std::map<std::pair<CellOffset, CellOffset>, bool> same_security_;
@@ -140,15 +151,59 @@ class Comparison {
 
 std::vector<std::string> Comparison::run() {
   compare_base_blocks();
+  if (touched_ != nullptr) note_touched();
   pending_.push_back({before_.root(), after_.root(), expected_.root(), no_parent});
   expected_.root()->found = true;
   while (!pending_.empty() && differences_.size() < most_differences) {
     const Visit visit = pending_.back();
     pending_.pop_back();
-    compare_key(visit);
+    if (!is_certainly_same(visit)) {
+      compare_key(visit);
+    } else if (ways_.contains(visit.after)) {
+      go_on_below(visit);
+    }
   }
   report_missing_keys();
   return std::move(differences_);
+}
+
+// Forgets `touched_` where it does not say enough.
+void Comparison::note_touched() {
+  if (!differences_.empty() || before_.root() != after_.root() || !are_descriptors_kept()) {
+    touched_ = nullptr;
+    return;
+  }
+  for (const CellOffset key : touched_->keys) {
+    touched_keys_.insert(key);
+    // check() has found each key's parent to be the one that lists it; the root's has no meaning.
+    for (CellOffset at = key; ways_.insert(at).second && at != after_.root();)
+      at = after_.key(at).parent;
+  }
+}
+
+// Of a descriptor that was not there before, no key can be certainly the same.
+bool Comparison::are_descriptors_kept() const {
+  return std::all_of(touched_->security.begin(), touched_->security.end(),
+                     [this](CellOffset security) {
+                       try {
+                         return same_bytes(before_.security_descriptor(security),
+                                           after_.security_descriptor(security));
+                       } catch (const Error&) {
+                         return true;
+                       }
+                     });
+}
+
+bool Comparison::is_certainly_same(const Visit& visit) const {
+  return touched_ != nullptr && visit.before == visit.after && visit.expected == nullptr &&
+         !touched_keys_.contains(visit.after);
+}
+
+// Its subkeys are at the same offsets in both hives.
+void Comparison::go_on_below(const Visit& visit) {
+  visited_.push_back({name_of(after_.key(visit.after)), visit.parent, no_cell});
+  for (const CellOffset key : after_.subkeys(visit.after))
+    if (ways_.contains(key)) pending_.push_back({key, key, nullptr, visited_.size() - 1});
 }
 
 // What a commit changes there: sequence numbers, time (12..19), bins size (40..43) and checksum.
@@ -322,7 +377,14 @@ void Comparison::report_missing_keys() {
 std::vector<std::string> unexplained_differences(std::span<const std::byte> before,
                                                  std::span<const std::byte> after,
                                                  const std::vector<KeyEdit>& edits) {
-  return Comparison(before, after, edits).run();
+  return Comparison(before, after, edits, nullptr).run();
+}
+
+std::vector<std::string> unexplained_differences(std::span<const std::byte> before,
+                                                 std::span<const std::byte> after,
+                                                 const std::vector<KeyEdit>& edits,
+                                                 const Touched& touched) {
+  return Comparison(before, after, edits, &touched).run();
 }
 
 }  // namespace kvmnet::hive

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "hive/check.h"
 #include "hive/key_path.h"
 #include "hive/value.h"
 
@@ -29,5 +30,16 @@ struct KeyEdit {
 std::vector<std::string> unexplained_differences(std::span<const std::byte> before,
                                                  std::span<const std::byte> after,
                                                  const std::vector<KeyEdit>& edits);
+
+// The same, but looks only at what can differ, if `touched` is what a check of `after` has found
+// with the pages in which it differs from `before`. Why nothing else can: a key that is reached the
+// same way in both hives, at the same offset, and whose own records all lie in pages that are equal
+// has the same name, class, security descriptor, values and subkeys' offsets, so that each of its
+// subkeys is reached the same way and at the same offset, too. The root begins that chain. Security
+// descriptors are shared, so that those in changed pages are compared first.
+std::vector<std::string> unexplained_differences(std::span<const std::byte> before,
+                                                 std::span<const std::byte> after,
+                                                 const std::vector<KeyEdit>& edits,
+                                                 const Touched& touched);
 
 }  // namespace kvmnet::hive

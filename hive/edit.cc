@@ -9,10 +9,10 @@
 
 #include "hive/base_block.h"
 #include "hive/check.h"
+#include "hive/contents.h"
 #include "hive/error.h"
 #include "hive/file.h"
 #include "hive/hive.h"
-#include "hive/tree.h"
 
 namespace kvmnet::hive {
 namespace {
@@ -44,21 +44,12 @@ void check_sound(const CheckResult& result) {
 }
 
 // Both numbers of the header; the flipped time goes back to what it was.
-void finish_header(int fd, const Bytes& before, std::uint32_t sequence) {
+void finish_header(int fd, std::span<const std::byte> before, std::uint32_t sequence) {
   Bytes header = read_header(fd);
   std::copy_n(before.begin() + 12, 8, header.begin() + 12);
   write_u32(header, 4, sequence);
   write_u32(header, 8, sequence);
   write_header(fd, std::move(header));
-}
-
-// The subkey of that name, which is ASCII.
-std::optional<CellOffset> find_subkey(const Tree& tree, CellOffset key, std::string_view name) {
-  for (const CellOffset child : tree.subkeys(key)) {
-    const KeyRecord record = tree.key(child);
-    if (same_name(StoredName{record.name, record.latin1_name}.text(), name)) return child;
-  }
-  return std::nullopt;
 }
 
 // How far a path leads, and how many keys are missing behind that.
@@ -108,25 +99,62 @@ void refuse_what_hivex_overlooks(const Tree& tree, const KeyPath& path) {
   }
 }
 
-void set_values(int fd, const std::vector<KeyEdit>& edits) {
-  const HivexHeader header(fd);
-  Hive hive(fmt::format("/proc/self/fd/{}", fd), Hive::Mode::edit);
-  for (const KeyEdit& edit : edits) hive.set(edit.key, edit.set);
-  hive.commit();
+// hivex refuses a hive whose header checksum is one of the two that Windows stores in the place of
+// another. For the scope's duration such a hive has another header.
+class HivexHeader {
+ public:
+  explicit HivexHeader(int fd);
+  HivexHeader(const HivexHeader&) = delete;
+  HivexHeader& operator=(const HivexHeader&) = delete;
+  ~HivexHeader();
+
+ private:
+  int fd_;
+  bool changed_ = false;
+};
+
+HivexHeader::HivexHeader(int fd) : fd_(fd) {
+  const Bytes header = read_header(fd);
+  std::uint32_t sum = 0;
+  for (std::size_t offset = 0; offset < 508; offset += 4) sum ^= read_u32(header, offset);
+  changed_ = sum != base_block_checksum(header) && read_u32(header, 508) != sum;
+  if (changed_) flip_time(fd_);
 }
 
-void prove(std::span<const std::byte> before, int fd, const std::vector<KeyEdit>& edits) {
-  const MappedFile after(fd);
-  const auto start = after.bytes().first(std::min(base_block_size, after.bytes().size()));
-  if (const BaseBlock base = read_base_block(start, after.bytes().size());
+HivexHeader::~HivexHeader() {
+  if (!changed_) return;
+  try {
+    flip_time(fd_);
+  } catch (const Error&) {
+    // The file is then of no use, and whoever reads it finds that out.
+  }
+}
+
+// hivex reads the file when it is opened, so that its header may be another one until then.
+Hive open_for_edit(int fd) {
+  const HivexHeader header(fd);
+  return {fmt::format("/proc/self/fd/{}", fd), Hive::Mode::edit};
+}
+
+void set_values(int from, int to, const std::vector<KeyEdit>& edits) {
+  Hive hive = open_for_edit(from);
+  for (const KeyEdit& edit : edits) hive.set(edit.key, edit.set);
+  hive.commit_to(fmt::format("/proc/self/fd/{}", to));
+}
+
+void prove(std::span<const std::byte> before, std::span<const std::byte> after,
+           const std::vector<KeyEdit>& edits) {
+  const auto start = after.first(std::min(base_block_size, after.size()));
+  if (const BaseBlock base = read_base_block(start, after.size());
       base.condition != Condition::clean)
     throw Error("the edited hive is not clean: " + base.reason);
+  const CheckResult result = check(after, ChangedPages(before, after));
   try {
-    check_sound(check(after.bytes()));
+    check_sound(result);
   } catch (const Error& e) {
     throw Error(fmt::format("the edit has damaged the hive: {}", e.what()));
   }
-  const auto differences = unexplained_differences(before, after.bytes(), edits);
+  const auto differences = unexplained_differences(before, after, edits, result.touched);
   if (!differences.empty())
     throw Error("the edit has changed more than it was to change: " + differences.front());
 }
@@ -160,30 +188,13 @@ void require_sound(int fd) {
   check_sound(check(file.bytes()));
 }
 
-void edit(int fd, const std::vector<KeyEdit>& edits, std::span<const Source> logs) {
-  const Bytes before = read_file(fd, 0, file_size(fd));
-  for (const KeyEdit& edit : edits) refuse_what_hivex_overlooks(Tree(before), edit.key);
-  const std::uint32_t sequence = highest_sequence(read_u32(before, 4), logs) + 1;
-  set_values(fd, edits);
-  finish_header(fd, before, sequence);
-  prove(before, fd, edits);
-}
-
-HivexHeader::HivexHeader(int fd) : fd_(fd) {
-  const Bytes header = read_header(fd);
-  std::uint32_t sum = 0;
-  for (std::size_t offset = 0; offset < 508; offset += 4) sum ^= read_u32(header, offset);
-  changed_ = sum != base_block_checksum(header) && read_u32(header, 508) != sum;
-  if (changed_) flip_time(fd_);
-}
-
-HivexHeader::~HivexHeader() {
-  if (!changed_) return;
-  try {
-    flip_time(fd_);
-  } catch (const Error&) {
-    // The file is then of no use, and whoever reads it finds that out.
-  }
+void edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs) {
+  const MappedFile before(from);
+  for (const KeyEdit& edit : edits) refuse_what_hivex_overlooks(Tree(before.bytes()), edit.key);
+  const std::uint32_t sequence = highest_sequence(read_u32(before.bytes(), 4), logs) + 1;
+  set_values(from, to, edits);
+  finish_header(to, before.bytes(), sequence);
+  prove(before.bytes(), MappedFile(to).bytes(), edits);
 }
 
 }  // namespace kvmnet::hive

@@ -25,25 +25,11 @@ void outnumber(int fd, std::span<const Source> logs);
 // Throws hive::Error with the first fatal finding unless the hive's structure is sound.
 void require_sound(int fd);
 
-// Sets values in a clean hive that require_sound() has found sound, in place. Afterwards it is
-// sound, nothing but these values and keys has changed (each time proven), and its sequence numbers
-// are above its own and all in the logs: Windows takes no log with a smaller number. The logs are
-// not changed. Throws Unsupported for an edit that would damage the hive, hive::Error otherwise;
-// the file is then of no use.
-void edit(int fd, const std::vector<KeyEdit>& edits, std::span<const Source> logs);
-
-// hivex refuses a hive whose header checksum is one of the two that Windows stores in the place of
-// another. For the scope's duration such a hive has another header.
-class HivexHeader {
- public:
-  explicit HivexHeader(int fd);
-  HivexHeader(const HivexHeader&) = delete;
-  HivexHeader& operator=(const HivexHeader&) = delete;
-  ~HivexHeader();
-
- private:
-  int fd_;
-  bool changed_ = false;
-};
+// Makes of a clean hive that require_sound() has found sound, `from`, one with values set, in the
+// file `to`, whatever that holds. It is sound, nothing but these values and keys differs (each time
+// proven), and its sequence numbers are above those of `from` and all in the logs: Windows takes no
+// log with a smaller number. `from` and the logs stay as they are. Throws Unsupported for an edit
+// that would damage the hive, hive::Error otherwise; `to` is then of no use.
+void edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs);
 
 }  // namespace kvmnet::hive

@@ -4,17 +4,16 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <hivex.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <system_error>
 
 #include "hive/error.h"
+#include "hive/file.h"
 #include "hive/record.h"
 
 namespace kvmnet::hive {
@@ -39,23 +38,16 @@ class FileDescriptor {
   int fd_;
 };
 
-std::size_t read_at(int fd, std::span<std::byte> into, std::uint64_t offset) {
-  const ssize_t n = ::pread(fd, into.data(), into.size(), static_cast<off_t>(offset));
-  if (n < 0) fail("reading the hive");
-  return static_cast<std::size_t>(n);
-}
-
 // The bins must cover exactly the size that the header announces: hivex puts a new bin at that
 // offset, which would lie inside an existing bin or behind a hole otherwise.
-void check_bins(int fd, const BaseBlock& block) {
+void check_bins(std::span<const std::byte> bins) {
   constexpr std::uint32_t signature_hbin = 0x6E696268;
-  std::array<std::byte, 12> header{};
-  for (std::uint64_t offset = 0; offset < block.bins_size;) {
-    const std::size_t got = read_at(fd, header, base_block_size + offset);
-    const std::uint64_t size = got == header.size() ? read_u32(header, 8) : 0;
-    const bool sound = size != 0 && read_u32(header, 0) == signature_hbin &&
-                       read_u32(header, 4) == offset && size % base_block_size == 0 &&
-                       size <= block.bins_size - offset;
+  for (std::size_t offset = 0; offset < bins.size();) {
+    const auto bin = bins.subspan(offset);
+    const std::size_t size = bin.size() < bin_header_size ? 0 : read_u32(bin, 8);
+    const bool sound = size != 0 && read_u32(bin, 0) == signature_hbin &&
+                       read_u32(bin, 4) == offset && size % base_block_size == 0 &&
+                       size <= bin.size();
     if (!sound) throw Error(fmt::format("hive bin at offset {:#x} is damaged", offset));
     offset += size;
   }
@@ -106,11 +98,8 @@ using Malloced = std::unique_ptr<T, Free>;
 }  // namespace
 
 BaseBlock read_base_block(int fd) {
-  struct stat st {};
-  if (::fstat(fd, &st) != 0) fail("reading the hive");
-  std::array<std::byte, base_block_size> start{};
-  const std::size_t size = read_at(fd, start, 0);
-  return read_base_block(std::span(start).first(size), static_cast<std::uint64_t>(st.st_size));
+  const Bytes start = read_file(fd, 0, base_block_size);
+  return read_base_block(start, file_size(fd));
 }
 
 void Hive::Close::operator()(hive_h* handle) const {
@@ -121,7 +110,7 @@ Hive::Hive(const std::string& path, Mode mode) {
   const FileDescriptor file(path);
   const BaseBlock block = read_base_block(file.get());
   if (block.condition != Condition::clean) throw Error("hive is not clean: " + block.reason);
-  check_bins(file.get(), block);
+  check_bins(MappedFile(file.get()).bytes().subspan(base_block_size, block.bins_size));
   handle_.reset(hivex_open(path.c_str(), mode == Mode::edit ? HIVEX_OPEN_WRITE : 0));
   if (!handle_) fail("opening the hive");
 }
@@ -230,6 +219,10 @@ void Hive::set_in(Node node, const NamedValue& value) {
 
 void Hive::commit() {
   if (hivex_commit(handle_.get(), nullptr, 0) != 0) fail("writing the hive");
+}
+
+void Hive::commit_to(const std::string& path) {
+  if (hivex_commit(handle_.get(), path.c_str(), 0) != 0) fail("writing the hive");
 }
 
 }  // namespace kvmnet::hive

@@ -49,6 +49,8 @@ class Hive {
 
   // Writes the edited hive over the file: truncates and rewrites it, so `path` must be a copy.
   void commit();
+  // The same over another file.
+  void commit_to(const std::string& path);
 
  private:
   struct Close {

@@ -7,10 +7,10 @@
 
 #include "hive/base_block.h"
 #include "hive/check.h"
+#include "hive/contents.h"
 #include "hive/edit.h"
 #include "hive/error.h"
 #include "hive/file.h"
-#include "hive/hive.h"
 #include "hive/preload.h"
 #include "hive/replay.h"
 #include "src/apply/hive_facts.h"
@@ -30,11 +30,15 @@ struct Files {
   std::vector<Source> logs;
 };
 
+std::vector<Source> sources_of(std::span<const int> files) {
+  std::vector<Source> sources;
+  for (const int fd : files) sources.push_back(hive::source_of(fd));
+  return sources;
+}
+
 Files files_of(const Call& call) {
   if (call.files.empty()) throw Error("no hive was handed over");
-  Files files = {call.files.front(), {}};
-  for (const int fd : call.files.subspan(1)) files.logs.push_back(hive::source_of(fd));
-  return files;
+  return {call.files.front(), sources_of(call.files.subspan(1))};
 }
 
 // What is to be replayed into a hive, as far as it can be; says in `facts` what came of it.
@@ -72,8 +76,8 @@ HiveFacts make_clean(const Files& files, const Cleaning& cleaning) {
 }
 
 void read_facts(int fd, Facts& facts) {
-  const hive::HivexHeader header(fd);
-  read_system(hive::Hive(fmt::format("/proc/self/fd/{}", fd), hive::Hive::Mode::read), facts);
+  const hive::MappedFile file(fd);
+  read_system(hive::Contents(file.bytes()), facts);
 }
 
 std::string probe(const Call& call) {
@@ -90,17 +94,23 @@ std::string probe(const Call& call) {
   return encode(facts);
 }
 
+std::vector<hive::LogKind> kinds_of(std::span<const Source> logs, const Source& hive) {
+  std::vector<hive::LogKind> kinds;
+  for (const Source& log : logs) kinds.push_back(kind_of(log, hive));
+  return kinds;
+}
+
 std::string edit(const Call& call) {
-  const Files files = files_of(call);
+  if (call.files.size() < 2) throw Error("there is no file for the edited hive");
+  const int from = call.files[0];
+  const int to = call.files[1];
+  const std::vector<Source> logs = sources_of(call.files.subspan(2));
   Edited edited;
-  const Source hive = hive::source_of(files.hive);
-  for (const Source& log : files.logs) edited.logs.push_back(kind_of(log, hive));
-  const std::vector<hive::KeyEdit> edits = decode_edits(call.message);
-  if (edits.empty()) return encode(edited);  // somebody wants to know about the logs
+  edited.logs = kinds_of(logs, hive::source_of(from));
   try {
-    hive::edit(files.hive, edits, files.logs);
+    hive::edit(from, to, decode_edits(call.message), logs);
     edited.facts.system.condition = Condition::clean;
-    read_facts(files.hive, edited.facts);
+    read_facts(to, edited.facts);
   } catch (const hive::Unsupported& e) {
     edited.unsupported = e.what();
   }
@@ -139,6 +149,8 @@ std::string check(const Call& call) {
   check.condition = make_clean(files, decode_cleaning(call.message));
   const hive::MappedFile file(files.hive);
   check.structure = hive::check(file.bytes());
+  if (check.condition.condition == Condition::clean)
+    check.logs = kinds_of(files.logs, hive::source_of(files.hive));
   return encode(check);
 }
 

@@ -11,7 +11,7 @@ wall::Child hive_child();
 // The operations, and the files that they get.
 namespace hive_operation {
 inline constexpr std::string_view probe = "probe";       // SYSTEM and its logs; makes it clean
-inline constexpr std::string_view edit = "edit";         // a clean SYSTEM and its logs
+inline constexpr std::string_view edit = "edit";         // a clean SYSTEM, its copy to be, its logs
 inline constexpr std::string_view software = "version";  // through read_at: SOFTWARE and its logs
 inline constexpr std::string_view check = "check";       // any hive and its logs; makes it clean
 }  // namespace hive_operation

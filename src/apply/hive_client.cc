@@ -29,6 +29,19 @@ wall::Limits limits_for(const std::vector<const Fd*>& files) {
   return limits;
 }
 
+std::string describe(wall::Breach::How how) {
+  switch (how) {
+    case wall::Breach::How::limit:
+      return "the hive makes the process that works on it need more than any sound hive does";
+    case wall::Breach::How::forbidden:
+      return "the hive makes the process that works on it do what it must not (if all hives do, "
+             "libraries of this host need more than kvmnet knows: see --no-sandbox)";
+    case wall::Breach::How::crash:
+      break;
+  }
+  return "the hive crashes the process that works on it";
+}
+
 std::string call(std::string_view operation, std::string message, std::vector<const Fd*> files,
                  wall::ReadAt read_at = {}) {
   wall::Request request;
@@ -40,11 +53,7 @@ std::string call(std::string_view operation, std::string message, std::vector<co
   try {
     return wall::call(request);
   } catch (const wall::Breach& e) {
-    throw Refused{
-        {Reason::damaged_hive,
-         fmt::format("the hive brings down the process that works on it: {} (if all hives "
-                     "do, the reason lies on this host: see ulimit, and --no-sandbox)",
-                     e.what())}};
+    throw Refused{{Reason::damaged_hive, fmt::format("{}: {}", describe(e.how()), e.what())}};
   }
 }
 
@@ -56,6 +65,11 @@ std::vector<const Fd*> pointers(const HiveFiles& files) {
 
 std::string cleaning(const HiveFiles& files, DirtyHive policy) {
   return encode(Cleaning{policy, files.logs_in_use});
+}
+
+std::vector<hive::LogKind> checked(std::vector<hive::LogKind> kinds, const HiveFiles& files) {
+  if (kinds.size() != files.logs.size()) throw Error("not every log was looked at");
+  return kinds;
 }
 
 // What the child may ask for.
@@ -88,11 +102,15 @@ Facts probe_system_hive(const HiveFiles& files, DirtyHive policy) {
   return decode_facts(call(hive_operation::probe, cleaning(files, policy), pointers(files)));
 }
 
-Facts edit_hive(const HiveFiles& files, const std::vector<Edit>& edits) {
-  if (!has_registry_edits(edits)) return {};
-  Edited edited = decode_edited(call(hive_operation::edit, encode(by_key(edits)), pointers(files)));
+EditedHive edit_hive(const HiveFiles& files, const std::vector<Edit>& edits) {
+  EditedHive result = {make_memory_file("edited hive"), {}, {}};
+  std::vector<const Fd*> all = pointers(files);
+  all.insert(all.begin() + 1, &result.file);
+  Edited edited = decode_edited(call(hive_operation::edit, encode(by_key(edits)), std::move(all)));
   if (!edited.unsupported.empty()) throw hive::Unsupported(edited.unsupported);
-  return std::move(edited.facts);
+  result.facts = std::move(edited.facts);
+  result.logs = checked(std::move(edited.logs), files);
+  return result;
 }
 
 SoftwareFacts probe_software_hive(const DistantHive& hive, DirtyHive policy) {
@@ -101,17 +119,11 @@ SoftwareFacts probe_software_hive(const DistantHive& hive, DirtyHive policy) {
 }
 
 HiveCheck check_hive(const HiveFiles& files, DirtyHive policy) {
-  return decode_check(call(hive_operation::check, cleaning(files, policy), pointers(files)));
-}
-
-std::vector<hive::LogKind> kinds_of_logs(const HiveFiles& files) {
-  if (files.logs.empty()) return {};
-  std::vector<hive::LogKind> kinds =
-      decode_edited(
-          call(hive_operation::edit, encode(std::vector<hive::KeyEdit>()), pointers(files)))
-          .logs;
-  if (kinds.size() != files.logs.size()) throw Error("not every log was looked at");
-  return kinds;
+  HiveCheck check =
+      decode_check(call(hive_operation::check, cleaning(files, policy), pointers(files)));
+  if (check.condition.condition == hive::Condition::clean)
+    check.logs = checked(std::move(check.logs), files);
+  return check;
 }
 
 bool has_registry_edits(const std::vector<Edit>& edits) {

@@ -27,10 +27,16 @@ struct HiveFiles {
 // The facts that the SYSTEM hive gives. If that goes well, the file is the clean hive afterwards.
 Facts probe_system_hive(const HiveFiles& files, DirtyHive policy);
 
-// Makes the registry edits in a hive that probe_system_hive() has made clean, in place, and nothing
-// else; the facts after it. Touches nothing, and tells nothing, if there are no such edits. Throws
-// hive::Unsupported for an edit that would damage the hive, and Error; the file is then of no use.
-Facts edit_hive(const HiveFiles& files, const std::vector<Edit>& edits);
+struct EditedHive {
+  Fd file;      // in memory
+  Facts facts;  // read from it
+  std::vector<hive::LogKind> logs;
+};
+
+// What the registry edits, and nothing else, make of a hive that probe_system_hive() has made clean
+// and that stays as it is. There must be such edits. Throws hive::Unsupported for an edit that
+// would damage the hive, and Error.
+EditedHive edit_hive(const HiveFiles& files, const std::vector<Edit>& edits);
 
 // The SOFTWARE hive and its logs, read where they are: only what is needed is asked for.
 struct DistantHive {
@@ -43,9 +49,6 @@ SoftwareFacts probe_software_hive(const DistantHive& hive, DirtyHive policy);
 // Any hive, and its structure. If its condition and the structure are good, the file is the clean
 // hive afterwards.
 HiveCheck check_hive(const HiveFiles& files, DirtyHive policy);
-
-// What each log is to the hive, which is clean.
-std::vector<hive::LogKind> kinds_of_logs(const HiveFiles& files);
 
 bool has_registry_edits(const std::vector<Edit>& edits);
 

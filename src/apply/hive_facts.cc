@@ -13,7 +13,7 @@ namespace {
 
 using hive::KeyPath;
 
-std::uint32_t number(const hive::Hive& system, const KeyPath& key, std::string_view name) {
+std::uint32_t number(const hive::Contents& system, const KeyPath& key, std::string_view name) {
   const auto value = system.value(key, name);
   return value ? hive::as_dword(*value).value_or(0) : 0;
 }
@@ -22,7 +22,7 @@ std::string text(const std::optional<hive::Value>& value) {
   return value ? hive::as_string(*value).value_or("") : "";
 }
 
-ControlSet read_control_set(const hive::Hive& system, const std::string& name) {
+ControlSet read_control_set(const hive::Contents& system, const std::string& name) {
   ControlSet set{name, {}, {}};
   const KeyPath root = KeyPath::parse(name);
   for (const std::string& key : asked_keys()) set.keys[key] = system.values(root / key);
@@ -34,7 +34,7 @@ ControlSet read_control_set(const hive::Hive& system, const std::string& name) {
   return set;
 }
 
-void read_identity(const hive::Hive& system, const KeyPath& set, Facts& facts) {
+void read_identity(const hive::Contents& system, const KeyPath& set, Facts& facts) {
   facts.architecture = parse_architecture(
       text(system.value(set / "Control\\Session Manager\\Environment", "PROCESSOR_ARCHITECTURE")));
   facts.product_type =
@@ -43,7 +43,7 @@ void read_identity(const hive::Hive& system, const KeyPath& set, Facts& facts) {
 
 // Sysprep leaves GeneralizationState at another number than 7, which is what Windows has once it is
 // installed (seen in hives of 7, 8 and 10; cloudbase-init waits for it).
-bool is_setup_unfinished(const hive::Hive& system) {
+bool is_setup_unfinished(const hive::Contents& system) {
   constexpr std::uint32_t installed = 7;
   const KeyPath setup = KeyPath::parse("Setup");
   const auto state = system.value(setup / "Status\\SysprepStatus", "GeneralizationState");
@@ -83,7 +83,7 @@ std::optional<WindowsVersion> read_version(hive::Reader& software, const KeyPath
 
 }  // namespace
 
-void read_system(const hive::Hive& system, Facts& facts) {
+void read_system(const hive::Contents& system, Facts& facts) {
   const KeyPath select = KeyPath::parse("Select");
   facts.select = {number(system, select, "Current"), number(system, select, "Default"),
                   number(system, select, "Failed"), number(system, select, "LastKnownGood")};

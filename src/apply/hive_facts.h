@@ -2,7 +2,7 @@
 // What hives say about a guest. Runs behind the wall: everything here comes from the guest.
 #pragma once
 
-#include "hive/hive.h"
+#include "hive/contents.h"
 #include "hive/reader.h"
 #include "src/plan/facts.h"
 
@@ -17,7 +17,7 @@ struct SoftwareFacts {
 };
 
 // The facts that a clean SYSTEM hive gives, all but its condition. Throws hive::Error.
-void read_system(const hive::Hive& system, Facts& facts);
+void read_system(const hive::Contents& system, Facts& facts);
 
 // The same of a clean SOFTWARE hive.
 void read_software(hive::Reader& software, SoftwareFacts& facts);

@@ -10,10 +10,13 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 #include "hive/key_path.h"
+#include "hive/log_file.h"
 #include "src/apply/hive_client.h"
 #include "src/apply/job.h"
+#include "src/apply/replacement.h"
 #include "src/plan/plan.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
@@ -30,42 +33,6 @@ bool is_unchanged(const std::string& path, const struct stat& before) {
          now.st_mtim.tv_sec == before.st_mtim.tv_sec &&
          now.st_mtim.tv_nsec == before.st_mtim.tv_nsec;
 }
-
-// A file beside `path` that takes its place, or goes.
-class Replacement {
- public:
-  Replacement(std::string path, const struct stat& original)
-      : path_(std::move(path)), temporary_(path_ + ".kvmnet-XXXXXX") {
-    fd_ = Fd(::mkostemp(temporary_.data(), O_CLOEXEC));  // mode 0600
-    if (!fd_.is_open()) throw system_error("creating a file beside " + path_, errno);
-    // The owner first: chown clears set-id bits, and the mode must not be wider for a stranger.
-    const bool other_owner = original.st_uid != ::geteuid() || original.st_gid != ::getegid();
-    if ((other_owner && ::fchown(fd_.get(), original.st_uid, original.st_gid) != 0) ||
-        ::fchmod(fd_.get(), original.st_mode & 07777) != 0) {
-      const int error = errno;
-      ::unlink(temporary_.c_str());
-      throw system_error("giving the new file the owner and mode of " + path_, error);
-    }
-  }
-  Replacement(const Replacement&) = delete;
-  Replacement& operator=(const Replacement&) = delete;
-  ~Replacement() {
-    if (!temporary_.empty()) ::unlink(temporary_.c_str());
-  }
-
-  void replace_with(std::span<const std::byte> content) {
-    write_whole(fd_, content);
-    sync_file(fd_, temporary_);
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw system_error(path_, errno);
-    temporary_.clear();
-    sync_directory_of(path_);
-  }
-
- private:
-  std::string path_;
-  std::string temporary_;
-  Fd fd_;
-};
 
 struct OpenFile {
   std::string path;  // the file itself, without symbolic links
@@ -89,17 +56,18 @@ OpenFile open_hive_file(const std::string& path) {
 
 Fd copy_of(const OpenFile& file) {
   Fd copy = make_memory_file("hive");
-  write_whole(copy, read_whole(file.fd));
+  copy_whole(file.fd, copy);
   return copy;
 }
 
-// The logs that lie beside the hive, whatever their letter case, in the order LOG1, LOG2, LOG.
+// The logs that lie beside the hive, whatever their letter case, in the order of log_endings.
 std::vector<std::string> logs_beside(const std::string& path) {
   const std::filesystem::path hive = path;
   std::vector<std::string> logs;
-  for (const char* ending : {".LOG1", ".LOG2", ".LOG"})
+  for (const std::string_view ending : hive::log_endings)
     for (const auto& entry : std::filesystem::directory_iterator(hive.parent_path()))
-      if (hive::same_name(entry.path().filename().string(), hive.filename().string() + ending) &&
+      if (hive::same_name(entry.path().filename().string(),
+                          hive.filename().string() + std::string(ending)) &&
           entry.is_regular_file())
         logs.push_back(entry.path().string());
   return logs;
@@ -114,14 +82,7 @@ class HiveFile {
     given_ = logs_.size();
     const std::vector<std::string> beside = logs_beside(file_.path);
     for (const std::string& log : beside) add_log(log);
-    // Since Vista a .LOG is left over from Setup.
-    const bool only_old = beside.size() == 1;
-    in_use_ = given_ != 0
-                  ? given_
-                  : static_cast<std::size_t>(
-                        std::count_if(beside.begin(), beside.end(), [&](const std::string& log) {
-                          return only_old || !hive::same_name(log.substr(log.size() - 4), ".LOG");
-                        }));
+    in_use_ = given_ != 0 ? given_ : hive::count_in_use(beside);
   }
 
   HiveFiles in_memory() const { return {hive_, log_copies_, in_use_}; }
@@ -135,21 +96,28 @@ class HiveFile {
     return {};
   }
 
+  // Begins to write the file that is to take the hive's place; what it will hold is mostly what the
+  // hive in memory holds now.
+  void begin_replacing() {
+    if (const std::string why = why_not_replaceable(); !why.empty()) throw Error(why);
+    replacement_.emplace(file_.path, file_.st);
+    replacement_->begin(hive_);
+  }
+
   // Puts what has become of the hive, which is clean, in its place. The logs only then: a dirty
   // hive needs them.
-  void replace() {
-    if (const std::string why = why_not_replaceable(); !why.empty()) throw Error(why);
-    const std::vector<const OpenFile*> own = own_logs();
-    std::vector<Fd> writable;  // before anything is written
+  void replace(const Fd& hive, const std::vector<hive::LogKind>& kinds) {
+    const std::vector<const OpenFile*> own = own_logs(kinds);
+    std::vector<Fd> writable;  // before the hive is replaced
     for (const OpenFile* log : own)
       writable.push_back(open_file(log->path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK));
-    Replacement replacement(file_.path, file_.st);
     for (const OpenFile* file : files())
       if (!is_unchanged(file->path, file->st))
         throw Error(file->path + ": was changed by somebody else meanwhile");
-    replacement.replace_with(read_whole(hive_));
+    replacement_->finish(hive);
     for (std::size_t i = 0; i < own.size(); ++i) neutralise(*own[i], writable[i]);
   }
+  void replace(const std::vector<hive::LogKind>& kinds) { replace(hive_, kinds); }
 
  private:
   // The same file may be named twice.
@@ -169,8 +137,7 @@ class HiveFile {
   }
 
   // What is no log of this hive is not written to, whatever it is called.
-  std::vector<const OpenFile*> own_logs() const {
-    const std::vector<hive::LogKind> kinds = kinds_of_logs(in_memory());
+  std::vector<const OpenFile*> own_logs(const std::vector<hive::LogKind>& kinds) const {
     std::vector<const OpenFile*> own;
     for (std::size_t i = 0; i < logs_.size(); ++i) {
       if (kinds[i] == hive::LogKind::own) own.push_back(&logs_[i]);
@@ -200,6 +167,7 @@ class HiveFile {
   std::vector<Fd> log_copies_;
   std::size_t given_ = 0;   // so many of the logs, from the first on, were named by the user
   std::size_t in_use_ = 0;  // so many are to be replayed
+  std::optional<Replacement> replacement_;
 };
 
 Facts probe(const HiveFile& file, const HiveFileRequest& request) {
@@ -216,9 +184,10 @@ void patch(const std::string& path, const HiveFileRequest& request, Outcome& out
   outcome.warnings = std::move(plan.warnings);
   outcome.status = outcome.edits.empty() ? Status::unchanged : Status::pending;
   if (outcome.edits.empty()) return;
-  Facts edited = edit_hive(file.in_memory(), outcome.edits);
-  edited.version = request.version;
-  const auto left = make_plan(edited, request.settings, Scope::bare_hive);
+  if (request.mode == Mode::patch) file.begin_replacing();
+  EditedHive edited = edit_hive(file.in_memory(), outcome.edits);
+  edited.facts.version = request.version;
+  const auto left = make_plan(edited.facts, request.settings, Scope::bare_hive);
   if (!std::holds_alternative<Plan>(left) || !std::get<Plan>(left).edits.empty())
     throw Error("verification failed: the edited hive does not have every value as set");
   if (request.mode == Mode::plan) {
@@ -226,7 +195,7 @@ void patch(const std::string& path, const HiveFileRequest& request, Outcome& out
       outcome.warnings.push_back("patch will fail: " + why);
     return;
   }
-  file.replace();
+  file.replace(edited.file, edited.logs);
   outcome.status = Status::patched;
 }
 
@@ -249,7 +218,8 @@ void replay(const std::string& path, const HiveFileRequest& request, Outcome& ou
     outcome.warnings.push_back(fmt::format(
         "{} applied from its transaction logs",
         facts.replayed == 1 ? "one entry was" : fmt::format("{} entries were", facts.replayed)));
-  file.replace();
+  file.begin_replacing();
+  file.replace(check.logs);
   outcome.status = Status::replayed;
 }
 

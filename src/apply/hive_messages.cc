@@ -114,6 +114,18 @@ HiveFacts to_hive_facts(const json& from) {
           from.at("logs_given_up").get<bool>()};
 }
 
+json to_json(const std::vector<hive::LogKind>& kinds) {
+  json list = json::array();
+  for (const hive::LogKind kind : kinds) list.push_back(static_cast<int>(kind));
+  return list;
+}
+
+std::vector<hive::LogKind> to_log_kinds(const json& from) {
+  std::vector<hive::LogKind> kinds;
+  for (const json& kind : from) kinds.push_back(checked(kind.get<int>(), hive::LogKind::not_a_log));
+  return kinds;
+}
+
 bool is_control_set_name(std::string_view name) {
   constexpr std::string_view start = "ControlSet";
   return name.starts_with(start) && name.size() >= start.size() + 3 && name.size() <= 20 &&
@@ -258,7 +270,8 @@ std::string encode(const HiveCheck& check) {
                {"fatal", structure.fatal},
                {"harmless", structure.harmless},
                {"keys", structure.keys},
-               {"values", structure.values}});
+               {"values", structure.values},
+               {"logs", to_json(check.logs)}});
 }
 
 HiveCheck decode_check(std::string_view message) {
@@ -274,16 +287,15 @@ HiveCheck decode_check(std::string_view message) {
     structure.harmless = from.at("harmless").get<std::size_t>();
     structure.keys = from.at("keys").get<std::size_t>();
     structure.values = from.at("values").get<std::size_t>();
+    check.logs = to_log_kinds(from.at("logs"));
     return check;
   });
 }
 
 std::string encode(const Edited& edited) {
-  json logs = json::array();
-  for (const hive::LogKind kind : edited.logs) logs.push_back(static_cast<int>(kind));
   return pack({{"unsupported", edited.unsupported},
                {"facts", to_json(edited.facts)},
-               {"logs", std::move(logs)}});
+               {"logs", to_json(edited.logs)}});
 }
 
 Edited decode_edited(std::string_view message) {
@@ -291,8 +303,7 @@ Edited decode_edited(std::string_view message) {
     Edited edited;
     edited.unsupported = from.at("unsupported").get<std::string>();
     edited.facts = to_facts(from.at("facts"));
-    for (const json& kind : from.at("logs"))
-      edited.logs.push_back(checked(kind.get<int>(), hive::LogKind::not_a_log));
+    edited.logs = to_log_kinds(from.at("logs"));
     return edited;
   });
 }

@@ -42,6 +42,7 @@ std::vector<hive::KeyEdit> decode_edits(std::string_view message);
 struct HiveCheck {
   HiveFacts condition;  // as far as it could be made clean
   hive::CheckResult structure;
+  std::vector<hive::LogKind> logs;  // what each log is to the hive; only if that is clean
 };
 std::string encode(const HiveCheck& check);
 HiveCheck decode_check(std::string_view message);

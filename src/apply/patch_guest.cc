@@ -85,8 +85,8 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   if (plan.edits.empty()) return;
   // Also for `plan`: an edit that hivex cannot make is to be foretold. Only memory is touched.
   const bool edits_hive = has_registry_edits(plan.edits);
-  edit_hive(probe.in_memory(), plan.edits);
-  const auto after = edits_hive ? read_whole(probe.system_hive) : probe.downloaded;
+  const auto after =
+      edits_hive ? read_whole(edit_hive(probe.in_memory(), plan.edits).file) : probe.downloaded;
   if (request.mode == Mode::plan) return;
 
   clock.begin(Phase::apply);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -136,6 +137,22 @@ void write_whole(const Fd& fd, std::span<const std::byte> bytes) {
 
 void write_whole(const Fd& fd, std::string_view text) {
   write_whole(fd, std::as_bytes(std::span(text)));
+}
+
+void copy_whole(const Fd& from, const Fd& to) {
+  struct stat st {};
+  if (::fstat(from.get(), &st) != 0) throw system_error("reading a file", errno);
+  off_t done = 0;
+  while (done < st.st_size) {
+    const ssize_t n =
+        ::sendfile(to.get(), from.get(), &done, static_cast<std::size_t>(st.st_size - done));
+    if (n < 0 && errno == EINTR) continue;
+    // Not every file system can be copied from in this way.
+    if (n < 0 && done == 0 && (errno == EINVAL || errno == ENOSYS))
+      return write_whole(to, read_whole(from));
+    if (n < 0) throw system_error("copying a file", errno);
+    if (n == 0) throw Error("copying a file: it has become shorter meanwhile");
+  }
 }
 
 bool read_exactly(const Fd& fd, std::span<std::byte> into) {

@@ -63,6 +63,9 @@ std::vector<std::byte> read_whole(const Fd& fd);
 std::string read_text(const Fd& fd, std::size_t most);
 void write_whole(const Fd& fd, std::span<const std::byte> bytes);
 void write_whole(const Fd& fd, std::string_view text);
+// Appends all that `from` holds, which must not become shorter meanwhile; without a copy in this
+// process where the kernel can.
+void copy_whole(const Fd& from, const Fd& to);
 // Fills `into` from a stream; false if that ends before.
 bool read_exactly(const Fd& fd, std::span<std::byte> into);
 

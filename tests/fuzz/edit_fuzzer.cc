@@ -65,13 +65,14 @@ void expect_numbers(const HiveFiles& files, const Bytes& after) {
 void test_edit(const HiveFiles& files, const Edits& edits) {
   const Fd file = make_memory_file("hive");
   write_whole(file, files.primary);
+  const Fd edited = make_memory_file("edited hive");
   try {
-    hive::edit(file.get(), edits, sources_of(files.logs));
+    hive::edit(file.get(), edited.get(), edits, sources_of(files.logs));
   } catch (const hive::Error& error) {
     expect(!is_damage(error.what()), error.what());
     return;
   }
-  const Bytes after = read_whole(file);
+  const Bytes after = read_whole(edited);
   expect_edited(files.primary, after, edits);
   expect_numbers(files, after);
 }

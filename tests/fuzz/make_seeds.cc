@@ -38,8 +38,9 @@ Bytes edited(const Bytes& hive, std::size_t size) {
   const hive::KeyEdit edit = {
       hive::KeyPath::parse("kvmnet"),
       {{"Data" + std::to_string(size), {hive::Type::binary, Bytes(size, std::byte{'d'})}}}};
-  hive::edit(file.get(), {edit}, {});
-  return read_whole(file);
+  const Fd edited = make_memory_file("edited hive");
+  hive::edit(file.get(), edited.get(), {edit}, {});
+  return read_whole(edited);
 }
 
 void write_hvle(const SeedWriter& seeds, const Bytes& hive) {

@@ -17,7 +17,8 @@ using test::SoundHive;
 void edit_copy(const SoundHive& hive, std::string_view key) {
   const Fd file = make_memory_file("hive");
   write_whole(file, hive.bytes);
-  edit(file.get(), {{KeyPath::parse(key), {{"New", dword(1)}}}}, {});
+  edit(file.get(), make_memory_file("edited hive").get(),
+       {{KeyPath::parse(key), {{"New", dword(1)}}}}, {});
 }
 
 TEST(HostileEdit, RefusesAKeyThatHasAPredefinedHandleInThePlaceOfValues) {

@@ -3,6 +3,8 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/base_block_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/check_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/compare_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/compare_touched_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/contents_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/edit_hostile_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/edit_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/hive_edit_test.cc

@@ -52,6 +52,30 @@ TEST(Fd, AMovedOneOwnsNothing) {
   ::close(number);
 }
 
+TEST(CopyWhole, AppendsAllThatThereIs) {
+  const TempDir directory;
+  const Fd from = open_file(directory.path() + "/a", O_RDWR | O_CREAT, 0600);
+  const std::string text(300'000, 'x');
+  write_whole(from, text);  // its position is at its end
+  const Fd to = make_memory_file("test");
+  write_whole(to, "before ");
+  copy_whole(from, to);
+  EXPECT_EQ(text_of(to), "before " + text);
+  copy_whole(make_memory_file("empty"), to);
+  EXPECT_EQ(text_of(to).size(), text.size() + 7);
+  const Fd file = open_file(directory.path() + "/b", O_RDWR | O_CREAT, 0600);
+  copy_whole(to, file);
+  EXPECT_EQ(text_of(file), text_of(to));
+}
+
+TEST(CopyWhole, SaysWhatFails) {
+  const TempDir directory;
+  const Fd from = open_file(directory.path() + "/a", O_RDWR | O_CREAT, 0600);
+  write_whole(from, "text");
+  const Fd to = open_file(directory.path() + "/a", O_RDONLY);
+  EXPECT_THROW(copy_whole(from, to), Error);
+}
+
 TEST(Fd, WhatItOpensIsClosedOnExec) {
   const TempDir directory;
   const Fd file = open_file(directory.path() + "/a", O_RDWR | O_CREAT, 0600);
