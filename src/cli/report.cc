@@ -197,8 +197,7 @@ class Text {
     const bool touched = outcome_.recovered || refusal.reason == Reason::commit_interrupted ||
                          refusal.reason == Reason::commit_conflict ||
                          refusal.reason == Reason::commit_half_done;
-    line(fmt::format("  {}{}", touched ? "" : "the image was not touched; ",
-                     remedy(refusal.reason)));
+    line(fmt::format("  {}{}", touched ? "" : "nothing was touched; ", remedy(refusal.reason)));
   }
 
   std::string in_copy() const {

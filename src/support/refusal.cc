@@ -74,8 +74,7 @@ constexpr std::array<Row, 37> rows = {{
     {Reason::dirty_hive, "dirty-hive",
      "start the guest once and shut it down with 'shutdown /s /t 0', so that Windows writes its "
      "registry out; --dirty-hive use-primary goes on and loses what is only in the logs"},
-    {Reason::damaged_hive, "damaged-hive",
-     "restore the guest's registry (or the image) from a backup"},
+    {Reason::damaged_hive, "damaged-hive", "restore the hive, or the whole guest, from a backup"},
     {Reason::hive_not_editable, "hive-not-editable",
      "change these settings in the running guest instead"},
     {Reason::unknown_version, "unknown-version",
@@ -87,7 +86,7 @@ constexpr std::array<Row, 37> rows = {{
     {Reason::unknown_product_type, "unknown-product-type",
      "check Control\\ProductOptions in the guest's SYSTEM hive"},
     {Reason::no_control_set, "no-control-set",
-     "restore the guest's registry (or the image) from a backup"},
+     "restore the hive, or the whole guest, from a backup"},
     {Reason::no_service_key, "no-service-key",
      "reinstall TCP/IP in the guest; kvmnet does not invent a service that Windows lacks"},
     {Reason::service_marked_for_deletion, "service-marked-for-deletion",

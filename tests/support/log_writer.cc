@@ -43,15 +43,6 @@ void put_text(Bytes& file, std::size_t offset, std::string_view text) {
   put(file, offset, std::as_bytes(std::span(text)));
 }
 
-void store_time(Bytes& hive, std::size_t offset, std::uint64_t time) {
-  store_u32(hive, offset, static_cast<std::uint32_t>(time));
-  store_u32(hive, offset + 4, static_cast<std::uint32_t>(time >> 32));
-}
-
-void store_u64(Bytes& bytes, std::size_t offset, std::uint64_t number) {
-  store_time(bytes, offset, number);
-}
-
 std::uint32_t size_of_bins(const Bytes& hive) {
   const std::uint32_t size = load_u32(hive, bins_size_at);
   if (size % page_size != 0 || size > hive.size() - base_block_size)
@@ -204,13 +195,13 @@ Bytes HvleRecorder::state(std::size_t commits) const {
 
 DirtFlush flush_dirt(const Bytes& clean, Bytes next, const DirtOptions& options) {
   const std::uint32_t number = load_u32(clean, seq2_at);
-  store_time(next, time_in_first_bin, options.time);
+  store_u64(next, time_in_first_bin, options.time);
   const Bytes bins = bins_of(next);
   const auto pages = options.pages.empty() ? changed_pages(bins_of(clean), bins, options.page_size)
                                            : options.pages;
   DirtFlush flush;
   flush.primary = clean;
-  store_time(flush.primary, time_at, options.time);
+  store_u64(flush.primary, time_at, options.time);
   set_sequence_numbers(flush.primary, number + 1, number);
 
   flush.log.assign(flush.primary.begin(), flush.primary.begin() + header_size);

@@ -167,6 +167,11 @@ void store_u32(std::vector<std::byte>& hive, std::size_t offset, std::uint32_t v
   }
 }
 
+void store_u64(std::vector<std::byte>& hive, std::size_t offset, std::uint64_t value) {
+  store_u32(hive, offset, static_cast<std::uint32_t>(value));
+  store_u32(hive, offset + 4, static_cast<std::uint32_t>(value >> 32));
+}
+
 void update_checksum(std::vector<std::byte>& hive) {
   std::uint32_t sum = 0;
   for (std::size_t offset = 0; offset < checksum_offset; offset += 4) sum ^= load_u32(hive, offset);

@@ -16,6 +16,7 @@ std::vector<std::byte> minimal_hive();
 // Little-endian access; throws std::out_of_range beyond the end.
 std::uint32_t load_u32(const std::vector<std::byte>& hive, std::size_t offset);
 void store_u32(std::vector<std::byte>& hive, std::size_t offset, std::uint32_t value);
+void store_u64(std::vector<std::byte>& hive, std::size_t offset, std::uint64_t value);
 
 // Writes the header checksum that Windows expects: never 0 and never 0xFFFFFFFF.
 void update_checksum(std::vector<std::byte>& hive);

@@ -70,7 +70,7 @@ const std::string edits_text =
     "  warning: control set 2 is marked as failed in the guest\n";
 const std::string refused_text =
     "w7.qcow2: refused: the volume is hibernated [hibernated]\n"
-    "  the image was not touched; " +
+    "  nothing was touched; " +
     std::string(remedy(Reason::hibernated)) + "\n";
 const std::string failed_text = "w7.qcow2: failed: Permission denied\n";
 

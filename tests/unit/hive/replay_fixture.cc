@@ -156,4 +156,11 @@ void expect_refused_or(const HiveFiles& files, const std::vector<Bytes>& states)
       << difference(states.at(0), *outcome.hive);
 }
 
+void expect_sound_end(const HiveFiles& files) {
+  try {
+    replayed(files);
+  } catch (const hive::Error&) {
+  }
+}
+
 }  // namespace kvmnet::test

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -48,5 +49,14 @@ void expect_state(const HiveFiles& files, const Bytes& state);
 void expect_refused(const HiveFiles& files);
 // For what the sources leave open: both are right, a mixture or a crash is not.
 void expect_refused_or(const HiveFiles& files, const std::vector<Bytes>& states);
+// For whatever else: no crash, and a plan that is sound (see replayed()).
+void expect_sound_end(const HiveFiles& files);
+
+// A field of a record, and what it is to say.
+struct ForgedField {
+  const char* what;
+  std::size_t field;
+  std::uint32_t value;
+};
 
 }  // namespace kvmnet::test

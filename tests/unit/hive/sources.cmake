@@ -7,6 +7,7 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/contents_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/edit_hostile_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/edit_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/highest_sequence_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/hive_edit_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/hive_files.cc
   ${CMAKE_CURRENT_LIST_DIR}/hive_test.cc
@@ -15,8 +16,13 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/reader_hostile_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/reader_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/readers_agree_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/replay_dirt_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/replay_fixture.cc
+  ${CMAKE_CURRENT_LIST_DIR}/replay_gap_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/replay_hostile_hvle_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/replay_hostile_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/replay_hvle_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/replay_real_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/replay_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/sound_hive.cc
   ${CMAKE_CURRENT_LIST_DIR}/tree_test.cc
