@@ -73,6 +73,21 @@ TEST(CompareTouched, SeesChangedBytesOfALargerHiveAsTheWholeComparisonDoes) {
       97);
 }
 
+// Keys that use a descriptor need not lie in the page that it lies in.
+TEST(CompareTouched, SeesAChangedDescriptorThatAllKeysShare) {
+  const Edited edit =
+      edited(fixture_hive("nt61.system"), {{KeyPath::parse("Select"), {{"New", dword(1)}}}});
+  const Tree tree(edit.after);
+  const CellOffset security = tree.key(tree.root()).security;
+  Bytes changed = edit.after;
+  changed[SoundHive::at(security, 20 + 2)] ^= std::byte{0x01};  // control flags
+  EXPECT_EQ(verdict(edit, changed), Verdict::different);
+  changed = edit.after;
+  test::store_u32(changed, SoundHive::at(security, 12),
+                  test::load_u32(changed, SoundHive::at(security, 12)) + 1);  // its users
+  EXPECT_EQ(verdict(edit, changed), Verdict::same);
+}
+
 TEST(CompareTouched, SeesAChangeInEveryKindOfRecord) {
   const Edited edit = edited_sound_hive();
   const SoundHive hive = sound_hive();
