@@ -12,7 +12,8 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// The hive is sound, but an edit of it would damage it (see Hive::set). Nothing was changed.
+// An edit of the hive would damage it (see Hive::set), or hivex cannot make it. Nothing was
+// changed.
 class Unsupported : public Error {
  public:
   using Error::Error;

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <system_error>
 
 #include "hive/error.h"
@@ -19,15 +20,17 @@
 namespace kvmnet::hive {
 namespace {
 
+// Windows may well take the hive: hivex fails, for one, at a name that is no valid UTF-16.
 [[noreturn]] void fail(std::string_view what) {
-  throw Error(fmt::format("{}: {}", what, std::generic_category().message(errno)));
+  if (errno == ENOMEM) throw std::bad_alloc();
+  throw Unsupported(fmt::format("hivex: {}: {}", what, std::generic_category().message(errno)));
 }
 
 class FileDescriptor {
  public:
   explicit FileDescriptor(const std::string& path)
       : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (fd_ < 0) fail("opening the hive");
+    if (fd_ < 0) throw Error("opening the hive: " + std::generic_category().message(errno));
   }
   ~FileDescriptor() { ::close(fd_); }
   FileDescriptor(const FileDescriptor&) = delete;
