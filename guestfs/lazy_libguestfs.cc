@@ -15,9 +15,14 @@ namespace {
 
 using kvmnet::guestfs::Error;
 
-void* library() {
-  static void* const loaded = ::dlopen("libguestfs.so.0", RTLD_LAZY | RTLD_LOCAL);
+void* load() {
+  void* const loaded = ::dlopen("libguestfs.so.0", RTLD_LAZY | RTLD_LOCAL);
   if (loaded == nullptr) throw Error(fmt::format("libguestfs cannot be loaded: {}", ::dlerror()));
+  return loaded;
+}
+
+void* library() {
+  static void* const loaded = load();
   return loaded;
 }
 
