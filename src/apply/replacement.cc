@@ -32,16 +32,16 @@ void write_differences(const Fd& fd, std::span<const std::byte> before,
 }  // namespace
 
 Replacement::Replacement(std::string path, const struct stat& original)
-    : path_(std::move(path)), temporary_(path_ + ".kvmnet-XXXXXX") {
+    : path_(std::move(path)),
+      temporary_(path_ + ".kvmnet-XXXXXX"),
+      mode_(original.st_mode & 07777) {
   fd_ = Fd(::mkostemp(temporary_.data(), O_CLOEXEC));  // mode 0600
   if (!fd_.is_open()) throw system_error("creating a file beside " + path_, errno);
-  // The owner first: chown clears set-id bits, and the mode must not be wider for a stranger.
   const bool other_owner = original.st_uid != ::geteuid() || original.st_gid != ::getegid();
-  if ((other_owner && ::fchown(fd_.get(), original.st_uid, original.st_gid) != 0) ||
-      ::fchmod(fd_.get(), original.st_mode & 07777) != 0) {
+  if (other_owner && ::fchown(fd_.get(), original.st_uid, original.st_gid) != 0) {
     const int error = errno;
     ::unlink(temporary_.c_str());
-    throw system_error("giving the new file the owner and mode of " + path_, error);
+    throw system_error("giving the new file the owner of " + path_, error);
   }
 }
 
@@ -62,6 +62,9 @@ void Replacement::finish(const Fd& content) {
   const hive::MappedFile before(draft_->get());
   const hive::MappedFile after(content.get());
   write_differences(fd_, before.bytes(), after.bytes());
+  // Not before: what a run that is killed leaves is nobody else's to read.
+  if (::fchmod(fd_.get(), mode_) != 0)
+    throw system_error("giving the new file the mode of " + path_, errno);
   sync_file(fd_, temporary_);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw system_error(path_, errno);
   temporary_.clear();

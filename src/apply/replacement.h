@@ -14,8 +14,8 @@ namespace kvmnet {
 
 class Replacement {
  public:
-  // Creates the successor, empty, with the owner and mode that `original` tells. It goes again
-  // unless finish() succeeds.
+  // Creates the successor, empty and private (0600), with the owner that `original` tells. It goes
+  // again unless finish() succeeds, which gives it the original's mode.
   Replacement(std::string path, const struct stat& original);
   Replacement(const Replacement&) = delete;
   Replacement& operator=(const Replacement&) = delete;
@@ -33,6 +33,7 @@ class Replacement {
  private:
   std::string path_;
   std::string temporary_;
+  mode_t mode_;
   Fd fd_;
   const Fd* draft_ = nullptr;
   std::future<void> begun_;  // the last one: it is waited for before anything else goes

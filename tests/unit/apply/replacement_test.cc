@@ -69,6 +69,24 @@ TEST_F(ReplacementTest, LeavesNothingBehindUnlessItIsFinished) {
   EXPECT_EQ(read_file(file_), before);
 }
 
+// A hive holds the guest's boot key, and a run can be killed.
+TEST_F(ReplacementTest, IsPrivateUntilItIsFinished) {
+  ASSERT_EQ(::chmod(file_.c_str(), 0644), 0);
+  ASSERT_EQ(::stat(file_.c_str(), &st_), 0);
+  const Fd draft = memory_file(Bytes(10, std::byte{'d'}));
+  Replacement replacement(file_, st_);
+  replacement.begin(draft);
+  for (const std::string& name : names()) {
+    struct stat st {};
+    ASSERT_EQ(::stat(path(name).c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 0777, name == "file" ? 0644U : 0600U) << name;
+  }
+  replacement.finish(draft);
+  struct stat st {};
+  ASSERT_EQ(::stat(file_.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777, 0644U);
+}
+
 TEST_F(ReplacementTest, FailsIfTheDraftCouldNotBeWritten) {
   const Fd not_readable = open_file(path("other"), O_WRONLY | O_CREAT, 0600);
   write_whole(not_readable, "text");
