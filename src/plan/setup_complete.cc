@@ -94,6 +94,8 @@ std::optional<Place> find_part(std::string_view content) {
     if (!starts_line(content, at)) continue;
     if (rest_of_line(content, at) == end) end_line = at;
     if (!end_line || !content.substr(at).starts_with(begin)) continue;
+    // The call is one line; with more between the ends it is not all ours.
+    if (next_line(content, next_line(content, at)) != *end_line) continue;
     const std::string_view note = rest_of_line(content, at + begin.size());
     if (note.empty() || note == of_new_file || note == after_line_end)
       return Place{at, next_line(content, *end_line), note};

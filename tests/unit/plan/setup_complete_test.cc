@@ -145,5 +145,12 @@ TEST(SetupComplete, AMebibyteOfAnythingIsReadWithoutHarm) {
   EXPECT_TRUE(without_setup_call(with_setup_call(begins)) == begins);
 }
 
+TEST(SetupComplete, WhatSomebodyHasAddedBetweenOurLinesIsKept) {
+  std::string content = with_setup_call("echo theirs\r\n");
+  content.insert(content.find("@if exist"), "echo added\r\n");
+  EXPECT_EQ(without_setup_call(content), content);
+  EXPECT_EQ(without_setup_call(with_setup_call(content)), content);
+}
+
 }  // namespace
 }  // namespace kvmnet
