@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <system_error>
 
 #include "hive/error.h"
@@ -16,6 +17,7 @@ namespace kvmnet::hive {
 namespace {
 
 [[noreturn]] void fail(const char* what) {
+  if (errno == ENOMEM) throw std::bad_alloc();
   throw Error(fmt::format("{}: {}", what, std::generic_category().message(errno)));
 }
 

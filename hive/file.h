@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // A hive's file in memory (memfd), as the edit and the replay change it. The descriptor stays the
-// caller's. Everything throws hive::Error.
+// caller's. Everything throws hive::Error, and std::bad_alloc where memory is short.
 #pragma once
 
 #include <cstddef>

@@ -63,10 +63,10 @@ struct Request {
 
 // Runs the request in a child and returns its answer, after the child is gone. Throws Breach; Error
 // with the child's own message, cut to 4 KiB and not escaped, where its handler has thrown, or
-// where no child could be started or locked up, however that failed, or where it ran into a limit
-// that was set lower than these before we came; whatever `read_at` throws. The
-// child's standard error goes into the message of a Breach, cut to 4 KiB and escaped, and nowhere
-// else.
+// where no child could be started or locked up, however that failed, where it ran into a limit that
+// was set lower than these before we came, or was killed from outside; whatever `read_at` throws.
+// The child's standard error goes into the message of a Breach, cut to 4 KiB and escaped, and
+// nowhere else.
 std::string call(const Request& request);
 
 // ---- in the child

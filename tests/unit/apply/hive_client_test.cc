@@ -6,10 +6,13 @@
 #include <algorithm>
 
 #include "src/support/error.h"
+#include "src/support/refusal.h"
 #include "src/support/temp_dir.h"
+#include "src/wall/sandbox.h"
 #include "tests/support/log_writer.h"
 #include "tests/support/minimal_hive.h"
 #include "tests/unit/apply/windows_guest.h"
+#include "tests/unit/wall/operations.h"
 
 namespace kvmnet {
 namespace {
@@ -127,6 +130,31 @@ TEST(ProbeSystemHive, FindsAStructureThatIsNotSoundBeforeAnythingElseReadsIt) {
   EXPECT_THROW(edit_hive({file}, {SetValue{hive::KeyPath::parse("Select"), "x", std::nullopt,
                                            hive::dword(1), "test"}}),
                Error);
+}
+
+// A way to die, and the words for it.
+struct Death {
+  const char* operation;
+  const char* words;
+};
+
+TEST(HiveClient, EveryWayToDieOfAHiveIsADamagedHive) {
+  for (const Death& death :
+       {Death{"crash", "crashes the process"}, Death{"abort", "crashes the process"},
+        Death{"recurse", "crashes the process"}, Death{"say", "crashes the process"},
+        Death{"forbidden call", "must not"}, Death{"allocate 2 GiB", "more than any sound hive"}}) {
+    if (wall::sanitized && std::string_view(death.operation).starts_with("allocate")) continue;
+    const std::string begin = std::string(test::brings_to) + death.operation;
+    const Fd hive = make_memory_file("hive");
+    write_whole(hive, begin);
+    try {
+      check_hive({hive}, DirtyHive::replay);
+      ADD_FAILURE() << death.operation;
+    } catch (const Refused& e) {
+      EXPECT_EQ(e.refusal.reason, Reason::damaged_hive) << death.operation;
+      EXPECT_NE(e.refusal.message.find(death.words), std::string::npos) << e.refusal.message;
+    }
+  }
 }
 
 }  // namespace

@@ -79,6 +79,10 @@ std::string allocate(const Call& call) {
   return "allocated";
 }
 
+std::string allocate_too_much(const Call& call) {
+  return allocate({call.operation, "2147483648", {}, {}});
+}
+
 std::string spin(const Call&) {
   volatile bool on = true;
   while (on) {
@@ -89,6 +93,14 @@ std::string spin(const Call&) {
 std::string sleep(const Call&) {
   hang();
   return {};
+}
+
+// For so many milliseconds.
+std::string nap(const Call& call) {
+  const timespec time = {0, std::stol(std::string(call.message)) * 1'000'000};
+  int word = 0;
+  ::syscall(SYS_futex, &word, FUTEX_WAIT, 0, &time);
+  return "awake";
 }
 
 // "PATH FLAGS": the error, or "opened".
@@ -107,6 +119,10 @@ std::string make_system_call(const Call& call) {
   long number = 0, first = 0, second = 0, third = 0;
   words >> number >> first >> second >> third;
   return std::to_string(::syscall(number, first, second, third));
+}
+
+std::string make_forbidden_call(const Call&) {
+  return std::to_string(::syscall(SYS_getuid));
 }
 
 // The numbers of the open descriptors.
@@ -210,10 +226,13 @@ const std::map<std::string_view, Operation>& operations() {
       {"leave", leave},
       {"recurse", recurse},
       {"allocate", allocate},
+      {"allocate 2 GiB", allocate_too_much},
       {"spin", spin},
       {"sleep", sleep},
+      {"nap", nap},
       {"open", open},
       {"system call", make_system_call},
+      {"forbidden call", make_forbidden_call},
       {"descriptors", descriptors},
       {"double files", double_files},
       {"fill file", fill_file},
@@ -228,14 +247,27 @@ const std::map<std::string_view, Operation>& operations() {
   return all;
 }
 
+// "OPERATION": a hive that our code has been brought to do it by, if the file begins with
+// `brings_to`.
+std::string brought_to(const Call& call) {
+  if (call.files.empty()) return {};
+  std::string begin(100, '\0');
+  const ssize_t n = ::pread(call.files[0], begin.data(), begin.size(), 0);
+  begin.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
+  return begin.starts_with(brings_to) ? begin.substr(brings_to.size()) : std::string();
+}
+
+std::string handle(const Call& call) {
+  const std::string other = brought_to(call);
+  const auto found = operations().find(other.empty() ? call.operation : other);
+  // What is tested elsewhere goes over the wall as it does in the program itself.
+  return found != operations().end() ? found->second(call) : hive_child().handle(call);
+}
+
 }  // namespace
 
 wall::Child wall_child() {
-  return {hive::preload_conversions, [](const Call& call) {
-            const auto found = operations().find(call.operation);
-            // What is tested elsewhere goes over the wall as it does in the program itself.
-            return found != operations().end() ? found->second(call) : hive_child().handle(call);
-          }};
+  return {hive::preload_conversions, handle};
 }
 
 wall::Request request(std::string operation, std::string message) {

@@ -3,12 +3,17 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "src/wall/wall.h"
 
 namespace kvmnet::test {
 
 wall::Child wall_child();
+
+// A hive that begins so, and goes on with the name of an operation of operations.cc, makes any work
+// on it become that operation.
+inline constexpr std::string_view brings_to = "brings to ";
 
 // A request for an operation of operations.cc.
 wall::Request request(std::string operation, std::string message = {});

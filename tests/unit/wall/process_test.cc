@@ -117,6 +117,58 @@ TEST(WallProcess, IsNotBlamedForALimitThatWasLowBefore) {
   EXPECT_NE(result.find("ulimit"), std::string::npos) << result;
 }
 
+TEST(WallProcess, IsNotExcusedByAnotherLimitThatWasLowBefore) {
+  const std::string result = in_another_process([] {
+    const rlimit limit = {1 << 20, 1 << 20};
+    if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return std::string("no limit");
+    auto spin = request("spin");
+    spin.limits.cpu = std::chrono::seconds(1);
+    return result_of(spin);
+  });
+  EXPECT_EQ(result.find("Breach: "), 0U) << result;
+}
+
+// As when this host runs out of memory.
+TEST(WallProcess, IsNotBlamedWhereItIsKilledFromOutside) {
+  const std::string result = in_another_process([] {
+    auto read = request("read for ever");
+    read.read_at = [](unsigned, std::uint64_t, std::size_t) {
+      ::kill(child_of(::getpid()), SIGKILL);
+      return std::vector<std::byte>();
+    };
+    return result_of(read);
+  });
+  EXPECT_EQ(
+      result,
+      "Error: the process that reads the guest's data (read for ever) was killed from outside, "
+      "as the kernel does when this host runs out of memory");
+}
+
+// The time by the clock goes on while the user has stopped us, who may be what the child waits for.
+TEST(WallProcess, IsNotBlamedForTheTimeInWhichWeWereStopped) {
+  for (const char* asks_first : {"", "0 0 1"}) {
+    Pipe answer = make_pipe();
+    const pid_t parent = ::fork();
+    if (parent == 0) {
+      auto nap = *asks_first == 0 ? request("nap", "300") : request("read at", asks_first);
+      nap.limits.time = std::chrono::milliseconds(1500);
+      nap.read_at = [](unsigned, std::uint64_t, std::size_t) { return std::vector<std::byte>(); };
+      write_whole(answer.write_end, result_of(nap));
+      ::_exit(0);
+    }
+    answer.write_end.reset();
+    EXPECT_NE(child_of(parent), 0);
+    ::kill(parent, SIGSTOP);
+    ::usleep(3'000'000);
+    ::kill(parent, SIGCONT);
+    ::waitpid(parent, nullptr, 0);
+    std::string text(100, '\0');
+    const ssize_t n = ::read(answer.read_end.get(), text.data(), text.size());
+    text.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
+    EXPECT_EQ(text, *asks_first == 0 ? "awake" : "");
+  }
+}
+
 TEST(WallProcess, ThatDiesBeforeItReadsAnythingIsAnError) {
   if (sanitized) return;  // cannot live with so little at all
   const std::string result = in_another_process([] {

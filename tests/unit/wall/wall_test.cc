@@ -171,6 +171,8 @@ TEST(Wall, AnUnknownWordIsABreach) {
             breach("say", "said what it must not"));
   EXPECT_EQ(result_of(request("say", std::string(24, '\xff'))),
             breach("say", "said what it must not"));
+  EXPECT_EQ(result_of(request("say", raw({Kind::ready, 0, 0, 0}))),
+            breach("say", "said what it must not"));
 }
 
 TEST(Wall, AnEndWithinAWordOrBeforeItIsABreach) {
