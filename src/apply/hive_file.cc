@@ -100,7 +100,7 @@ class HiveFile {
   // hive in memory holds now.
   void begin_replacing() {
     if (const std::string why = why_not_replaceable(); !why.empty()) throw Error(why);
-    replacement_.emplace(file_.path, file_.st);
+    replacement_.emplace(file_.path, file_.fd);
     replacement_->begin(hive_);
   }
 

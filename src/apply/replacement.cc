@@ -2,12 +2,18 @@
 #include "src/apply/replacement.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/limits.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <span>
 
 #include "hive/file.h"
 #include "src/support/error.h"
@@ -17,30 +23,71 @@ namespace {
 
 constexpr std::size_t page_size = 4096;
 
-// Makes of a file that holds `before` one that holds `after`.
-void write_differences(const Fd& fd, std::span<const std::byte> before,
-                       std::span<const std::byte> after) {
-  if (after.size() != before.size()) hive::resize_file(fd.get(), after.size());
-  for (std::size_t begin = 0; begin < after.size(); begin += page_size) {
-    const std::size_t size = std::min(page_size, after.size() - begin);
+// Makes a file hold `content`; pages that it has already are not written again.
+void write_differences(const Fd& fd, std::span<const std::byte> content) {
+  const hive::MappedFile file(fd.get());
+  const std::span<const std::byte> before = file.bytes();
+  if (content.size() > before.size()) hive::resize_file(fd.get(), content.size());
+  for (std::size_t begin = 0; begin < content.size(); begin += page_size) {
+    const std::size_t size = std::min(page_size, content.size() - begin);
     const bool is_same = begin + size <= before.size() &&
-                         std::memcmp(before.data() + begin, after.data() + begin, size) == 0;
-    if (!is_same) hive::write_file(fd.get(), begin, after.subspan(begin, size));
+                         std::memcmp(before.data() + begin, content.data() + begin, size) == 0;
+    if (!is_same) hive::write_file(fd.get(), begin, content.subspan(begin, size));
   }
+  if (content.size() < before.size()) hive::resize_file(fd.get(), content.size());
+}
+
+// What else belongs to a file: access control lists, labels. Some are not ours to give.
+void copy_attributes(const Fd& from, const Fd& to) {
+  std::string names(XATTR_LIST_MAX, '\0');
+  const ssize_t length = ::flistxattr(from.get(), names.data(), names.size());
+  names.resize(length < 0 ? 0 : static_cast<std::size_t>(length));
+  std::string value(XATTR_SIZE_MAX, '\0');
+  for (std::size_t at = 0; at < names.size(); at = names.find('\0', at) + 1) {
+    const char* name = names.data() + at;
+    const ssize_t size = ::fgetxattr(from.get(), name, value.data(), value.size());
+    if (size >= 0) ::fsetxattr(to.get(), name, value.data(), static_cast<std::size_t>(size), 0);
+  }
+}
+
+// Without a name nothing of it is left if we are killed.
+Fd create_without_name(const std::string& path) {
+  const std::string directory = std::filesystem::path(path).parent_path().string();
+  return Fd(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+}
+
+Fd create_with_name(const std::string& path, std::string& name) {
+  name = path + ".kvmnet-XXXXXX";
+  Fd fd(::mkostemp(name.data(), O_CLOEXEC));  // mode 0600
+  if (!fd.is_open()) throw system_error("creating a file beside " + path, errno);
+  return fd;
+}
+
+// Gives `fd` a name beside `path` that nothing else has.
+std::string give_name(const Fd& fd, const std::string& path) {
+  const std::string file = fmt::format("/proc/self/fd/{}", fd.get());
+  for (unsigned number = 0; number < 1000; ++number) {
+    const std::string name = fmt::format("{}.kvmnet-{}-{}", path, ::getpid(), number);
+    if (::linkat(AT_FDCWD, file.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0)
+      return name;
+    if (errno != EEXIST) break;
+  }
+  throw system_error("giving the successor of " + path + " a name", errno);
 }
 
 }  // namespace
 
-Replacement::Replacement(std::string path, const struct stat& original)
-    : path_(std::move(path)),
-      temporary_(path_ + ".kvmnet-XXXXXX"),
-      mode_(original.st_mode & 07777) {
-  fd_ = Fd(::mkostemp(temporary_.data(), O_CLOEXEC));  // mode 0600
-  if (!fd_.is_open()) throw system_error("creating a file beside " + path_, errno);
-  const bool other_owner = original.st_uid != ::geteuid() || original.st_gid != ::getegid();
-  if (other_owner && ::fchown(fd_.get(), original.st_uid, original.st_gid) != 0) {
+Replacement::Replacement(std::string path, const Fd& original, Naming naming)
+    : path_(std::move(path)), original_(original) {
+  struct stat st {};
+  if (::fstat(original.get(), &st) != 0) throw system_error(path_, errno);
+  mode_ = st.st_mode & 07777;
+  if (naming == Naming::at_the_end) fd_ = create_without_name(path_);
+  if (!fd_.is_open()) fd_ = create_with_name(path_, temporary_);
+  const bool other_owner = st.st_uid != ::geteuid() || st.st_gid != ::getegid();
+  if (other_owner && ::fchown(fd_.get(), st.st_uid, st.st_gid) != 0) {
     const int error = errno;
-    ::unlink(temporary_.c_str());
+    if (!temporary_.empty()) ::unlink(temporary_.c_str());
     throw system_error("giving the new file the owner of " + path_, error);
   }
 }
@@ -50,22 +97,21 @@ Replacement::~Replacement() {
 }
 
 void Replacement::begin(const Fd& draft) {
-  draft_ = &draft;
   begun_ = std::async(std::launch::async, [this, &draft] {
     copy_whole(draft, fd_);
-    sync_file(fd_, temporary_);
+    sync_file(fd_, path_);
   });
 }
 
 void Replacement::finish(const Fd& content) {
-  begun_.get();
-  const hive::MappedFile before(draft_->get());
-  const hive::MappedFile after(content.get());
-  write_differences(fd_, before.bytes(), after.bytes());
+  if (begun_.valid()) begun_.get();
+  write_differences(fd_, hive::MappedFile(content.get()).bytes());
   // Not before: what a run that is killed leaves is nobody else's to read.
   if (::fchmod(fd_.get(), mode_) != 0)
     throw system_error("giving the new file the mode of " + path_, errno);
-  sync_file(fd_, temporary_);
+  copy_attributes(original_, fd_);
+  sync_file(fd_, path_);
+  if (temporary_.empty()) temporary_ = give_name(fd_, path_);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw system_error(path_, errno);
   temporary_.clear();
   sync_directory_of(path_);

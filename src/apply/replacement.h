@@ -14,28 +14,33 @@ namespace kvmnet {
 
 class Replacement {
  public:
-  // Creates the successor, empty and private (0600), with the owner that `original` tells. It goes
-  // again unless finish() succeeds, which gives it the original's mode.
-  Replacement(std::string path, const struct stat& original);
+  // When the successor gets a name: `at_once` is for file systems that have no files without.
+  enum class Naming { at_the_end, at_once };
+
+  // Creates the successor, empty, private (0600), and without a name where the file system can do
+  // that, with the owner of `original`, which is open at `path` and stays open. It goes again
+  // unless finish() succeeds, which gives it the original's mode and extended attributes (access
+  // control lists, labels), as far as this user may.
+  Replacement(std::string path, const Fd& original, Naming naming = Naming::at_the_end);
   Replacement(const Replacement&) = delete;
   Replacement& operator=(const Replacement&) = delete;
   ~Replacement();
 
-  // Begins to write `draft` into the successor, and to disk, behind the caller's back. `draft`,
-  // which must stay as it is, is mostly what the content will be: the disk is busy with it while
-  // the caller still works on the rest.
+  // Begins to write `draft` into the successor, and to disk, behind the caller's back. `draft` is
+  // mostly what the content will be: the disk is busy with it while the caller still works on the
+  // rest.
   void begin(const Fd& draft);
 
-  // Writes what `content` has differently from the draft, and puts the successor in the file's
+  // Makes the successor hold `content`, whatever of the draft it has, and puts it in the file's
   // place. Throws Error if that, or what was begun, fails.
   void finish(const Fd& content);
 
  private:
   std::string path_;
-  std::string temporary_;
-  mode_t mode_;
+  const Fd& original_;
+  std::string temporary_;  // empty: it has no name (any more)
+  mode_t mode_ = 0600;
   Fd fd_;
-  const Fd* draft_ = nullptr;
   std::future<void> begun_;  // the last one: it is waited for before anything else goes
 };
 

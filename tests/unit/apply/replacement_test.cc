@@ -3,7 +3,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "src/support/error.h"
@@ -16,6 +19,7 @@ namespace {
 using hive::Bytes;
 using test::read_file;
 using Names = std::vector<std::string>;
+using Naming = Replacement::Naming;
 
 Fd memory_file(const Bytes& bytes) {
   Fd fd = make_memory_file("test");
@@ -25,20 +29,23 @@ Fd memory_file(const Bytes& bytes) {
 
 class ReplacementTest : public test::DiskTest {
  protected:
-  ReplacementTest() {
-    test::write_file(file_, Bytes(100, std::byte{'o'}));
-    if (::stat(file_.c_str(), &st_) != 0) throw system_error(file_, errno);
-  }
+  ReplacementTest() { test::write_file(file_, Bytes(100, std::byte{'o'})); }
 
-  void replace(const Bytes& draft, const Bytes& content) {
+  void replace(const Bytes& draft, const Bytes& content, Naming naming) {
+    const Fd original = open_file(file_, O_RDONLY);
     const Fd begun = memory_file(draft);
-    Replacement replacement(file_, st_);
+    Replacement replacement(file_, original, naming);
     replacement.begin(begun);
     replacement.finish(memory_file(content));
   }
 
+  unsigned mode_of(const std::string& name) {
+    struct stat st {};
+    EXPECT_EQ(::stat(path(name).c_str(), &st), 0);
+    return st.st_mode & 07777;
+  }
+
   std::string file_ = path("file");
-  struct stat st_ {};
 };
 
 TEST_F(ReplacementTest, HasTheContentWhateverTheDraftWas) {
@@ -50,47 +57,84 @@ TEST_F(ReplacementTest, HasTheContentWhateverTheDraftWas) {
   Bytes longer = content;
   longer.resize(content.size() + 9000, std::byte{'g'});
   const Bytes shorter(content.begin(), content.begin() + 4096 + 5);
-  for (const Bytes& draft : {content, alike, longer, shorter, Bytes(), Bytes(4096)}) {
-    replace(draft, content);
-    EXPECT_EQ(read_file(file_), content) << "after a draft of " << draft.size();
-    EXPECT_EQ(names(), Names{"file"});
-  }
+  for (const Naming naming : {Naming::at_the_end, Naming::at_once})
+    for (const Bytes& draft : {content, alike, longer, shorter, Bytes(), Bytes(4096)}) {
+      replace(draft, content, naming);
+      EXPECT_EQ(read_file(file_), content) << "after a draft of " << draft.size();
+      EXPECT_EQ(names(), Names{"file"});
+    }
+}
+
+// The process that edits the hive may still write to the draft while it is copied.
+TEST_F(ReplacementTest, HasTheContentWhateverBecomesOfTheDraft) {
+  const Fd original = open_file(file_, O_RDONLY);
+  const Fd draft = memory_file(Bytes(8 << 20, std::byte{'d'}));
+  Replacement replacement(file_, original);
+  replacement.begin(draft);
+  const Bytes content(8 << 20, std::byte{'c'});
+  write_at(draft, 0, content);
+  replacement.finish(memory_file(content));
+  EXPECT_EQ(read_file(file_), content);
 }
 
 TEST_F(ReplacementTest, LeavesNothingBehindUnlessItIsFinished) {
   const Bytes before = read_file(file_);
+  const Fd original = open_file(file_, O_RDONLY);
   const Fd draft = memory_file(Bytes(1 << 20, std::byte{'d'}));
-  std::optional<Replacement> replacement;
-  replacement.emplace(file_, st_);
-  replacement->begin(draft);
-  EXPECT_EQ(names().size(), 2U);
-  replacement.reset();
-  EXPECT_EQ(names(), Names{"file"});
-  EXPECT_EQ(read_file(file_), before);
+  for (const Naming naming : {Naming::at_the_end, Naming::at_once}) {
+    std::optional<Replacement> replacement;
+    replacement.emplace(file_, original, naming);
+    replacement->begin(draft);
+    // Where it has no name, nothing is left even of a run that is killed.
+    EXPECT_EQ(names().size(), naming == Naming::at_once ? 2U : 1U);
+    replacement.reset();
+    EXPECT_EQ(names(), Names{"file"});
+    EXPECT_EQ(read_file(file_), before);
+  }
 }
 
 // A hive holds the guest's boot key, and a run can be killed.
 TEST_F(ReplacementTest, IsPrivateUntilItIsFinished) {
   ASSERT_EQ(::chmod(file_.c_str(), 0644), 0);
-  ASSERT_EQ(::stat(file_.c_str(), &st_), 0);
+  const Fd original = open_file(file_, O_RDONLY);
   const Fd draft = memory_file(Bytes(10, std::byte{'d'}));
-  Replacement replacement(file_, st_);
+  Replacement replacement(file_, original, Naming::at_once);
   replacement.begin(draft);
-  for (const std::string& name : names()) {
-    struct stat st {};
-    ASSERT_EQ(::stat(path(name).c_str(), &st), 0);
-    EXPECT_EQ(st.st_mode & 0777, name == "file" ? 0644U : 0600U) << name;
-  }
+  for (const std::string& name : names())
+    EXPECT_EQ(mode_of(name), name == "file" ? 0644U : 0600U) << name;
   replacement.finish(draft);
-  struct stat st {};
-  ASSERT_EQ(::stat(file_.c_str(), &st), 0);
-  EXPECT_EQ(st.st_mode & 0777, 0644U);
+  EXPECT_EQ(mode_of("file"), 0644U);
+}
+
+TEST_F(ReplacementTest, KeepsExtendedAttributes) {
+  // An access control list: the owner, user 1234, the group, the mask, and others.
+  const std::string list(
+      "\2\0\0\0"
+      "\1\0\6\0\377\377\377\377"
+      "\2\0\4\0\322\4\0\0"
+      "\4\0\0\0\377\377\377\377"
+      "\20\0\4\0\377\377\377\377"
+      "\40\0\0\0\377\377\377\377",
+      44);
+  const char* const acl = "system.posix_acl_access";
+  if (::setxattr(file_.c_str(), acl, list.data(), list.size(), 0) != 0)
+    GTEST_SKIP() << "the file system has no access control lists";
+  ASSERT_EQ(::setxattr(file_.c_str(), "user.note", "kept", 4, 0), 0);
+  for (const Naming naming : {Naming::at_the_end, Naming::at_once}) {
+    replace(Bytes(10), Bytes(10), naming);
+    char value[100];
+    EXPECT_EQ(::getxattr(file_.c_str(), "user.note", value, sizeof value), 4);
+    const ssize_t size = ::getxattr(file_.c_str(), acl, value, sizeof value);
+    EXPECT_EQ(std::string(value, static_cast<std::size_t>(std::max<ssize_t>(size, 0))), list);
+    EXPECT_EQ(mode_of("file"), 0640U);  // the mask is where the group's bits are
+  }
 }
 
 TEST_F(ReplacementTest, FailsIfTheDraftCouldNotBeWritten) {
   const Fd not_readable = open_file(path("other"), O_WRONLY | O_CREAT, 0600);
   write_whole(not_readable, "text");
-  Replacement replacement(file_, st_);
+  const Fd original = open_file(file_, O_RDONLY);
+  Replacement replacement(file_, original);
   replacement.begin(not_readable);
   EXPECT_THROW(replacement.finish(memory_file(Bytes(10))), Error);
   EXPECT_EQ(read_file(file_), Bytes(100, std::byte{'o'}));
