@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 
+#include "hive/base_block.h"
 #include "hive/error.h"
 #include "hive/tree.h"
 
@@ -206,9 +207,11 @@ void Comparison::go_on_below(const Visit& visit) {
     if (ways_.contains(key)) pending_.push_back({key, key, nullptr, visited_.size() - 1});
 }
 
-// What a commit changes there: sequence numbers, time (12..19), bins size (40..43) and checksum.
+// What a commit changes there: sequence numbers, time (12..19), bins size (40..43) and checksum
+// (508..511).
 void Comparison::compare_base_blocks() {
-  for (const auto& [begin, end] : {std::pair<std::size_t, std::size_t>{20, 40}, {44, 508}})
+  for (const auto& [begin, end] :
+       {std::pair<std::size_t, std::size_t>{20, 40}, {44, 508}, {512, base_block_size}})
     for (std::size_t at = begin; at < end; ++at) {
       if (before_block_[at] == after_block_[at]) continue;
       differences_.push_back(fmt::format("the base block has changed at {:#x}", at));

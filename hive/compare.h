@@ -35,7 +35,8 @@ std::vector<std::string> unexplained_differences(std::span<const std::byte> befo
 // with the pages in which it differs from `before`. Why nothing else can: a key that is reached the
 // same way in both hives, at the same offset, and whose own records all lie in pages that are equal
 // has the same name, class, security descriptor, values and subkeys' offsets, so that each of its
-// subkeys is reached the same way and at the same offset, too. The root begins that chain. Security
+// subkeys is reached the same way and at the same offset, too. The root begins that chain. `before`
+// must be known to be sound: it is not read where it cannot differ. Security
 // descriptors are shared, so that those in changed pages are compared first.
 std::vector<std::string> unexplained_differences(std::span<const std::byte> before,
                                                  std::span<const std::byte> after,

@@ -117,9 +117,12 @@ Bytes Reader::key_record(const Cell& key) {
   return part(key, 0, key_fixed_size + size_of_key_name(key));
 }
 
+// Not all of its cell: that may be as large as the hive.
 Bytes Reader::list_record(const Cell& list) {
-  constexpr std::size_t largest = 4 + 8 * std::size_t{UINT16_MAX};
-  return part(list, 0, std::min(list.size, largest));
+  count_step();
+  constexpr std::size_t head = 4, largest_entry = 8;
+  const std::size_t count = read_u16(part(list, 0, head), 2);
+  return part(list, 0, std::min(list.size, head + largest_entry * count));
 }
 
 std::optional<Reader::Cell> Reader::subkey(const Cell& key, std::string_view name) {

@@ -171,7 +171,7 @@ TEST(Compare, RefusesBigDataThatBecameOneCell) {
 
 TEST(Compare, NoticesAnotherBaseBlock) {
   const SoundHive before = sound_hive();
-  for (const std::size_t offset : {24U, 48U, 112U, 144U, 507U}) {
+  for (const std::size_t offset : {24U, 48U, 112U, 144U, 507U, 512U, 4095U}) {
     SoundHive after = before;
     after.bytes.at(offset) ^= std::byte{1};
     EXPECT_TRUE(any_has(unexplained_differences(before.bytes, after.bytes, {}), "base block"));

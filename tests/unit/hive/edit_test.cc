@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hive/edit.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <optional>
+#include <string_view>
+
 #include "hive/base_block.h"
+#include "hive/check.h"
 #include "hive/contents.h"
 #include "hive/error.h"
 #include "hive/file.h"
+#include "hive/hive.h"
+#include "hive/record.h"
 #include "src/support/fd.h"
+#include "src/support/temp_dir.h"
 #include "tests/support/log_writer.h"
 #include "tests/support/minimal_hive.h"
 #include "tests/unit/hive/hive_files.h"
@@ -48,6 +57,37 @@ void expect_clean(const Bytes& hive) {
   const BaseBlock base = read_base_block(std::span(hive).first(base_block_size), hive.size());
   EXPECT_EQ(base.condition, Condition::clean) << base.reason;
   EXPECT_EQ(hive.size() % 4096, 0U);
+}
+
+// hivex takes a checksum that Windows replaces for a wrong one: it gets the sum itself.
+std::optional<Value> read_by_hivex(Bytes hive, const KeyPath& key, const std::string& name) {
+  std::uint32_t sum = 0;
+  for (std::size_t at = 0; at < 508; at += 4) sum ^= load_u32(hive, at);
+  store_u32(hive, 508, sum);
+  const Fd file = make_memory_file("test");
+  write_whole(file, hive);
+  return Hive(fmt::format("/proc/self/fd/{}", file.get()), Hive::Mode::read).value(key, name);
+}
+
+// Gives the root a last subkey whose name is one UTF-16 unit that is no character. Windows takes
+// it.
+Bytes with_lone_surrogate(const Bytes& hive) {
+  const TempDir directory;
+  const std::string file = directory.path() + "/hive";
+  test::write_file(file, hive);
+  test::merge(file, "[\\\u4e00]\n");
+  Bytes odd = test::read_file(file);
+  const auto find = [&](std::string_view bytes) {
+    const auto found = std::ranges::search(odd, std::as_bytes(std::span(bytes)));
+    EXPECT_NE(found.begin(), odd.end());
+    return static_cast<std::size_t>(found.begin() - odd.begin());
+  };
+  const std::size_t name = find(std::string_view("\x02\0\0\0\x00\x4e", 6)) + 4;
+  store_u32(odd, name, 0xD800);
+  const auto cell = static_cast<std::uint32_t>(name - key_fixed_size - 4 - 4096);
+  for (std::size_t at = 4096; at + 8 <= odd.size(); at += 4)
+    if (load_u32(odd, at) == cell) store_u32(odd, at + 4, 0xD800);  // its hash
+  return odd;
 }
 
 TEST_F(EditTest, GivesNumbersAboveAllThatAreInTheLogs) {
@@ -107,7 +147,17 @@ TEST_F(EditTest, IsMadeInAHiveThatHivexTakesForDamagedByItsChecksum) {
     EXPECT_EQ(load_u32(edited, unused), load_u32(hive, unused));
     EXPECT_EQ(load_u32(edited, 12), load_u32(hive, 12));
     EXPECT_EQ(Contents(edited).value(KeyPath::parse("Select"), "New"), dword(7));
+    EXPECT_EQ(read_by_hivex(edited, KeyPath::parse("Select"), "New"), dword(7));
   }
+}
+
+// It reads the names of those before a key, and of all where the key is missing.
+TEST_F(EditTest, IsRefusedBesideANameThatHivexCannotRead) {
+  const Bytes hive = with_lone_surrogate(test::fixture_hive("nt61.system"));
+  EXPECT_TRUE(check(hive).sound());
+  expect_clean(edit(hive, {new_value()}, {}));
+  EXPECT_THROW(edit(hive, {{KeyPath::parse("Zulu"), {{"New", dword(7)}}}}, {}), Unsupported);
+  EXPECT_EQ(read_file(fd_, 0, file_size(fd_)), hive);
 }
 
 TEST_F(EditTest, IsRefusedForAKeyNameThatHivexHashesWrongly) {
