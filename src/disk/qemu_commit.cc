@@ -74,8 +74,12 @@ std::string overlay_options(const std::string& overlay, const std::string& image
 }
 
 void write_into(const std::string& overlay, const std::string& path, Format format) {
-  check_words(run_checked(
-      {"qemu-img", "commit", "-q", "-d", "--image-opts", overlay_options(overlay, path, format)}));
+  std::string options = overlay_options(overlay, path, format);
+  // Reference counts that are brought to disk late would let QEMU, after a flush that failed, take
+  // its tables' own clusters for free, and leave an image that cannot be told from one that
+  // somebody else has opened.
+  if (format == Format::qcow2) options += ",backing.lazy-refcounts=off";
+  check_words(run_checked({"qemu-img", "commit", "-q", "-d", "--image-opts", options}));
   if (format == Format::qcow2)
     if (const auto damage = find_damage(path))
       throw Error("qemu-img check finds errors after it: " + *damage);

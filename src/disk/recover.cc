@@ -175,20 +175,22 @@ class Recoverer {
     }
   }
 
-  // An image that was merely not closed is called damaged, too, and holds what it seems to.
-  static bool was_not_closed(const std::string& path) {
-    return read_qcow2_header(open_file(path, O_RDONLY), path).is_dirty;
+  // We write to no image that was not closed, and leave none so (see write_into()).
+  void check_closed(const std::string& path) const {
+    if (content_.format == Format::qcow2 &&
+        read_qcow2_header(open_file(path, O_RDONLY), path).is_dirty)
+      conflict("somebody else has opened it for writing since its patch was interrupted");
   }
 
   // Tables that an error of the disk has spoiled while QEMU wrote them, or that are being put back,
   // say nothing of what the image holds; nor can a guest have used it.
   bool has_lost_its_tables(const std::string& path, State state) const {
     if (state == State::restoring) return true;
-    return state == State::writing && content_.format == Format::qcow2 && find_damage(path) &&
-           !was_not_closed(path);
+    return state == State::writing && content_.format == Format::qcow2 && find_damage(path);
   }
 
   void check_content(const std::string& path, State state) const {
+    if (state != State::restoring) check_closed(path);
     if (has_lost_its_tables(path, state)) return check_overlay_alone(path);
     try {
       check_rest(path);
@@ -199,10 +201,6 @@ class Recoverer {
       check_progress(look(content_.changes, after, before, content_.format));
     } catch (const OverlayHasChanged& e) {
       conflict(e.what());
-    } catch (const Error&) {
-      if (state != State::writing || content_.format != Format::qcow2 || !was_not_closed(path))
-        throw;
-      check_overlay_alone(path);
     }
   }
 

@@ -119,6 +119,16 @@ TEST_F(RecoverTables, ButNotWhereSomebodyElseHasAddedSomethingElsewhere) {
   }
 }
 
+// As QEMU marks an image with lazy reference counts while it is in use. We do not have it do so.
+TEST_F(RecoverTables, ButNotWhereSomebodyElseHasOpenedTheImage) {
+  const std::string path = half_written("disk", "qcow2");
+  constexpr off_t incompatible_features = 79;
+  const char dirty = 1;
+  ASSERT_EQ(
+      ::pwrite(open_file(commit_path(path), O_WRONLY).get(), &dirty, 1, incompatible_features), 1);
+  expect_conflict(path, "has opened it for writing");
+}
+
 TEST_F(RecoverTables, ThatWereBeingPutBack) {
   const std::string path = half_written("disk", "qcow2");
   Journal::open(path, Use::write)->set_state(State::restoring);
