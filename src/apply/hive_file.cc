@@ -111,10 +111,11 @@ class HiveFile {
     std::vector<Fd> writable;  // before the hive is replaced
     for (const OpenFile* log : own)
       writable.push_back(open_file(log->path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK));
-    for (const OpenFile* file : files())
+    replacement_->complete(hive);
+    for (const OpenFile* file : files())  // at the last moment
       if (!is_unchanged(file->path, file->st))
         throw Error(file->path + ": was changed by somebody else meanwhile");
-    replacement_->finish(hive);
+    replacement_->finish();
     for (std::size_t i = 0; i < own.size(); ++i) neutralise(*own[i], writable[i]);
   }
   void replace(const std::vector<hive::LogKind>& kinds) { replace(hive_, kinds); }

@@ -103,7 +103,7 @@ void Replacement::begin(const Fd& draft) {
   });
 }
 
-void Replacement::finish(const Fd& content) {
+void Replacement::complete(const Fd& content) {
   if (begun_.valid()) begun_.get();
   write_differences(fd_, hive::MappedFile(content.get()).bytes());
   // Not before: what a run that is killed leaves is nobody else's to read.
@@ -111,6 +111,9 @@ void Replacement::finish(const Fd& content) {
     throw system_error("giving the new file the mode of " + path_, errno);
   copy_attributes(original_, fd_);
   sync_file(fd_, path_);
+}
+
+void Replacement::finish() {
   if (temporary_.empty()) temporary_ = give_name(fd_, path_);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw system_error(path_, errno);
   temporary_.clear();

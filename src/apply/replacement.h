@@ -31,9 +31,11 @@ class Replacement {
   // rest.
   void begin(const Fd& draft);
 
-  // Makes the successor hold `content`, whatever of the draft it has, and puts it in the file's
-  // place. Throws Error if that, or what was begun, fails.
-  void finish(const Fd& content);
+  // Makes the successor hold `content`, whatever of the draft it has, and brings it to disk. Throws
+  // Error if that, or what was begun, fails.
+  void complete(const Fd& content);
+  // Then puts it in the file's place. Throws Error.
+  void finish();
 
  private:
   std::string path_;

@@ -36,7 +36,8 @@ class ReplacementTest : public test::DiskTest {
     const Fd begun = memory_file(draft);
     Replacement replacement(file_, original, naming);
     replacement.begin(begun);
-    replacement.finish(memory_file(content));
+    replacement.complete(memory_file(content));
+    replacement.finish();
   }
 
   unsigned mode_of(const std::string& name) {
@@ -73,7 +74,8 @@ TEST_F(ReplacementTest, HasTheContentWhateverBecomesOfTheDraft) {
   replacement.begin(draft);
   const Bytes content(8 << 20, std::byte{'c'});
   write_at(draft, 0, content);
-  replacement.finish(memory_file(content));
+  replacement.complete(memory_file(content));
+  replacement.finish();
   EXPECT_EQ(read_file(file_), content);
 }
 
@@ -102,7 +104,9 @@ TEST_F(ReplacementTest, IsPrivateUntilItIsFinished) {
   replacement.begin(draft);
   for (const std::string& name : names())
     EXPECT_EQ(mode_of(name), name == "file" ? 0644U : 0600U) << name;
-  replacement.finish(draft);
+  replacement.complete(draft);
+  EXPECT_EQ(read_file(file_), Bytes(100, std::byte{'o'}));
+  replacement.finish();
   EXPECT_EQ(mode_of("file"), 0644U);
 }
 
@@ -136,7 +140,7 @@ TEST_F(ReplacementTest, FailsIfTheDraftCouldNotBeWritten) {
   const Fd original = open_file(file_, O_RDONLY);
   Replacement replacement(file_, original);
   replacement.begin(not_readable);
-  EXPECT_THROW(replacement.finish(memory_file(Bytes(10))), Error);
+  EXPECT_THROW(replacement.complete(memory_file(Bytes(10))), Error);
   EXPECT_EQ(read_file(file_), Bytes(100, std::byte{'o'}));
 }
 
