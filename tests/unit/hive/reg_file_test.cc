@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hive/reg_file.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "hive/error.h"
+
+namespace kvmnet::hive {
+namespace {
+
+using Path = std::vector<std::string>;
+
+const std::string version_5 = "Windows Registry Editor Version 5.00\r\n\r\n";
+const std::string version_4 = "REGEDIT4\r\n\r\n";
+
+Bytes bytes_of(std::string_view text) {
+  const auto bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+std::vector<RegSection> read(const std::string& text, std::optional<unsigned> ansi = {}) {
+  return read_reg(bytes_of(text), ansi);
+}
+
+// The one value of a file that has nothing else.
+std::optional<Value> value(const std::string& data, const std::string& format = version_5) {
+  const auto sections = read(format + "[HKLM\\S]\r\n\"a\"=" + data + "\r\n");
+  EXPECT_EQ(sections.size(), 1U);
+  EXPECT_EQ(sections.at(0).values.size(), 1U);
+  return sections.at(0).values.at(0).value;
+}
+
+// "line L, column C: WHAT", or nothing.
+std::string error_in(const std::string& text, std::optional<unsigned> ansi = {}) {
+  try {
+    read(text, ansi);
+    return {};
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
+
+Value binary(std::initializer_list<unsigned char> bytes) {
+  Value value{Type::binary, {}};
+  for (const unsigned char byte : bytes) value.data.push_back(std::byte{byte});
+  return value;
+}
+
+TEST(RegFile, HasKeysAndTheirValuesInOrder) {
+  const auto sections = read(version_5 +
+                             "[HKEY_LOCAL_MACHINE\\SYSTEM\\Select]\r\n"
+                             "\"Current\"=dword:00000001\r\n"
+                             "@=\"default\"\r\n"
+                             "\r\n"
+                             "[-HKLM\\SYSTEM\\Old key]\r\n"
+                             "[HKLM\\SYSTEM]\r\n"
+                             "\"Gone\"=-\r\n");
+  ASSERT_EQ(sections.size(), 3U);
+  EXPECT_EQ(sections[0].key, (Path{"HKEY_LOCAL_MACHINE", "SYSTEM", "Select"}));
+  EXPECT_EQ(sections[0].line, 3U);
+  EXPECT_FALSE(sections[0].remove);
+  EXPECT_EQ(sections[0].values,
+            (std::vector<RegValue>{{"Current", dword(1), 4}, {"", sz("default"), 5}}));
+  EXPECT_EQ(sections[1].key, (Path{"HKLM", "SYSTEM", "Old key"}));
+  EXPECT_TRUE(sections[1].remove);
+  EXPECT_EQ(sections[2].values, (std::vector<RegValue>{{"Gone", std::nullopt, 9}}));
+}
+
+TEST(RegFile, HasDataOfEveryForm) {
+  EXPECT_EQ(value("\"C:\\\\a \\\"b\\\"\""), sz("C:\\a \"b\""));
+  EXPECT_EQ(value("\"\""), sz(""));
+  EXPECT_EQ(value("\"two\r\nlines\""), sz("two\r\nlines"));
+  EXPECT_EQ(value("\"; no comment\""), sz("; no comment"));
+  for (const char* one : {"dword:1", "dword:00000001", "DWORD:0001", "dword: 1"})
+    EXPECT_EQ(value(one), dword(1)) << one;
+  EXPECT_EQ(value("dword:FFFFfffe"), dword(0xFFFFFFFE));
+  EXPECT_EQ(value("hex:"), binary({}));
+  EXPECT_EQ(value("hex:0a,FF"), binary({10, 255}));
+  EXPECT_EQ(value("hex: 1 , 02,"), binary({1, 2}));
+  EXPECT_EQ(value("hex:01,\\\r\n  02,03,\\\r\n\t04"), binary({1, 2, 3, 4}));
+  EXPECT_EQ(value("hex(2):61,00,00,00"), expand_sz("a"));
+  EXPECT_EQ(value("hex(b):01,02,03,04,05,06,07,08")->type, Type::qword);
+  EXPECT_EQ(value("hex(0):")->type, Type::none);
+  EXPECT_EQ(value("hex(ffff0001):01")->type, static_cast<Type>(0xFFFF0001));
+  EXPECT_EQ(value("-"), std::nullopt);
+}
+
+TEST(RegFile, MayHaveBlanksAndCommentsAnywhere) {
+  const auto sections = read(
+      "  REGEDIT4 ; which is old\n"
+      ";a comment [HKLM\\No]\n"
+      " \t; another\n"
+      "  [HKLM\\S] ; the key\n"
+      "\n"
+      "  \"a\" = dword:1 ; the value\n"
+      "@ =\"x\";close\n"
+      "\"b\"=hex:01,\\ ; the first\n"
+      "  ; and in between\n"
+      "  02 ; the last\n"
+      "\"c\"= - ; gone");
+  ASSERT_EQ(sections.size(), 1U);
+  EXPECT_EQ(sections[0].key, (Path{"HKLM", "S"}));
+  EXPECT_EQ(sections[0].values, (std::vector<RegValue>{{"a", dword(1), 6},
+                                                       {"", sz("x"), 7},
+                                                       {"b", binary({1, 2}), 8},
+                                                       {"c", std::nullopt, 11}}));
+}
+
+TEST(RegFile, HasNamesWithOddCharacters) {
+  const auto sections = read(version_5 + "[HKLM\\a]b\\[c] \\;d]\n\"q\\\"\\\\ =\"=dword:1\n");
+  EXPECT_EQ(sections.at(0).key, (Path{"HKLM", "a]b", "[c] ", ";d"}));
+  EXPECT_EQ(sections.at(0).values.at(0).name, "q\"\\ =");
+  EXPECT_EQ(read(version_5 + "[HKLM\\S\\]").at(0).key, (Path{"HKLM", "S"}));
+}
+
+TEST(RegFile, NeedsNoBlankLinesAndNoLineEndAtItsEnd) {
+  const auto sections = read("REGEDIT4\n[HKLM\\a]\n\"x\"=dword:1\n[HKLM\\b]\n\"y\"=dword:2");
+  ASSERT_EQ(sections.size(), 2U);
+  EXPECT_EQ(sections[1].values.at(0).value, dword(2));
+  EXPECT_TRUE(read("REGEDIT4").empty());
+}
+
+// What is in the registry as UTF-16 is in the file as bytes.
+TEST(RegFile, OfVersion4HasStringsInACodePage) {
+  EXPECT_EQ(value("hex(2):61,e4,00", version_4), expand_sz("a\u00e4"));
+  EXPECT_EQ(value("hex(7):61,00,62,00,00", version_4), multi_sz({"a", "b"}));
+  EXPECT_EQ(value("hex(3):61,e4", version_4), binary({0x61, 0xE4}));
+  const std::string text = version_4 + "[HKLM\\S]\r\n\"\xe4\"=hex(2):e4,00\r\n";
+  EXPECT_EQ(read(text).at(0).values.at(0), (RegValue{"\u00e4", expand_sz("\u00e4"), 4}));
+  EXPECT_EQ(read(text, 1251).at(0).values.at(0), (RegValue{"\u0434", expand_sz("\u0434"), 4}));
+}
+
+TEST(RegFile, ComesInEveryEncoding) {
+  const std::string text = version_5 + "[HKLM\\\u00dcber]\r\n\"\u65e5\"=\"\U0001F600\"\r\n";
+  const Bytes utf16 = to_utf16le(text);
+  std::vector<Bytes> files = {bytes_of(text), bytes_of("\xEF\xBB\xBF" + text), utf16};
+  files.push_back(bytes_of("\xFF\xFE"));
+  files.back().insert(files.back().end(), utf16.begin(), utf16.end());
+  files.push_back(bytes_of("\xFE\xFF"));
+  for (std::size_t i = 0; i < utf16.size(); i += 2) {
+    files.back().push_back(utf16[i + 1]);
+    files.back().push_back(utf16[i]);
+  }
+  for (const Bytes& file : files) {
+    const auto sections = read_reg(file, std::nullopt);
+    EXPECT_EQ(sections.at(0).key.at(1), "\u00dcber");
+    EXPECT_EQ(sections.at(0).values.at(0), (RegValue{"\u65e5", sz("\U0001F600"), 4}));
+  }
+  // Not UTF-8, so the usual code page; and what looks like UTF-8 if the user says what it is.
+  EXPECT_EQ(read(version_5 + "[HKLM\\\xdc]").at(0).key.at(1), "\u00dc");
+  EXPECT_EQ(read(version_5 + "[HKLM\\\u00dc]", 1252).at(0).key.at(1), "\u00c3\u0153");
+}
+
+TEST(RegFile, WithAMistakeIsAnErrorThatNamesThePlace) {
+  const std::string key = version_5 + "[HKLM\\S]\r\n";
+  struct Case {
+    std::string text;
+    const char* error;
+  };
+  const std::string long_name(256, 'k');
+  for (const auto& [text, error] : std::vector<Case>{
+           {"", "line 1, column 1: not a .reg file"},
+           {"REGEDIT\n", "line 1, column 1: not a .reg file"},
+           {"REGEDIT5\n", "line 1, column 1: not a .reg file"},
+           {"REGEDIT4 x\n", "line 1, column 10: more than one thing on a line"},
+           {version_5 + "\"a\"=dword:1", "line 3, column 1: a value that is in no key"},
+           {version_5 + "[HKLM\\S", "line 3, column 2: a key without its closing bracket"},
+           {version_5 + "[]", "line 3, column 2: a key with an empty name"},
+           {version_5 + "[HKLM\\\\S]", "line 3, column 8: a key with an empty name"},
+           {version_5 + "[HKLM\\" + long_name + "]", "line 3, column 263: a key's name of more"},
+           {version_5 + "[-HKLM\\S]\n\"a\"=-", "line 4, column 1: a value in a key that is to go"},
+           {key + "a=dword:1", "line 4, column 1: neither a key"},
+           {key + "\"a\" dword:1", "line 4, column 5: '=' is missing"},
+           {key + "\"a\"=1", "line 4, column 5: a value is to be"},
+           {key + "\"a\"=", "line 4, column 5: a value is to be"},
+           {key + "\"a=1\r\n", "line 4, column 5: a string without its closing quote"},
+           {key + "\"\u00e4\"=\"b", "line 4, column 7: a string without its closing quote"},
+           {key + "\"a\"=\"C:\\x\"", "line 4, column 9: a backslash in a string"},
+           {key + "\"a\"=\"b\" c", "line 4, column 9: more than one thing"},
+           {key + "\"a\"=dword:", "line 4, column 11: a hexadecimal number is missing"},
+           {key + "\"a\"=dword:123456789", "line 4, column 19: more than eight digits"},
+           {key + "\"a\"=dword:12x", "line 4, column 13: more than one thing"},
+           {key + "\"a\"=hex:01 02", "line 4, column 12: ',' is missing"},
+           {key + "\"a\"=hex:001", "line 4, column 11: a byte of more than two digits"},
+           {key + "\"a\"=hex:01,,02", "line 4, column 12: a byte of two"},
+           {key + "\"a\"=hex:01,\\\r\n  0g", "line 5, column 4: ',' is missing"},
+           {key + "\"a\"=hex:01,\\ 02", "line 4, column 14: more than one thing"},
+           {key + "\"a\"=hex(2:01", "line 4, column 10: '):' is missing"},
+           {key + "\"a\"=hex():01", "line 4, column 9: a hexadecimal number is missing"},
+           {key + std::string("\"a\"=\"\0\"", 7), "line 4, column 6: a string with a NUL"},
+           {version_5 + std::string("[HKLM\\\0]", 8), "line 3, column 8: a key's name with a NUL"},
+       })
+    EXPECT_EQ(error_in(text).substr(0, std::string_view(error).size()), error) << text;
+}
+
+TEST(RegFile, OfAnotherEncodingIsAnErrorThatNamesThePlace) {
+  EXPECT_EQ(error_in(version_5 + "\x81", 1252),
+            "line 3: byte 0x81 at offset 40 of the file is no character in the encoding CP1252");
+  EXPECT_EQ(error_in(version_5, 12345), "this host cannot convert text in the encoding CP12345");
+  EXPECT_EQ(error_in("\xFF\xFE" + std::string("R\0\0\xd8x\0", 6)),
+            "line 1: byte 0x00 at offset 2 of the file is no character in the encoding UTF-16LE");
+  EXPECT_EQ(error_in(version_4 + "[HKLM\\S]\n\"a\"=hex(2):81"),
+            "line 4, column 14: byte 0x81 at offset 0 is no character in the encoding CP1252");
+}
+
+// windows-tcp.md's source, the page of the KVM wiki, gives its settings so.
+TEST(RegFile, OfTheKvmWikiHasItsFiveValues) {
+  const auto sections = read(
+      "Windows Registry Editor Version 5.00\n\n"
+      "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\AFD\\Parameters]\n"
+      "\"DefaultSendWindow\"=dword:00100000\n"
+      "\"DefaultReceiveWindow\"=dword:00100000\n"
+      "\"FastSendDatagramThreshold\"=dword:00004000\n\n\n"
+      "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters]\n"
+      "\"Tcp1323Opts\"=dword:00000001\n"
+      "\"TcpWindowSize\"=dword:00100000\n");
+  ASSERT_EQ(sections.size(), 2U);
+  EXPECT_EQ(sections[0].values.size(), 3U);
+  EXPECT_EQ(sections[0].values[2].value, dword(0x4000));
+  EXPECT_EQ(sections[1].values.size(), 2U);
+}
+
+}  // namespace
+}  // namespace kvmnet::hive
