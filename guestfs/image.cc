@@ -12,7 +12,7 @@
 #include <memory>
 #include <span>
 
-#include "guestfs/security_descriptor.h"
+#include "ntfs/security_descriptor.h"
 
 namespace kvmnet::guestfs {
 namespace {
@@ -54,6 +54,11 @@ std::string hex(const std::string& bytes) {
   for (const std::byte byte : std::as_bytes(std::span(bytes)))
     text += fmt::format("{:02x}", std::to_integer<unsigned>(byte));
   return text;
+}
+
+std::string private_descriptor(FileType type) {
+  return ntfs::private_descriptor(type == FileType::directory ? ntfs::Kind::directory
+                                                              : ntfs::Kind::file);
 }
 
 // "/dev/sda1" is one of "/dev/sda"; "/dev/sdaa1" is not.

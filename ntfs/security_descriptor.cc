@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "guestfs/security_descriptor.h"
+#include "ntfs/security_descriptor.h"
 
 #include <cstdint>
 #include <initializer_list>
 
-namespace kvmnet::guestfs {
+namespace kvmnet::ntfs {
 namespace {
 
 // All numbers but a SID's authority are little-endian.
@@ -22,11 +22,11 @@ std::string sid(std::initializer_list<std::uint32_t> sub_authorities) {
 }
 
 // [MS-DTYP] 2.4.4.2.
-std::string allow_everything(const std::string& who, FileType type) {
+std::string allow_everything(const std::string& who, Kind kind) {
   constexpr std::uint32_t access_allowed = 0;
   constexpr std::uint32_t object_and_container_inherit = 1 | 2;
   constexpr std::uint32_t file_all_access = 0x001F01FF;
-  const std::uint32_t flags = type == FileType::directory ? object_and_container_inherit : 0;
+  const std::uint32_t flags = kind == Kind::directory ? object_and_container_inherit : 0;
   const std::uint32_t size = 8 + static_cast<std::uint32_t>(who.size());
   return number(access_allowed, 1) + number(flags, 1) + number(size, 2) +
          number(file_all_access, 4) + who;
@@ -34,11 +34,11 @@ std::string allow_everything(const std::string& who, FileType type) {
 
 }  // namespace
 
-std::string private_descriptor(FileType type) {
+std::string private_descriptor(Kind kind) {
   const std::string system = sid({18});
   const std::string administrators = sid({32, 544});
   const std::string entries =
-      allow_everything(system, type) + allow_everything(administrators, type);
+      allow_everything(system, kind) + allow_everything(administrators, kind);
   constexpr std::uint32_t acl_header = 8;
   const std::string acl = number(2, 2) +  // revision
                           number(acl_header + static_cast<std::uint32_t>(entries.size()), 2) +
@@ -56,4 +56,4 @@ std::string private_descriptor(FileType type) {
          number(header, 4) + acl + administrators + administrators;
 }
 
-}  // namespace kvmnet::guestfs
+}  // namespace kvmnet::ntfs

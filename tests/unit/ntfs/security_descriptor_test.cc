@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "guestfs/security_descriptor.h"
+#include "ntfs/security_descriptor.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <span>
 
-namespace kvmnet::guestfs {
+namespace kvmnet::ntfs {
 namespace {
 
 std::string hex(const std::string& bytes) {
@@ -30,12 +30,12 @@ std::string by_hand(const std::string& entry_flags) {
 }
 
 TEST(SecurityDescriptor, OfAPrivateFileIsWhatTheSpecificationSays) {
-  EXPECT_EQ(hex(private_descriptor(FileType::regular)), by_hand("00"));
+  EXPECT_EQ(hex(private_descriptor(Kind::file)), by_hand("00"));
 }
 
 TEST(SecurityDescriptor, OfAPrivateDirectoryIsHandedDown) {
-  EXPECT_EQ(hex(private_descriptor(FileType::directory)), by_hand("03"));
+  EXPECT_EQ(hex(private_descriptor(Kind::directory)), by_hand("03"));
 }
 
 }  // namespace
-}  // namespace kvmnet::guestfs
+}  // namespace kvmnet::ntfs

@@ -5,13 +5,13 @@
 
 #include <string>
 
-#include "guestfs/guest_files.h"
+namespace kvmnet::ntfs {
 
-namespace kvmnet::guestfs {
+enum class Kind { file, directory };
 
 // SYSTEM and the group Administrators may do everything, nobody else anything; the owner is
 // Administrators, and nothing is inherited from the directory. What is created in a directory that
 // has it is as private.
-std::string private_descriptor(FileType type);
+std::string private_descriptor(Kind kind);
 
-}  // namespace kvmnet::guestfs
+}  // namespace kvmnet::ntfs
