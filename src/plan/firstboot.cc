@@ -23,6 +23,7 @@ set "DIR=%SystemRoot%\kvmnet"
 set "LOG=%DIR%\firstboot.log"
 set "NEW=%DIR%\firstboot.new"
 set "RAN=%DIR%\firstboot.ran"
+set "BEFORE=%DIR%\firstboot-before.txt"
 set "KEY=HKLM\SYSTEM\CurrentControlSet\Services\kvmnet-firstboot"
 set "STARTED=no"
 set "REMOVE=no"
@@ -150,6 +151,7 @@ goto :eof
 del /f /q "%DIR%\firstboot.boot1" >nul 2>&1
 del /f /q "%DIR%\firstboot.boot2" >nul 2>&1
 del /f /q "%DIR%\firstboot.boot3" >nul 2>&1
+del /f /q "%DIR%\firstboot-before.new" >nul 2>&1
 del /f /q "%DIR%\firstboot-??.cmd" >nul 2>&1
 set "REMOVE=yes"
 goto :eof
@@ -178,6 +180,21 @@ std::string calls(const NetshStep& step, int number) {
   }
   return text + fmt::format(":end{}\n", number);
 }
+
+// Put in place as a whole, and never written again: after the first `set` it would not be what was
+// there before. Empty where netsh fails. That netsh can read it back is not verified on Windows.
+constexpr std::string_view save_before = R"(
+rem The settings as they were before any of ours, as netsh itself writes them down.
+if exist "%BEFORE%" goto saved
+>>"%LOG%" echo kvmnet: netsh interface tcp dump
+"%SYS%\netsh.exe" interface tcp dump <nul >"%DIR%\firstboot-before.new" 2>nul
+set "RC=%ERRORLEVEL%"
+>>"%LOG%" echo kvmnet: exit code %RC%
+if not "%RC%"=="0" type nul >"%DIR%\firstboot-before.new"
+move /y "%DIR%\firstboot-before.new" "%BEFORE%" >nul 2>&1
+:saved
+
+)";
 
 std::string body(const std::vector<NetshStep>& steps) {
   std::string text;
@@ -235,9 +252,10 @@ std::string script_id(const std::vector<NetshStep>& steps) {
 }
 
 std::string script(const std::vector<NetshStep>& steps, const std::vector<UserWork>& work) {
-  return with_crlf(fmt::format("{}set \"ID={}\"\n{}{}{}\n{}{}{}", head, script_id(steps), start,
-                               work.empty() ? "" : work_routine, main_part, body(steps),
-                               work_calls(work), finish));
+  return with_crlf(fmt::format("{}set \"ID={}\"\n{}{}{}{}{}{}{}", head, script_id(steps), start,
+                               work.empty() ? "" : work_routine, main_part,
+                               steps.empty() ? "\n" : save_before, body(steps), work_calls(work),
+                               finish));
 }
 
 std::vector<hive::NamedValue> service_values(bool with_nsi) {

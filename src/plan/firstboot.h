@@ -24,6 +24,9 @@ inline constexpr std::string_view script_path = "kvmnet/firstboot.cmd";
 inline constexpr std::string_view result_path = "kvmnet/firstboot.result";
 // There once a script has finished or given up and is about to remove itself.
 inline constexpr std::string_view done_path = "kvmnet/firstboot.done";
+// What netsh said of its settings before the first of all commands of kvmnet: `netsh exec` is to
+// make them again. Stays in the guest; empty where netsh could not say it.
+inline constexpr std::string_view before_path = "kvmnet/firstboot-before.txt";
 // What an earlier script may have left behind; removed when a new one is put in.
 std::vector<std::string> state_paths();
 
@@ -37,8 +40,8 @@ std::string work_path(std::size_t number);
 std::string script_id(const std::vector<NetshStep>& steps);
 
 // The script: ASCII, CRLF. It does nothing while Windows Setup is running, unless Setup has started
-// it (with the word "setup"); runs every command and logs its output and exit code to
-// kvmnet\firstboot.log; then begins each piece of the user's work that this guest has not begun
+// it (with the word "setup"); saves what netsh says of its settings; runs every command and logs its
+// output and exit code to kvmnet\firstboot.log; then begins each piece of the user's work that this guest has not begun
 // yet; writes kvmnet\firstboot.result; tries failed mandatory commands again at the next boot,
 // three boots at most; then removes its service, the user's work and itself.
 std::string script(const std::vector<NetshStep>& steps, const std::vector<UserWork>& work = {});

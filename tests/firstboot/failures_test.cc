@@ -27,6 +27,9 @@ Lines operator+(Lines first, const Lines& second) {
   return first;
 }
 
+// What the recorder says of its settings when it has accepted none yet.
+const Lines original = {"pushd interface tcp", "reset", "popd"};
+
 class FirstBoot : public testing::Test {
  protected:
   Machine& machine() { return machine_; }
@@ -35,7 +38,7 @@ class FirstBoot : public testing::Test {
   void expect_over(const std::string& status) {
     EXPECT_EQ(machine_.result().status, status);
     EXPECT_FALSE(machine_.has_service());
-    EXPECT_EQ(machine_.files(), (Lines{"firstboot.log", "firstboot.result"}));
+    EXPECT_EQ(machine_.files(), (Lines{"firstboot-before.txt", "firstboot.log", "firstboot.result"}));
     const std::size_t commands = machine_.commands();
     machine_.boot();
     EXPECT_EQ(machine_.commands(), commands);
@@ -66,6 +69,7 @@ TEST_F(FirstBoot, LogsACommandThatFailsRunsTheOthersAndTriesAllAgainAtTheNext) {
   expect_in_log("'forcews' is not a valid argument");  // netsh's own words
   expect_pending();
   machine().boot();
+  EXPECT_EQ(machine().before(), original);  // not what the first boot has set
   EXPECT_EQ(machine().sets(), with(2, "5 set global autotuninglevel=normal") + all_good);
   EXPECT_EQ(machine().result().commands, all_good);
   expect_over("done");
@@ -131,7 +135,8 @@ TEST_F(FirstBoot, WaitsForANetworkStoreThatIsStillStarting) {
   machine().play("fail 1 1 1 show global\n");
   machine().boot();
   EXPECT_EQ(machine().sets(), all_good);
-  EXPECT_EQ(machine().commands(), all_good.size() + 3);  // asked twice before, once after
+  // Asked twice before, then what is there is saved; asked once after.
+  EXPECT_EQ(machine().commands(), all_good.size() + 4);
   expect_over("done");
 }
 
@@ -163,6 +168,26 @@ TEST_F(FirstBoot, LosingPowerAfterTheLastCommandEndsCleanlyAtTheNext) {
   expect_pending();
   machine().boot();
   EXPECT_EQ(machine().sets(), all_good + all_good);
+  expect_over("done");
+}
+
+TEST_F(FirstBoot, LosingPowerWhileItSavesWhatIsThereSavesItAtTheNext) {
+  machine().play("hang 1 1 0 tcp dump\n");
+  machine().boot_and_lose_power();
+  EXPECT_EQ(machine().sets(), Lines());
+  EXPECT_EQ(machine().before(), Lines());
+  machine().boot();
+  EXPECT_EQ(machine().before(), original);
+  expect_over("done");
+}
+
+TEST_F(FirstBoot, DoesNotSaveItsOwnSettingsAfterItCouldNotSaveWhatWasThere) {
+  machine().play("fail 1 1 1 tcp dump\nfail 1 1 5 set global autotuninglevel\n");
+  machine().boot();
+  EXPECT_EQ(machine().before(), Lines());
+  expect_pending();
+  machine().boot();
+  EXPECT_EQ(machine().before(), Lines());
   expect_over("done");
 }
 

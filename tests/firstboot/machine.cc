@@ -174,6 +174,10 @@ std::string Machine::log() const {
   return read_text(host_file("kvmnet/firstboot.log"));
 }
 
+std::vector<std::string> Machine::before() const {
+  return lines_of(read_text(host_file("kvmnet/firstboot-before.txt")));
+}
+
 bool Machine::has_service() const {
   return wine_.has_key(fmt::format("System\\CurrentControlSet\\Services\\{}", service));
 }

@@ -49,6 +49,8 @@ class Machine {
   std::size_t commands() const;  // all of them
   FirstBootResult result() const;
   std::string log() const;
+  // What was saved before the first command.
+  std::vector<std::string> before() const;
 
   bool has_service() const;
   bool has_script() const;

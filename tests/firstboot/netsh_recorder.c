@@ -99,7 +99,24 @@ static const char* played(const char* play, const char* log, const char* command
   return "";
 }
 
-static void answer(const char* text, const char* command) {
+/* The settings: all that it was ever told and has accepted, as `netsh exec` reads them. */
+static void dump(const char* log) {
+  puts("pushd interface tcp\nreset");
+  while (*log != '\0') {
+    const char* end = strchr(log, '\n');
+    const int length = end ? (int)(end - log) : (int)strlen(log);
+    const char* accepted = "0\tinterface tcp set ";
+    if (strncmp(log, accepted, strlen(accepted)) == 0) printf("%.*s\n", length - 16, log + 16);
+    log += end ? length + 1 : length;
+  }
+  puts("popd");
+}
+
+static void answer(const char* text, const char* command, const char* log) {
+  if (strcmp(command, "interface tcp dump") == 0) {
+    dump(log);
+    return;
+  }
   /* A German netsh in code page 850: nobody is to read more out of it than that it was there. */
   const int shows = strstr(command, " show ") != NULL;
   printf("%s\n", shows ? "\x9a"
@@ -125,7 +142,7 @@ int main(void) {
   }
   char outcome[16];
   snprintf(outcome, sizeof outcome, "%d", verdict.code);
-  answer(verdict.text, command);
+  answer(verdict.text, command, log);
   record(outcome, command);
   return verdict.code;
 }

@@ -20,7 +20,7 @@ TEST_P(FirstBootIn, ThatDirectoryRunsAllAndRemovesItself) {
   EXPECT_EQ(machine.sets(), sets);
   EXPECT_EQ(machine.result().status, "done");
   EXPECT_FALSE(machine.has_service());
-  EXPECT_EQ(machine.files(), (Lines{"firstboot.log", "firstboot.result"}));
+  EXPECT_EQ(machine.files(), (Lines{"firstboot-before.txt", "firstboot.log", "firstboot.result"}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Root, FirstBootIn,

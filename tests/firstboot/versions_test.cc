@@ -50,7 +50,7 @@ TEST_P(FirstBootOf, RunsTheseCommandsOnceAndRemovesItself) {
   EXPECT_EQ(machine.result().status, "done");
   EXPECT_EQ(machine.result().commands, GetParam().sets);
   EXPECT_FALSE(machine.has_service());
-  EXPECT_EQ(machine.files(), (Lines{"firstboot.log", "firstboot.result"}));
+  EXPECT_EQ(machine.files(), (Lines{"firstboot-before.txt", "firstboot.log", "firstboot.result"}));
   EXPECT_NE(machine.log().find("kvmnet: status done"), std::string::npos) << machine.log();
 
   const std::size_t commands = machine.commands();

@@ -152,7 +152,7 @@ TEST(FirstBootRules, AreKeptByEveryScriptThatOptionsCanAskFor) {
 // The lines `call :...`, `if "%RC%"...` and `:accepted...` that make up the commands.
 std::vector<std::string> command_lines(const Steps& steps) {
   const std::string script = firstboot::script(steps);
-  const std::string ready = ":ready\r\n\r\n";
+  const std::string ready = ":saved\r\n\r\n";
   const std::size_t begin = script.find(ready) + ready.size();
   std::vector<std::string> lines;
   std::string_view rest =
@@ -192,6 +192,14 @@ TEST(FirstBoot, ACustomTemplateIsMadeTheDefaultOnlyIfItCouldBeFilled) {
       std::find(lines.begin(), lines.end(), "call :mandatory set supplemental template=custom");
   ASSERT_NE(activation, lines.end());
   EXPECT_NE((activation - 1)->rfind("if ", 0), std::string::npos) << *(activation - 1);
+}
+
+TEST(FirstBoot, WhatWasThereIsSavedOnceBeforeTheFirstSetting) {
+  const std::string script = firstboot::script({{{"set a", Duty::mandatory}, {}}});
+  const std::size_t dump = script.find("interface tcp dump ");
+  EXPECT_LT(script.find("if exist \"%BEFORE%\" goto saved"), dump);
+  EXPECT_LT(dump, script.find("call :mandatory"));
+  EXPECT_EQ(firstboot::script({}, {work_of_command("x")}).find(" dump"), std::string::npos);
 }
 
 TEST(FirstBoot, ScriptNamesItsId) {
@@ -254,9 +262,10 @@ TEST(FirstBoot, WorkRunsAfterTheCommandsInItsOrder) {
 TEST(FirstBoot, ScriptUsesTheFilesThatThePlannerKnows) {
   const std::string script =
       firstboot::script({{{"set a", Duty::mandatory}, {}}}, {work_of_command("x")});
-  std::set<std::string> known = {"kvmnet/firstboot.log", std::string(firstboot::begun_path),
-                                 "kvmnet/firstboot-%1.cmd", "kvmnet/firstboot-%1.log",
-                                 "kvmnet/firstboot-??.cmd"};
+  std::set<std::string> known = {"kvmnet/firstboot.log",       std::string(firstboot::begun_path),
+                                 "kvmnet/firstboot-%1.cmd",    "kvmnet/firstboot-%1.log",
+                                 "kvmnet/firstboot-??.cmd",    std::string(firstboot::before_path),
+                                 "kvmnet/firstboot-before.new"};
   for (const std::string& path : firstboot::state_paths()) known.insert(path);
   for (std::size_t at = script.find("%DIR%\\"); at != std::string::npos;
        at = script.find("%DIR%\\", at + 1)) {

@@ -87,6 +87,11 @@ std::string_view conditional(std::string_view command) {
   return conditional(without_redirections_before(rest));
 }
 
+bool changes_nothing(std::string_view arguments) {
+  return arguments.starts_with("interface tcp show ") ||
+         arguments.starts_with("interface tcp dump ");
+}
+
 struct Line {
   std::size_t number;
   std::string_view text;
@@ -158,7 +163,7 @@ class Checker {
     if (word == "call") check_call(line, rest);
     if (word == "exit" && (!rest.starts_with("/b ") || rest.size() < 4))
       broken(line, "exits without a number");
-    if (word == netsh && rest.starts_with("interface tcp show ")) return;
+    if (word == netsh && changes_nothing(rest)) return;
     if (word == netsh && (!rest.starts_with("interface tcp %* >>") || netsh_is_run_))
       broken(line, "runs netsh outside :run");
     if (word == netsh) netsh_is_run_ = true;

@@ -43,6 +43,8 @@ TEST(ScriptRules, PassAScriptThatKeepsThem) {
                       "call :run set global autotuninglevel=normal 2>\"%DIR%\\a b\"\n"
                       "\"%SYS%\\netsh.exe\" interface tcp show global >nul 2>&1\n"
                       "set \"RC=%ERRORLEVEL%\"\n"
+                      "\"%SYS%\\netsh.exe\" interface tcp dump >nul 2>&1\n"
+                      "set \"RC=%ERRORLEVEL%\"\n"
                       "if exist \"%DIR%\\a b\" set \"BOOT=2\"\n"),
             "");
 }
