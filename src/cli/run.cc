@@ -170,7 +170,7 @@ int run_script(const Options& options) {
   const auto& netsh = std::get<NetshPlan>(plan);
   for (const std::string& warning : netsh.warnings)
     std::fprintf(stderr, "kvmnet: warning: %s\n", warning.c_str());
-  print(firstboot::script(netsh.steps, settings.work));
+  print(firstboot::script(netsh, settings.work));
   return number(ExitStatus::ok);
 }
 

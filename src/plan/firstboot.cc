@@ -62,6 +62,13 @@ if "%RC%"=="0" goto :eof
 if "%DUTY%"=="mandatory" set "STATUS=retry"
 goto :eof
 
+:show
+>>"%LOG%" echo kvmnet: netsh interface tcp show %1
+"%SYS%\netsh.exe" interface tcp show %1 <nul >>"%LOG%" 2>&1
+set "RC=%ERRORLEVEL%"
+>>"%LOG%" echo kvmnet: exit code %RC%
+goto :eof
+
 :begin_result
 >"%NEW%" echo kvmnet-firstboot-result 1
 >>"%NEW%" echo id %ID%
@@ -123,10 +130,9 @@ set "STATUS=failed"
 
 :finish
 >>"%LOG%" echo kvmnet: status %STATUS%
-"%SYS%\netsh.exe" interface tcp show global >>"%LOG%" 2>&1
-set "RC=%ERRORLEVEL%"
->>"%LOG%" echo kvmnet: exit code %RC%
-if exist "%RAN%" call :add_begun
+)";
+
+constexpr std::string_view last = R"(if exist "%RAN%" call :add_begun
 >>"%NEW%" echo status %STATUS%
 move /y "%NEW%" "%DIR%\firstboot.result" >nul 2>&1
 if not "%STATUS%"=="retry" goto finished
@@ -203,6 +209,12 @@ std::string body(const std::vector<NetshStep>& steps) {
   return text;
 }
 
+std::string show_calls(const std::vector<std::string>& shows) {
+  std::string text;
+  for (const std::string& what : shows) text += fmt::format("call :show {}\n", what);
+  return text;
+}
+
 // The user's work: each piece is begun once, whatever becomes of it, because it need not be fit for
 // a second time. What is in firstboot.ran has been begun. A log of its own for each: a program that
 // goes on in the background keeps it open.
@@ -251,11 +263,12 @@ std::string script_id(const std::vector<NetshStep>& steps) {
   return hash_of(body(steps));
 }
 
-std::string script(const std::vector<NetshStep>& steps, const std::vector<UserWork>& work) {
-  return with_crlf(fmt::format("{}set \"ID={}\"\n{}{}{}{}{}{}{}", head, script_id(steps), start,
+std::string script(const NetshPlan& netsh, const std::vector<UserWork>& work) {
+  const std::vector<NetshStep>& steps = netsh.steps;
+  return with_crlf(fmt::format("{}set \"ID={}\"\n{}{}{}{}{}{}{}{}{}", head, script_id(steps), start,
                                work.empty() ? "" : work_routine, main_part,
                                steps.empty() ? "\n" : save_before, body(steps), work_calls(work),
-                               finish));
+                               finish, show_calls(netsh.shows), last));
 }
 
 std::vector<hive::NamedValue> service_values(bool with_nsi) {

@@ -40,11 +40,12 @@ std::string work_path(std::size_t number);
 std::string script_id(const std::vector<NetshStep>& steps);
 
 // The script: ASCII, CRLF. It does nothing while Windows Setup is running, unless Setup has started
-// it (with the word "setup"); saves what netsh says of its settings; runs every command and logs its
-// output and exit code to kvmnet\firstboot.log; then begins each piece of the user's work that this guest has not begun
-// yet; writes kvmnet\firstboot.result; tries failed mandatory commands again at the next boot,
-// three boots at most; then removes its service, the user's work and itself.
-std::string script(const std::vector<NetshStep>& steps, const std::vector<UserWork>& work = {});
+// it (with the word "setup"); saves what netsh says of its settings; runs every command and logs
+// its output and exit code to kvmnet\firstboot.log; then begins each piece of the user's work that
+// this guest has not begun yet; writes kvmnet\firstboot.result; tries failed mandatory commands
+// again at the next boot, three boots at most; logs what netsh shows of the outcome; then removes
+// its service, the user's work and itself.
+std::string script(const NetshPlan& netsh, const std::vector<UserWork>& work = {});
 
 // Every value of the service key (sc.exe's own layout). `with_nsi`: the guest has the service nsi
 // (Network Store Interface, 6.0 and later), without which netsh has nothing to talk to; a

@@ -47,6 +47,9 @@ struct Generation {
 //   techcommunity 339676), CUBIC is the default from 16299 / Server 2019 on (O: IETF 100 slides).
 // - which templates may be modified differs by edition (S: Set-NetTCPSetting; O:
 //   windows-powershell-docs #576, #757); so a default provider is soft from 6.2 on.
+// - `show global` and `show heuristics` are everywhere, `show supplemental` where there are
+// templates
+//   (S: netsh-interface.md; O: wireshark.org, andydavies.me).
 // - initial window: 4 segments until Windows 10 1511, 10 from 14393 on.
 constexpr std::array<Generation, 9> generations = {{
     {{6, 0, 0},
@@ -156,6 +159,8 @@ class Planner {
         generation_(generation_of(version)) {}
 
   std::variant<NetshPlan, Refusal> run() {
+    plan_.shows = {"global", "heuristics"};
+    if (!generation_.custom_template.empty()) plan_.shows.emplace_back("supplemental");
     add_heuristics();
     if (auto refusal = add_forcews()) return *refusal;
     add_autotuning();

@@ -37,6 +37,7 @@ struct NetshStep {
 
 struct NetshPlan {
   std::vector<NetshStep> steps;
+  std::vector<std::string> shows;  // what `netsh interface tcp show` of this Windows has to say
   std::vector<std::string> warnings;
 };
 

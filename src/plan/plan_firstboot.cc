@@ -75,7 +75,7 @@ class Planner {
     if (auto refusal = check()) return *refusal;
     choose();
     plan_work();
-    plan_script(wanted.steps);
+    plan_script(wanted);
     plan_service();
     plan_setup_complete();
     warn_about_others();
@@ -205,11 +205,11 @@ class Planner {
     }
   }
 
-  void plan_script(const std::vector<NetshStep>& steps) {
-    std::string content = firstboot::script(steps, settings_.work);
+  void plan_script(const NetshPlan& netsh) {
+    std::string content = firstboot::script(netsh, settings_.work);
     const auto old = content_of(firstboot::script_path);
     // A script that gave up and is still there would only remove itself at the next boot.
-    const bool gave_up = has_file(firstboot::done_path) && !succeeded(steps);
+    const bool gave_up = has_file(firstboot::done_path) && !succeeded(netsh.steps);
     if (old == content && !gave_up) return;
     for (const std::string& stale : firstboot::state_paths())
       if (has_file(stale))

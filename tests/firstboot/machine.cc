@@ -152,6 +152,18 @@ std::size_t Machine::commands() const {
   return lines_of(read_text(system32("netsh.log"))).size();
 }
 
+std::vector<std::string> Machine::last_shows() const {
+  std::vector<std::string> found;
+  for (std::string line : lines_of(read_text(system32("netsh.log")))) {
+    line = replace_all(replace_all(line, "\t", " "), tcp, "");
+    if (line.find(" show ") == std::string::npos)
+      found.clear();
+    else
+      found.push_back(replace_all(line, "show ", ""));
+  }
+  return found;
+}
+
 // The one place that knows the form of the file.
 FirstBootResult Machine::result() const {
   FirstBootResult result;

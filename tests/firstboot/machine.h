@@ -47,6 +47,8 @@ class Machine {
   // they ended with: "0 set heuristics disabled", "hang set heuristics disabled".
   std::vector<std::string> sets() const;
   std::size_t commands() const;  // all of them
+  // Those of its last commands that are a `show`: "0 global".
+  std::vector<std::string> last_shows() const;
   FirstBootResult result() const;
   std::string log() const;
   // What was saved before the first command.

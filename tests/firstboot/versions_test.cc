@@ -40,6 +40,13 @@ SettingOptions provider(const std::string& word) {
   return options;
 }
 
+// `show supplemental` came with the templates, in 6.2 (netsh-rules.txt).
+Lines shows_of(const WindowsVersion& version) {
+  Lines shows = {"0 global", "0 heuristics"};
+  if (version >= WindowsVersion{6, 2, 0}) shows.emplace_back("0 supplemental");
+  return shows;
+}
+
 class FirstBootOf : public testing::TestWithParam<Case> {};
 
 TEST_P(FirstBootOf, RunsTheseCommandsOnceAndRemovesItself) {
@@ -49,6 +56,7 @@ TEST_P(FirstBootOf, RunsTheseCommandsOnceAndRemovesItself) {
   EXPECT_EQ(machine.sets(), GetParam().sets);
   EXPECT_EQ(machine.result().status, "done");
   EXPECT_EQ(machine.result().commands, GetParam().sets);
+  EXPECT_EQ(machine.last_shows(), shows_of(GetParam().version));
   EXPECT_FALSE(machine.has_service());
   EXPECT_EQ(machine.files(), (Lines{"firstboot-before.txt", "firstboot.log", "firstboot.result"}));
   EXPECT_NE(machine.log().find("kvmnet: status done"), std::string::npos) << machine.log();

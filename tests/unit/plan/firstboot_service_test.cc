@@ -62,7 +62,7 @@ TEST(FirstBootService, StartsTheScriptThatIsWrittenAndIsTheOneThatIsDeleted) {
   EXPECT_EQ(firstboot::script_path, "kvmnet/firstboot.cmd");
   const std::string image_path = *hive::as_string(firstboot::service_values(false)[3].value);
   EXPECT_TRUE(image_path.ends_with(" " + path)) << image_path;
-  const std::string script = firstboot::script({{{"set a", Duty::mandatory}, {}}});
+  const std::string script = firstboot::script({{{{"set a", Duty::mandatory}, {}}}, {}, {}});
   const std::string name(firstboot::service_name);
   EXPECT_NE(script.find("\"%SYS%\\sc.exe\" delete " + name + " "), std::string::npos);
   EXPECT_NE(script.find("set \"KEY=HKLM\\SYSTEM\\CurrentControlSet\\Services\\" + name + "\""),

@@ -57,8 +57,11 @@ std::vector<Golden> goldens() {
 }
 
 std::string script_of(const Golden& golden) {
-  return firstboot::script(
-      netsh_of(golden.version, golden.product, make_settings(golden.options)).steps);
+  return firstboot::script(netsh_of(golden.version, golden.product, make_settings(golden.options)));
+}
+
+std::string script_with(const Steps& steps, const std::vector<UserWork>& work = {}) {
+  return firstboot::script({steps, {}, {}}, work);
 }
 
 std::string content_of(const std::filesystem::path& path) {
@@ -137,10 +140,10 @@ TEST(FirstBootRules, AreKeptByEveryScriptThatOptionsCanAskFor) {
     for (const ProductType product : {ProductType::client, ProductType::server}) {
       const auto plan = plan_netsh(version, product, settings);
       if (std::holds_alternative<Refusal>(plan)) continue;
-      const Steps& steps = std::get<NetshPlan>(plan).steps;
-      if (!checked.insert(firstboot::script_id(steps)).second) continue;
-      EXPECT_EQ(broken_rules(firstboot::script(steps)), std::vector<std::string>());
-      EXPECT_EQ(broken_rules(firstboot::script(steps, work)), std::vector<std::string>());
+      const auto& netsh = std::get<NetshPlan>(plan);
+      if (!checked.insert(firstboot::script_id(netsh.steps)).second) continue;
+      EXPECT_EQ(broken_rules(firstboot::script(netsh)), std::vector<std::string>());
+      EXPECT_EQ(broken_rules(firstboot::script(netsh, work)), std::vector<std::string>());
     }
   };
   for (const WindowsVersion& version : plan_tests::netsh_releases)
@@ -151,7 +154,7 @@ TEST(FirstBootRules, AreKeptByEveryScriptThatOptionsCanAskFor) {
 
 // The lines `call :...`, `if "%RC%"...` and `:accepted...` that make up the commands.
 std::vector<std::string> command_lines(const Steps& steps) {
-  const std::string script = firstboot::script(steps);
+  const std::string script = script_with(steps);
   const std::string ready = ":saved\r\n\r\n";
   const std::size_t begin = script.find(ready) + ready.size();
   std::vector<std::string> lines;
@@ -194,12 +197,26 @@ TEST(FirstBoot, ACustomTemplateIsMadeTheDefaultOnlyIfItCouldBeFilled) {
   EXPECT_NE((activation - 1)->rfind("if ", 0), std::string::npos) << *(activation - 1);
 }
 
+TEST(FirstBoot, TheLogEndsWithWhatThatWindowsShows) {
+  const auto shows = [](const WindowsVersion& version) {
+    return script_of({"", version, ProductType::client, {}});
+  };
+  const std::string both = "call :show global\r\ncall :show heuristics\r\n";
+  const std::string supplemental = both + "call :show supplemental\r\n";
+  for (const WindowsVersion& version : {plan_tests::vista, plan_tests::windows_7}) {
+    EXPECT_NE(shows(version).find(both), std::string::npos);
+    EXPECT_EQ(shows(version).find(supplemental), std::string::npos);
+  }
+  for (const WindowsVersion& version : {plan_tests::windows_8, plan_tests::windows_11_24h2})
+    EXPECT_NE(shows(version).find(supplemental), std::string::npos);
+}
+
 TEST(FirstBoot, WhatWasThereIsSavedOnceBeforeTheFirstSetting) {
-  const std::string script = firstboot::script({{{"set a", Duty::mandatory}, {}}});
+  const std::string script = script_with({{{"set a", Duty::mandatory}, {}}});
   const std::size_t dump = script.find("interface tcp dump ");
   EXPECT_LT(script.find("if exist \"%BEFORE%\" goto saved"), dump);
   EXPECT_LT(dump, script.find("call :mandatory"));
-  EXPECT_EQ(firstboot::script({}, {work_of_command("x")}).find(" dump"), std::string::npos);
+  EXPECT_EQ(script_with({}, {work_of_command("x")}).find(" dump"), std::string::npos);
 }
 
 TEST(FirstBoot, ScriptNamesItsId) {
@@ -207,7 +224,7 @@ TEST(FirstBoot, ScriptNamesItsId) {
   const std::string id = firstboot::script_id(steps);
   EXPECT_EQ(id.size(), 16U);
   EXPECT_EQ(id.find_first_not_of("0123456789abcdef"), std::string::npos) << id;
-  EXPECT_NE(firstboot::script(steps).find("\r\nset \"ID=" + id + "\"\r\n"), std::string::npos);
+  EXPECT_NE(script_with(steps).find("\r\nset \"ID=" + id + "\"\r\n"), std::string::npos);
 }
 
 TEST(FirstBoot, IdChangesWithTheCommandsAndOnlyWithThem) {
@@ -236,17 +253,17 @@ TEST(FirstBoot, IdChangesWithTheCommandsAndOnlyWithThem) {
 TEST(FirstBoot, ScriptsOfDifferentCommandsDifferOnlyInThemAndTheId) {
   const Steps one = {{{"set a", Duty::mandatory}, {}}};
   const Steps other = {{{"set b", Duty::mandatory}, {}}};
-  std::string script = firstboot::script(one);
+  std::string script = script_with(one);
   script.replace(script.find(firstboot::script_id(one)), 16, firstboot::script_id(other));
   script.replace(script.find("mandatory set a"), 15, "mandatory set b");
-  EXPECT_EQ(script, firstboot::script(other));
+  EXPECT_EQ(script, script_with(other));
 }
 
 TEST(FirstBoot, WorkRunsAfterTheCommandsInItsOrder) {
   const Steps steps = {{{"set a", Duty::mandatory}, {}}};
   const std::vector<UserWork> work = {work_of_command("x"), work_of_script("y z.cmd", "y")};
   const std::vector<std::string> ids = work_ids(work);
-  const std::string script = firstboot::script(steps, work);
+  const std::string script = script_with(steps, work);
   EXPECT_NE(script.find("\r\ncall :mandatory set a\r\n"
                         "if exist \"%RAN%\" >>\"%RAN%\" echo.\r\n"
                         "call :work 01 " +
@@ -256,12 +273,12 @@ TEST(FirstBoot, WorkRunsAfterTheCommandsInItsOrder) {
                         ids[1] + " y_z.cmd\r\n\r\n"),
             std::string::npos)
       << script;
-  EXPECT_EQ(firstboot::script(steps).find(":work"), std::string::npos);
+  EXPECT_EQ(script_with(steps).find(":work"), std::string::npos);
 }
 
 TEST(FirstBoot, ScriptUsesTheFilesThatThePlannerKnows) {
   const std::string script =
-      firstboot::script({{{"set a", Duty::mandatory}, {}}}, {work_of_command("x")});
+      script_with({{{"set a", Duty::mandatory}, {}}}, {work_of_command("x")});
   std::set<std::string> known = {"kvmnet/firstboot.log",       std::string(firstboot::begun_path),
                                  "kvmnet/firstboot-%1.cmd",    "kvmnet/firstboot-%1.log",
                                  "kvmnet/firstboot-??.cmd",    std::string(firstboot::before_path),

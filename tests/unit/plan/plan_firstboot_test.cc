@@ -63,7 +63,7 @@ TEST(PlanFirstBoot, WritesTheScriptOfTheNetshCommands) {
   const Facts facts = patched(settings);
   EXPECT_EQ(facts.files.size(), 1U);
   EXPECT_EQ(facts.files.at("kvmnet/firstboot.cmd"),
-            firstboot::script(plan_tests::netsh_of(version, ProductType::client, settings).steps));
+            firstboot::script(plan_tests::netsh_of(version, ProductType::client, settings)));
 }
 
 TEST(PlanFirstBoot, TheServiceDependsOnNsiOnlyWhereTheControlSetHasIt) {

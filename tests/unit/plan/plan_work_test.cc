@@ -66,8 +66,8 @@ TEST(PlanWork, EachPieceIsAFileBesideTheScript) {
   const Facts facts = patched(guest(version), settings);
   EXPECT_EQ(facts.files.at("kvmnet/firstboot-01.cmd"), a.content);
   EXPECT_EQ(facts.files.at("kvmnet/firstboot-02.cmd"), b.content);
-  const auto steps = plan_tests::netsh_of(version, ProductType::client, settings).steps;
-  EXPECT_EQ(facts.files.at("kvmnet/firstboot.cmd"), firstboot::script(steps, {a, b}));
+  const NetshPlan netsh = plan_tests::netsh_of(version, ProductType::client, settings);
+  EXPECT_EQ(facts.files.at("kvmnet/firstboot.cmd"), firstboot::script(netsh, {a, b}));
   EXPECT_EQ(file_edits(guest(version), settings),
             (Lines{"write kvmnet/firstboot-01.cmd", "write kvmnet/firstboot-02.cmd",
                    "write kvmnet/firstboot.cmd"}));
