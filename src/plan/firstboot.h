@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The first-boot script and the service that starts it: text and values, no effects.
-//
-// An auto-start LocalSystem service starts cmd.exe, which starts the script detached and ends:
-// Windows ends the service process after 30 s because cmd.exe does not answer as a service does
-// (learn.microsoft.com, StartServiceCtrlDispatcher), but not what it started. No foreign binary.
+// The first-boot script: text, no effects. firstboot_service.h and setup_complete.h have what
+// starts it.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "hive/value.h"
 #include "src/plan/netsh.h"
 #include "src/plan/user_work.h"
 
 namespace kvmnet::firstboot {
-
-inline constexpr std::string_view service_name = "kvmnet-firstboot";
 
 // Files of the mechanism, relative to the system root; all in one directory.
 inline constexpr std::string_view directory = "kvmnet";
@@ -46,10 +40,5 @@ std::string script_id(const std::vector<NetshStep>& steps);
 // again at the next boot, three boots at most; logs what netsh shows of the outcome; then removes
 // its service, the user's work and itself.
 std::string script(const NetshPlan& netsh, const std::vector<UserWork>& work = {});
-
-// Every value of the service key (sc.exe's own layout). `with_nsi`: the guest has the service nsi
-// (Network Store Interface, 6.0 and later), without which netsh has nothing to talk to; a
-// dependency on a service that is not there would keep ours from starting.
-std::vector<hive::NamedValue> service_values(bool with_nsi);
 
 }  // namespace kvmnet::firstboot

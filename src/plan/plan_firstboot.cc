@@ -9,6 +9,7 @@
 
 #include "src/plan/firstboot.h"
 #include "src/plan/firstboot_result.h"
+#include "src/plan/firstboot_service.h"
 #include "src/plan/netsh.h"
 #include "src/plan/setup_complete.h"
 
@@ -17,8 +18,6 @@ namespace {
 
 constexpr std::string_view nsi_service = "Services\\nsi";
 constexpr std::string_view our_service = "Services\\kvmnet-firstboot";
-constexpr std::string_view virt_service = "Services\\firstboot";
-constexpr std::string_view cloudbase_service = "Services\\cloudbase-init";
 
 // The first-boot service's command line holds the system root without quotes.
 bool is_plain_path(std::string_view path) {
@@ -32,35 +31,12 @@ bool is_marked_for_deletion(const ControlSet& set) {
   return value_of(set, our_service, "DeleteFlag").has_value();
 }
 
-// The wrapper that the service of virt-v2v and virt-customize starts: other programs, too, may call
-// a service "firstboot" (libguestfs-common, mlcustomize/firstboot.ml).
-bool starts_virt_wrapper(const ControlSet& set) {
-  const auto image_path = value_of(set, virt_service, "ImagePath");
-  const std::string path = image_path ? hive::as_string(*image_path).value_or("") : "";
-  const auto names = [&path](std::string_view program) {
-    return std::search(path.begin(), path.end(), program.begin(), program.end(),
-                       [](char a, char b) {
-                         return hive::same_name({&a, 1}, {&b, 1});
-                       }) != path.end();
-  };
-  return names("rhsrvany.exe") || names("pvvxsvc.exe");
-}
-
-std::vector<OtherFirstBoot> others_in(const std::vector<ControlSet>& sets) {
-  const auto any = [&sets](auto has) { return std::any_of(sets.begin(), sets.end(), has); };
-  std::vector<OtherFirstBoot> all;
-  if (any(starts_virt_wrapper)) all.push_back({"firstboot", "virt-v2v or virt-customize"});
-  if (any([](const ControlSet& set) { return has_key(set, cloudbase_service); }))
-    all.push_back({"cloudbase-init", "cloudbase-init"});
-  return all;
-}
-
 class Planner {
  public:
   Planner(const Facts& facts, const Settings& settings) : facts_(facts), settings_(settings) {}
 
   std::variant<FirstBootPlan, Refusal> run() {
-    plan_.chosen.beside = others_in(facts_.control_sets);
+    plan_.chosen.beside = other_firstboots(facts_.control_sets);
     if (is_legacy(*facts_.version)) return of_legacy();
     if (settings_.firstboot == FirstBootChoice::none) return by_choice_none();
     auto netsh = plan_netsh(*facts_.version, *facts_.product_type, settings_);
@@ -284,8 +260,9 @@ std::string_view to_string(Mechanism mechanism) {
 }
 
 std::vector<std::string> firstboot_keys() {
-  return {std::string(nsi_service), std::string(our_service), std::string(virt_service),
-          std::string(cloudbase_service)};
+  std::vector<std::string> keys = other_firstboot_keys();
+  for (const std::string_view key : {nsi_service, our_service}) keys.emplace_back(key);
+  return keys;
 }
 
 std::vector<std::string> firstboot_files() {

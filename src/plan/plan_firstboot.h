@@ -10,6 +10,7 @@
 
 #include "src/plan/edit.h"
 #include "src/plan/facts.h"
+#include "src/plan/other_firstboot.h"
 #include "src/plan/settings.h"
 #include "src/support/refusal.h"
 
@@ -22,13 +23,6 @@ enum class Mechanism {
   service_and_setup_complete,  // the same, and Windows Setup when it ends
 };
 std::string_view to_string(Mechanism mechanism);  // "none", "service", "service+setupcomplete"
-
-// A service of another program that does first-boot work, too.
-struct OtherFirstBoot {
-  std::string service;
-  std::string program;  // "cloudbase-init"
-  bool operator==(const OtherFirstBoot&) const = default;
-};
 
 struct FirstBoot {
   Mechanism mechanism = Mechanism::none;

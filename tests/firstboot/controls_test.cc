@@ -45,7 +45,8 @@ bool went_well(const PatchedGuest& guest) {
   return machine.sets() ==
              Lines{"0 set heuristics forcews=enabled", "0 set global autotuninglevel=normal"} &&
          machine.result().status == "done" && machine.result().commands == machine.sets() &&
-         !machine.has_service() && machine.files() == Lines{"firstboot-before.txt", "firstboot.log", "firstboot.result"};
+         !machine.has_service() &&
+         machine.files() == Lines{"firstboot-before.txt", "firstboot.log", "firstboot.result"};
 }
 
 class Harness : public testing::TestWithParam<Wrong> {};

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The service that starts the first-boot script: every value as the bytes that Windows reads.
+#include "src/plan/firstboot_service.h"
+
 #include <gtest/gtest.h>
 
 #include "src/plan/firstboot.h"

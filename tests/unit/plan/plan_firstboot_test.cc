@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "src/plan/firstboot.h"
+#include "src/plan/firstboot_service.h"
 #include "src/plan/plan.h"
 #include "tests/unit/plan/guests.h"
 

@@ -8,6 +8,7 @@
 #include <cctype>
 
 #include "src/plan/firstboot.h"
+#include "src/plan/firstboot_service.h"
 #include "tests/unit/plan/guests.h"
 
 namespace kvmnet {

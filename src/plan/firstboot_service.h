@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The service that starts the first-boot script.
+//
+// An auto-start LocalSystem service starts cmd.exe, which starts the script detached and ends:
+// Windows ends the service process after 30 s because cmd.exe does not answer as a service does
+// (learn.microsoft.com, StartServiceCtrlDispatcher), but not what it started. No foreign binary.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "hive/value.h"
+
+namespace kvmnet::firstboot {
+
+inline constexpr std::string_view service_name = "kvmnet-firstboot";
+
+// Every value of the service key (sc.exe's own layout). `with_nsi`: the guest has the service nsi
+// (Network Store Interface, 6.0 and later), without which netsh has nothing to talk to; a
+// dependency on a service that is not there would keep ours from starting.
+std::vector<hive::NamedValue> service_values(bool with_nsi);
+
+}  // namespace kvmnet::firstboot
