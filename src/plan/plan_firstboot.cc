@@ -2,6 +2,7 @@
 #include "src/plan/plan_firstboot.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -38,6 +39,7 @@ class Planner {
   std::variant<FirstBootPlan, Refusal> run() {
     plan_.chosen.beside = other_firstboots(facts_.control_sets);
     if (is_legacy(*facts_.version)) return of_legacy();
+    if (auto refusal = check_notes()) return *refusal;
     if (settings_.firstboot == FirstBootChoice::none) return by_choice_none();
     auto netsh = plan_netsh(*facts_.version, *facts_.product_type, settings_);
     if (auto* refusal = std::get_if<Refusal>(&netsh)) return *refusal;
@@ -47,6 +49,7 @@ class Planner {
     // Without commands a script that is still waiting is replaced by one that only removes itself.
     if (wanted.steps.empty() && settings_.work.empty() && !is_waiting())
       return without_script("no setting needs one");
+    warn_about_begun();
     if (is_done(wanted.steps)) return without_script("the guest has run it already");
     if (auto refusal = check()) return *refusal;
     choose();
@@ -66,20 +69,46 @@ class Planner {
   }
 
   std::variant<FirstBootPlan, Refusal> of_legacy() {
-    if (!settings_.work.empty())
+    const std::string_view needs =
+        !settings_.work.empty() ? "--firstboot-command and --firstboot-script need"
+        : settings_.firstboot == FirstBootChoice::service ? "--firstboot service needs"
+                                                          : "";
+    if (!needs.empty())
       return Refusal{Reason::option_unsupported,
-                     fmt::format("Windows NT {} gets no first-boot script, which "
-                                 "--firstboot-command and --firstboot-script need",
-                                 to_string(*facts_.version))};
+                     fmt::format("Windows NT {} gets no first-boot script, which {}",
+                                 to_string(*facts_.version), needs)};
     return without_script("this Windows has all its settings in the registry");
   }
+
+  std::optional<Refusal> check_notes() const {
+    if (settings_.work.empty() || !is_unreadable(firstboot::begun_path)) return std::nullopt;
+    return Refusal{Reason::option_unsupported,
+                   "%SystemRoot%\\kvmnet\\firstboot.ran is no plain file of 1 MiB at most: what "
+                   "the guest has begun of --firstboot-command and --firstboot-script cannot be "
+                   "told, nor be noted"};
+  }
+
+  // A generalised image in which no script waits: what a script has noted there is about the
+  // template. Each clone is a guest of its own.
+  bool is_new_clone() const { return facts_.setup_unfinished && !is_waiting(); }
 
   // Which pieces of the user's work the guest has begun, at whatever boot: those that the script,
   // too, finds noted.
   void find_begun() {
-    const std::string noted = content_of(firstboot::begun_path).value_or("");
+    const std::string noted = is_new_clone() ? "" : content_of(firstboot::begun_path).value_or("");
     for (const std::string& id : work_ids(settings_.work))
       begun_.push_back(noted.find(id) != std::string::npos);
+  }
+
+  void warn_about_begun() {
+    std::vector<std::string_view> names;
+    for (std::size_t i = 0; i < begun_.size(); ++i)
+      if (begun_[i]) names.push_back(settings_.work[i].name);
+    if (!names.empty())
+      warn(
+          fmt::format("the guest has begun this first-boot work already, and does not begin it "
+                      "again: {}",
+                      fmt::join(names, ", ")));
   }
 
   FirstBootPlan by_choice_none() {
@@ -152,6 +181,7 @@ class Planner {
 
   // The guest has run a script with the same commands to its end.
   bool succeeded(const std::vector<NetshStep>& steps) const {
+    if (is_new_clone()) return false;
     const auto content = content_of(firstboot::result_path);
     const auto result = content ? firstboot::parse_result(*content) : std::nullopt;
     return result && result->status == firstboot::Status::done &&
@@ -190,6 +220,9 @@ class Planner {
     for (const std::string& stale : firstboot::state_paths())
       if (has_file(stale))
         plan_.files.emplace_back(RemoveFile{stale, "left by an earlier first-boot script"});
+    if (is_new_clone() && has_file(firstboot::begun_path))
+      plan_.files.emplace_back(RemoveFile{std::string(firstboot::begun_path),
+                                          "what the template has begun: its clones begin it anew"});
     if (old != content)
       write(firstboot::script_path, std::move(content), "netsh commands for the first boot");
   }

@@ -171,12 +171,20 @@ TEST(PlanMechanism, NoneTakesNoSettingThatNeedsTheScript) {
 
 TEST(PlanMechanism, NothingChangesOnNt5) {
   for (const WindowsVersion& version : {plan_tests::xp, plan_tests::server_2003})
-    for (const std::string word : {"auto", "service", "none"}) {
+    for (const std::string word : {"auto", "none"}) {
       const Plan plan = plan_of(generalised(version), choice(word));
       EXPECT_EQ(lines(plan.edits), lines(plan_of(guest(version), automatic()).edits));
       EXPECT_EQ(plan.firstboot->mechanism, Mechanism::none);
       EXPECT_EQ(plan.firstboot->why, "this Windows has all its settings in the registry");
     }
+}
+
+TEST(PlanMechanism, TheServiceIsRefusedOnNt5WhereItIsAskedFor) {
+  for (const WindowsVersion& version : {plan_tests::xp, plan_tests::server_2003}) {
+    const Refusal refusal = plan_tests::refusal_of(guest(version), choice("service"));
+    EXPECT_EQ(refusal.reason, Reason::option_unsupported);
+    EXPECT_NE(refusal.message.find("--firstboot service"), std::string::npos);
+  }
 }
 
 TEST(PlanMechanism, SaysWhyThereIsNoScript) {

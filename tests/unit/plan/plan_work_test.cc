@@ -10,6 +10,7 @@
 namespace kvmnet {
 namespace {
 
+using plan_tests::any_has;
 using plan_tests::applied;
 using plan_tests::guest;
 using plan_tests::lines;
@@ -133,6 +134,53 @@ TEST(PlanWork, IsNotRepeatedWhereTheSettingsAre) {
             (Lines{"remove kvmnet/firstboot.result", "write kvmnet/firstboot.cmd"}));
   const Facts after = patched(facts, second);
   EXPECT_TRUE(after.files.contains(std::string(firstboot::begun_path)));
+}
+
+TEST(PlanWork, ThatIsNotBegunAgainIsNamed) {
+  const Settings settings = with({a, b});
+  Facts facts = patched(guest(version), settings);
+  EXPECT_FALSE(any_has(plan_of(facts, settings).warnings, "begun"));
+  begin(facts, {b});
+  EXPECT_TRUE(any_has(plan_of(facts, settings).warnings, "does not begin it again: b.cmd"));
+  facts = booted(facts, settings);
+  EXPECT_TRUE(any_has(plan_of(facts, settings).warnings, "again: command, b.cmd"));
+  EXPECT_FALSE(any_has(plan_of(facts, with({})).warnings, "begun"));
+}
+
+// What a template has done before it was generalised is not done in its clones.
+TEST(PlanWork, OfATemplateIsBegunAnewByItsClones) {
+  const Settings settings = with({a});
+  Facts facts = booted(patched(guest(version), settings), settings);
+  facts.setup_unfinished = true;
+  for (const Settings& wanted : {settings, with({})}) {
+    Lines expected = {"remove kvmnet/firstboot.result", "remove kvmnet/firstboot.ran",
+                      "write kvmnet/firstboot.cmd", "write Setup/Scripts/SetupComplete.cmd"};
+    if (!wanted.work.empty()) expected.insert(expected.begin(), "write kvmnet/firstboot-01.cmd");
+    EXPECT_EQ(file_edits(facts, wanted), expected);
+    EXPECT_FALSE(any_has(plan_of(facts, wanted).warnings, "begun"));
+    patched(facts, wanted);
+  }
+}
+
+// The notes are those of the script itself, which Setup may have started.
+TEST(PlanWork, OfAScriptThatWaitsInAGeneralisedImageIsNotBegunAgain) {
+  const Settings settings = with({a});
+  Facts facts = guest(version);
+  facts.setup_unfinished = true;
+  facts = patched(facts, settings);
+  facts.files["kvmnet/firstboot.boot1"] = "started\r\n";
+  begin(facts, {a});
+  EXPECT_EQ(file_edits(facts, settings), Lines());
+  EXPECT_TRUE(any_has(plan_of(facts, settings).warnings, "begun"));
+}
+
+TEST(PlanWork, IsRefusedWhereItCannotBeNoted) {
+  Facts facts = guest(version);
+  facts.unreadable_files.insert(std::string(firstboot::begun_path));
+  const Refusal refusal = plan_tests::refusal_of(facts, with({a}));
+  EXPECT_EQ(refusal.reason, Reason::option_unsupported);
+  EXPECT_NE(refusal.message.find("firstboot.ran"), std::string::npos);
+  EXPECT_TRUE(any_has(file_edits(facts, with({})), "write"));
 }
 
 TEST(PlanWork, IsRefusedOnNt5) {
