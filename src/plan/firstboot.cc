@@ -38,7 +38,7 @@ if "%~1"=="setup" goto begin
 if not errorlevel 1 exit /b 0
 
 rem Both the service and Setup may start this: only who can open the lock goes on. Windows closes it
-rem with the process, however that ends.
+rem with the process, however that ends; a program that work leaves running may keep it, and the file.
 :begin
 call :main 2>"%DIR%\firstboot.lock"
 if "%STARTED%"=="no" if not exist "%DIR%\firstboot.lock" call :main
@@ -52,7 +52,7 @@ goto run
 set "DUTY=soft"
 :run
 >>"%LOG%" echo kvmnet: netsh interface tcp %*
-"%SYS%\netsh.exe" interface tcp %* >>"%LOG%" 2>&1
+"%SYS%\netsh.exe" interface tcp %* <nul >>"%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo kvmnet: exit code %RC%
 >>"%NEW%" echo %DUTY% %RC% netsh interface tcp %*
@@ -105,7 +105,7 @@ call :begin_result
 rem The network store may still be starting: up to a minute.
 if not exist "%SYS%\netsh.exe" goto ready
 :wait
-"%SYS%\netsh.exe" interface tcp show global >nul 2>&1
+"%SYS%\netsh.exe" interface tcp show global <nul >nul 2>&1
 set "RC=%ERRORLEVEL%"
 if "%RC%"=="0" goto ready
 if "%TRY%"=="12" goto ready
@@ -160,10 +160,11 @@ del /f /q "%DIR%\firstboot-??.cmd" >nul 2>&1
 set "REMOVE=yes"
 goto :eof
 
-rem Who waits for the lock finds that all is done for as long as there is a script to go on with.
+rem Whoever starts a script that could not be moved away finds that all is done. cmd.exe goes on in
+rem the line though the script is gone.
 :last
 del /f /q "%DIR%\firstboot.lock" >nul 2>&1
-del /f /q "%~f0" & del /f /q "%DIR%\firstboot.done" & exit /b 0
+move /y "%~f0" "%DIR%\firstboot.old" >nul 2>&1 & if not exist "%~f0" del /f /q "%DIR%\firstboot.done" & del /f /q "%DIR%\firstboot.old" & exit /b 0
 )";
 
 std::string call(const NetshCommand& command) {
@@ -250,7 +251,7 @@ std::string work_calls(const std::vector<UserWork>& work) {
 std::vector<std::string> state_paths() {
   return {std::string(result_path), "kvmnet/firstboot.new",   std::string(done_path),
           "kvmnet/firstboot.boot1", "kvmnet/firstboot.boot2", "kvmnet/firstboot.boot3",
-          "kvmnet/firstboot.lock"};
+          "kvmnet/firstboot.lock",  "kvmnet/firstboot.old"};
 }
 
 std::string work_path(std::size_t number) {

@@ -64,8 +64,8 @@ const Wrong scripts[] = {
      }},
     {"RedirectedBlock",
      [](PatchedGuest& guest) {
-       replace(script(guest), "\"%SYS%\\netsh.exe\" interface tcp %* >>\"%LOG%\" 2>&1",
-               "(\r\n\"%SYS%\\netsh.exe\" interface tcp %*\r\n) >>\"%LOG%\" 2>&1");
+       replace(script(guest), "\"%SYS%\\netsh.exe\" interface tcp %* <nul >>\"%LOG%\" 2>&1",
+               "(\r\n\"%SYS%\\netsh.exe\" interface tcp %* <nul\r\n) >>\"%LOG%\" 2>&1");
      }},
     {"LineFeedsOnlyInTheMiddleOfACommand",
      [](PatchedGuest& guest) {
@@ -111,6 +111,19 @@ TEST(HarnessItself, IsContentWithWhatKvmnetMakes) {
   PatchedGuest guest = patch(ten);
   set_service(guest, "\"Start\"=dword:00000002");
   EXPECT_TRUE(went_well(guest));
+}
+
+// The file is kept from being moved by a name that cannot be. Who starts the script again, as
+// SetupComplete.cmd does, is to find that all is done.
+TEST(FirstBootScript, ThatCannotBeRemovedKeepsTheMarkThatAllIsDone) {
+  PatchedGuest guest = patch(ten);
+  replace(script(guest), "\"%DIR%\\firstboot.old\" >nul", "\"%DIR%\\none\\firstboot.old\" >nul");
+  Machine machine(guest, "10.0.19045 client");
+  machine.boot();
+  EXPECT_EQ(machine.result().status, "done");
+  EXPECT_FALSE(machine.has_service());
+  EXPECT_EQ(machine.files(), (Lines{"firstboot-before.txt", "firstboot.cmd", "firstboot.done",
+                                    "firstboot.log", "firstboot.result"}));
 }
 
 }  // namespace

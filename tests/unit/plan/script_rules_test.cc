@@ -8,7 +8,8 @@ namespace kvmnet::plan_tests {
 namespace {
 
 constexpr const char* last_line =
-    "del /f /q \"%~f0\" & del /f /q \"%DIR%\\firstboot.done\" & exit /b 0\r\n";
+    "move /y \"%~f0\" \"%DIR%\\firstboot.old\" >nul 2>&1 & if not exist \"%~f0\" del /f /q "
+    "\"%DIR%\\firstboot.done\" & del /f /q \"%DIR%\\firstboot.old\" & exit /b 0\r\n";
 
 // The rules that a script of these lines breaks, as one text; nothing if it breaks none.
 std::string broken_by(const std::string& body) {
@@ -31,7 +32,7 @@ TEST(ScriptRules, PassAScriptThatKeepsThem) {
                       "\n"
                       "goto main\n"
                       ":run\n"
-                      "\"%SYS%\\netsh.exe\" interface tcp %* >>\"%LOG%\" 2>&1\n"
+                      "\"%SYS%\\netsh.exe\" interface tcp %* <nul >>\"%LOG%\" 2>&1\n"
                       "set \"RC=%ERRORLEVEL%\"\n"
                       ">>\"%NEW%\" echo %RC%\n"
                       "if not \"%RC%\"==\"0\" goto :eof\n"
@@ -87,8 +88,8 @@ TEST(ScriptRules, BiteOnPrograms) {
   expect_broken("\"netsh.exe\" interface tcp show global\n", "without its full path");
   expect_broken("\"%SYS%\\netsh.exe\" interface tcp set global rss=enabled\n", "outside :run");
   expect_broken(
-      "\"%SYS%\\netsh.exe\" interface tcp %* >>\"%LOG%\" 2>&1\n"
-      "\"%SYS%\\netsh.exe\" interface tcp %* >>\"%LOG%\" 2>&1\n",
+      "\"%SYS%\\netsh.exe\" interface tcp %* <nul >>\"%LOG%\" 2>&1\n"
+      "\"%SYS%\\netsh.exe\" interface tcp %* <nul >>\"%LOG%\" 2>&1\n",
       "outside :run");
 }
 
@@ -127,6 +128,10 @@ TEST(ScriptRules, BiteOnTheEnd) {
   EXPECT_FALSE(broken_rules("@echo off\r\n").empty());
   expect_broken(last_line, "before its end");
   EXPECT_FALSE(broken_rules(std::string(last_line) + "exit /b 0\r\n").empty());
+  // The mark that all is done must outlive a script that stays.
+  EXPECT_FALSE(
+      broken_rules("del /f /q \"%~f0\" & del /f /q \"%DIR%\\firstboot.done\" & exit /b 0\r\n")
+          .empty());
 }
 
 }  // namespace
