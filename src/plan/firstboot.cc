@@ -25,23 +25,32 @@ set "BEFORE=%DIR%\firstboot-before.txt"
 set "KEY=HKLM\SYSTEM\CurrentControlSet\Services\kvmnet-firstboot"
 set "STARTED=no"
 set "REMOVE=no"
+set "RESTART=no"
 set "CODE=0"
 set "STATUS=done"
 set "BOOT=1"
 set "TRY=1"
 )";
 
+// Setup waits for what it calls before anybody can log on: for a few commands of netsh, but not for
+// work that may take long or never end.
+constexpr std::string_view leave_setup = R"(
+rem Setup waits for what it calls, but not for this.
+if "%~1"=="setup" start "" /b "%SYS%\cmd.exe" /d /c %DIR%\firstboot.cmd detached <nul >nul 2>&1
+if "%~1"=="setup" exit /b 0
+)";
+
 constexpr std::string_view start = R"(
 rem Windows Setup is running: this boot does not count. At its end Setup itself calls this.
-if "%~1"=="setup" goto begin
+if not "%~1"=="" goto begin
 "%SYS%\reg.exe" query HKLM\SYSTEM\Setup /v SystemSetupInProgress 2>nul | "%SYS%\find.exe" "0x1" >nul
 if not errorlevel 1 exit /b 0
 
 rem Both the service and Setup may start this: only who can open the lock goes on. Windows closes it
 rem with the process, however that ends; a program that work leaves running may keep it, and the file.
 :begin
-call :main 2>"%DIR%\firstboot.lock"
-if "%STARTED%"=="no" if not exist "%DIR%\firstboot.lock" call :main
+call :{0} 2>"%DIR%\firstboot.lock"
+if "%STARTED%"=="no" if not exist "%DIR%\firstboot.lock" call :{0}
 if "%REMOVE%"=="yes" goto last
 exit /b %CODE%
 
@@ -65,6 +74,11 @@ goto :eof
 "%SYS%\netsh.exe" interface tcp show %1 <nul >>"%LOG%" 2>&1
 set "RC=%ERRORLEVEL%"
 >>"%LOG%" echo kvmnet: exit code %RC%
+goto :eof
+
+:wait_5
+"%SYS%\ping.exe" -n 6 127.0.0.1 >nul 2>&1
+set "RC=%ERRORLEVEL%"
 goto :eof
 
 :begin_result
@@ -110,8 +124,7 @@ set "RC=%ERRORLEVEL%"
 if "%RC%"=="0" goto ready
 if "%TRY%"=="12" goto ready
 set /a TRY=TRY+1
-"%SYS%\ping.exe" -n 6 127.0.0.1 >nul 2>&1
-set "RC=%ERRORLEVEL%"
+call :wait_5
 goto wait
 :ready
 )";
@@ -215,8 +228,10 @@ std::string show_calls(const std::vector<std::string>& shows) {
 }
 
 // The user's work: each piece is begun once, whatever becomes of it, because it need not be fit for
-// a second time. What is in firstboot.ran has been begun. A log of its own for each: a program that
-// goes on in the background keeps it open.
+// a second time. What is in firstboot.ran has been begun; a file system that loses its last seconds
+// is to have that note before the work can do anything. A log of its own for each: a program that
+// goes on in the background keeps it open. 3010 is what Windows' own installers end with where they
+// want a restart (learn.microsoft.com, "MsiExec.exe and InstMsi.exe error messages").
 constexpr std::string_view work_routine = R"(
 :work
 "%SYS%\find.exe" "%2" "%RAN%" >nul 2>&1
@@ -225,14 +240,44 @@ if not errorlevel 1 goto :eof
 "%SYS%\find.exe" "%2" "%RAN%" >nul 2>&1
 if errorlevel 1 goto not_begun
 >>"%LOG%" echo kvmnet: work %1, %3
-"%SYS%\cmd.exe" /d /c %DIR%\firstboot-%1.cmd <nul >>"%DIR%\firstboot-%1.log" 2>&1
+call :wait_5
+set "OUT=%DIR%\firstboot-%1.log"
+set "CANLOG=no"
+call :can_log >>"%OUT%"
+if "%CANLOG%"=="no" set "OUT=nul"
+"%SYS%\cmd.exe" /d /e:on /v:off /c %DIR%\firstboot-%1.cmd <nul >>"%OUT%" 2>&1
 set "RC=%ERRORLEVEL%"
 >>"%RAN%" echo work %2 exit %RC%
 >>"%LOG%" echo kvmnet: exit code %RC%
+if "%RC%"=="3010" set "RESTART=yes"
 del /f /q "%DIR%\firstboot-%1.cmd" >nul 2>&1
 goto :eof
 :not_begun
 >>"%LOG%" echo kvmnet: work %1, %3: not begun, because that cannot be noted
+goto :eof
+
+rem The restart comes after all work, because it would cut off what follows.
+:main_with_work
+call :main
+if not "%RESTART%"=="yes" goto :eof
+rem Not while Windows Setup is at work: up to ten minutes for its end. The seconds of the restart are
+rem for what is left to do here.
+set "TRY=1"
+:in_setup
+"%SYS%\reg.exe" query HKLM\SYSTEM\Setup /v SystemSetupInProgress 2>nul | "%SYS%\find.exe" "0x1" >nul
+if errorlevel 1 goto out_of_setup
+if "%TRY%"=="120" goto no_restart
+set /a TRY=TRY+1
+call :wait_5
+goto in_setup
+:out_of_setup
+>>"%LOG%" echo kvmnet: shutdown /r /t 20
+"%SYS%\shutdown.exe" /r /t 20 <nul >>"%LOG%" 2>&1
+set "RC=%ERRORLEVEL%"
+>>"%LOG%" echo kvmnet: exit code %RC%
+goto :eof
+:no_restart
+>>"%LOG%" echo kvmnet: no restart, because Windows Setup does not end
 goto :eof
 )";
 
@@ -263,11 +308,17 @@ std::string script_id(const std::vector<NetshStep>& steps) {
 }
 
 std::string script(const NetshPlan& netsh, const std::vector<UserWork>& work) {
-  const std::vector<NetshStep>& steps = netsh.steps;
-  return with_crlf(fmt::format("{}set \"ID={}\"\n{}{}{}{}{}{}{}{}{}", head, script_id(steps), start,
-                               work.empty() ? "" : work_routine, main_part,
-                               steps.empty() ? "\n" : save_before, body(steps), work_calls(work),
-                               finish, show_calls(netsh.shows), last));
+  std::string text = fmt::format("{}set \"ID={}\"\n", head, script_id(netsh.steps));
+  if (!work.empty()) text += leave_setup;
+  text += fmt::format(start, work.empty() ? "main" : "main_with_work");
+  if (!work.empty()) text += work_routine;
+  text += main_part;
+  text += netsh.steps.empty() ? "\n" : save_before;
+  text += body(netsh.steps) + work_calls(work);
+  text += finish;
+  text += show_calls(netsh.shows);
+  text += last;
+  return with_crlf(text);
 }
 
 }  // namespace kvmnet::firstboot

@@ -118,6 +118,14 @@ void Machine::boot_and_lose_power() {
   wine_.boot_until([this, before = hanging()] { return hanging() > before; });
 }
 
+void Machine::boot_and_lose_power_when(const std::function<bool()>& moment) {
+  wine_.boot_until(moment);
+}
+
+void Machine::boot_to_the_end_of_setup() {
+  wine_.boot_and_run(R"(C:\windows\Setup\Scripts\SetupComplete.cmd)");
+}
+
 void Machine::play(std::string_view lines) const {
   write_text(system32("netsh.play"), lines);
 }
@@ -132,6 +140,13 @@ void Machine::stand_in(std::string_view program, std::string_view lines) const {
 void Machine::put_back(std::string_view program) const {
   const std::string exe = system32(program);
   fs::rename(exe + ".own", exe);
+}
+
+std::vector<std::string> Machine::calls_of(std::string_view program) const {
+  const std::string log = fs::path(system32(program)).replace_extension(".log");
+  std::vector<std::string> calls = lines_of(read_text(log));
+  for (std::string& call : calls) call = replace_all(call, "\t", " ");
+  return calls;
 }
 
 void Machine::remove_netsh() const {
@@ -174,6 +189,11 @@ FirstBootResult Machine::result() const {
     std::string command;
     words >> duty;
     if (duty == "status") words >> result.status;
+    if (duty == "work") {
+      words >> code >> std::ws;  // its id
+      std::getline(words, command);
+      result.work.push_back(command);
+    }
     if (duty != "mandatory" && duty != "soft") continue;
     words >> code >> std::ws;
     std::getline(words, command);

@@ -2,6 +2,7 @@
 // A Windows that kvmnet has patched, as Wine boots it, with a recorder in place of netsh.exe.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,7 @@ namespace kvmnet::test {
 struct FirstBootResult {
   std::string status;                 // done, retry, failed; empty: there is no result
   std::vector<std::string> commands;  // each with its exit code: "1 set heuristics disabled"
+  std::vector<std::string> work;      // "begun command", "exit 0"
 };
 
 class Machine {
@@ -32,8 +34,12 @@ class Machine {
 
   WinePrefix& wine() { return wine_; }
   void boot() { wine_.boot(); }
-  // A boot that ends with a loss of power, while a command is running that the play lets hang.
+  // A boot at whose end Windows Setup runs SetupComplete.cmd.
+  void boot_to_the_end_of_setup();
+  // A boot that ends with a loss of power: while a command is running that the play lets hang, or
+  // at a moment of one's own.
   void boot_and_lose_power();
+  void boot_and_lose_power_when(const std::function<bool()>& moment);
 
   // What goes wrong from now on: lines of netsh.play (netsh_recorder.c).
   void play(std::string_view lines) const;
@@ -42,6 +48,8 @@ class Machine {
   void stand_in(std::string_view program, std::string_view lines) const;
   void put_back(std::string_view program) const;
   void remove_netsh() const;
+  // What a program that is stood in for was called with, each with its exit code: "0 /r /t 20".
+  std::vector<std::string> calls_of(std::string_view program) const;
 
   // The commands of netsh's recorder that are no `show` and no `dump`, in their order, with what
   // they ended with: "0 set heuristics disabled", "hang set heuristics disabled".

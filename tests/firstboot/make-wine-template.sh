@@ -50,6 +50,7 @@ cat >>user.reg <<'REG'
 "netsh.exe"="native"
 "sc.exe"="native,builtin"
 "reg.exe"="native,builtin"
+"shutdown.exe"="native,builtin"
 
 [Software\\Wine\\Drivers] 1
 "Graphics"="null"

@@ -150,19 +150,29 @@ bool WinePrefix::has_key(std::string_view key) const {
 
 // Every session of Wine begins with a boot: wineboot starts the service manager. The server is told
 // not to linger, which costs a second.
-pid_t WinePrefix::start_wine() const {
+pid_t WinePrefix::start_wine(const std::vector<std::string>& command) const {
   run_in(directory_.path(), {wineserver, "-p0"});
-  return start_in(directory_.path(), {wine, "wineboot"});
+  std::vector<std::string> all = {wine};
+  all.insert(all.end(), command.begin(), command.end());
+  return start_in(directory_.path(), all);
 }
 
-void WinePrefix::boot() {
-  const bool ended = ends_within(start_wine(), longest_boot) &&
+void WinePrefix::boot_with(const std::vector<std::string>& command) {
+  const bool ended = ends_within(start_wine(command), longest_boot) &&
                      ends_within(start_in(directory_.path(), {wineserver, "-w"}), longest_boot);
   if (!ended) throw Error("Wine does not come to an end");
 }
 
+void WinePrefix::boot() {
+  boot_with({"wineboot"});
+}
+
+void WinePrefix::boot_and_run(std::string_view batch_file) {
+  boot_with({"cmd.exe", "/d", "/c", std::string(batch_file)});
+}
+
 void WinePrefix::boot_until(const std::function<bool()>& moment) {
-  const pid_t wineboot = start_wine();
+  const pid_t wineboot = start_wine({"wineboot"});
   const auto deadline = std::chrono::steady_clock::now() + longest_boot;
   bool come = moment();
   while (!come && std::chrono::steady_clock::now() < deadline) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "src/support/temp_dir.h"
 
@@ -28,12 +29,15 @@ class WinePrefix {
 
   // One boot: to the end of everything that Wine's service manager has started.
   void boot();
+  // The same, while a batch file is run, as by Windows Setup when it ends.
+  void boot_and_run(std::string_view batch_file);
   // A boot in which all processes are killed once `moment` is true; the registry is as it was
   // written to disk last. Throws Error if the moment does not come.
   void boot_until(const std::function<bool()>& moment);
 
  private:
-  pid_t start_wine() const;
+  void boot_with(const std::vector<std::string>& command);
+  pid_t start_wine(const std::vector<std::string>& command) const;
   std::string path() const { return directory_.path() + "/prefix"; }
 
   TempDir directory_;

@@ -273,16 +273,22 @@ TEST(FirstBoot, WorkRunsAfterTheCommandsInItsOrder) {
                         ids[1] + " y_z.cmd\r\n\r\n"),
             std::string::npos)
       << script;
-  EXPECT_EQ(script_with(steps).find(":work"), std::string::npos);
+  for (const std::string text : {":work", "shutdown", "start \"\""})
+    EXPECT_EQ(script_with(steps).find(text), std::string::npos) << text;
 }
 
 TEST(FirstBoot, ScriptUsesTheFilesThatThePlannerKnows) {
   const std::string script =
       script_with({{{"set a", Duty::mandatory}, {}}}, {work_of_command("x")});
-  std::set<std::string> known = {"kvmnet/firstboot.log",       std::string(firstboot::begun_path),
-                                 "kvmnet/firstboot-%1.cmd",    "kvmnet/firstboot-%1.log",
-                                 "kvmnet/firstboot-??.cmd",    std::string(firstboot::before_path),
-                                 "kvmnet/firstboot-before.new"};
+  std::set<std::string> known = {"kvmnet/firstboot.log",
+                                 std::string(firstboot::script_path),
+                                 std::string(firstboot::begun_path),
+                                 "kvmnet/firstboot-%1.cmd",
+                                 "kvmnet/firstboot-%1.log",
+                                 "kvmnet/firstboot-??.cmd",
+                                 std::string(firstboot::before_path),
+                                 "kvmnet/firstboot-before.new",
+                                 std::string(firstboot::script_path)};
   for (const std::string& path : firstboot::state_paths()) known.insert(path);
   for (std::size_t at = script.find("%DIR%\\"); at != std::string::npos;
        at = script.find("%DIR%\\", at + 1)) {

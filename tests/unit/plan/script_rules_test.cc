@@ -81,9 +81,13 @@ TEST(ScriptRules, BiteOnPrograms) {
   expect_broken("\"%SYS%\\reg.exe\" query x | find \"a\"\n", "runs 'find'");
   for (const std::string word : {"timeout", "findstr", "wmic", "powershell", "cmd", "chcp"})
     expect_broken("\"%SYS%\\" + word + ".exe\" /x\n", "runs '" + word + "'");
-  EXPECT_EQ(broken_by("\"%SYS%\\cmd.exe\" /d /c %DIR%\\firstboot-%1.cmd <nul "
-                      ">>\"%DIR%\\firstboot-%1.log\" 2>&1\nset \"RC=%ERRORLEVEL%\"\n"),
+  EXPECT_EQ(broken_by("\"%SYS%\\cmd.exe\" /d /e:on /v:off /c %DIR%\\firstboot-%1.cmd <nul "
+                      ">>\"%OUT%\" 2>&1\nset \"RC=%ERRORLEVEL%\"\n"),
             "");
+  EXPECT_EQ(broken_by("if \"%~1\"==\"setup\" start \"\" /b \"%SYS%\\cmd.exe\" /d /c "
+                      "%DIR%\\firstboot.cmd detached <nul >nul 2>&1\n"),
+            "");
+  expect_broken("start \"\" /b \"%SYS%\\cmd.exe\" /d /c %DIR%\\firstboot.cmd\n", "runs 'start'");
   expect_broken("\"%SYS%\\cmd.exe\" /c %DIR%\\firstboot-%1.cmd\n", "runs 'cmd'");
   expect_broken("\"netsh.exe\" interface tcp show global\n", "without its full path");
   expect_broken("\"%SYS%\\netsh.exe\" interface tcp set global rss=enabled\n", "outside :run");
