@@ -148,7 +148,7 @@ void Checker::check_name(CellOffset offset, const KeyNode& key) {
 }
 
 // Nobody follows the offset of a class name of no length but hivex when it deletes a key, which we
-// never do; offset 0 with length 0 occurs in the wild (libregf).
+// do ourselves; offset 0 with length 0 occurs in the wild (libregf).
 void Checker::check_class(CellOffset offset, const KeyNode& key) {
   if (key.class_size == 0) return;
   const auto cell = take(key.class_name, offset, "class name");

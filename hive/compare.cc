@@ -20,9 +20,11 @@ namespace {
 struct Expected {
   std::string name;  // as the first edit spells it, which creates it
   std::string path;
-  bool edited = false;          // not only on the way
-  bool found = false;           // after the edit
-  std::vector<NamedValue> set;  // for each name what was set last
+  bool edited = false;              // values are set in it: it is not only on the way
+  bool found = false;               // the edit was made
+  bool removed = false;             // it is to go
+  std::vector<NamedValue> set;      // for each name what was set last
+  std::vector<std::string> remove;  // the names of the values that are to go
   std::vector<Expected*> children;
 };
 
@@ -60,7 +62,9 @@ class ExpectedKeys {
       }
       key = next;
     }
-    key->edited = true;
+    key->edited = key->edited || !edit.removes() || !edit.set.empty();
+    key->removed = key->removed || edit.remove_key;
+    key->remove.insert(key->remove.end(), edit.remove.begin(), edit.remove.end());
     for (const NamedValue& value : edit.set) {
       const auto present = named(key->set, value.name);
       if (present == key->set.end()) {
@@ -129,7 +133,9 @@ class Comparison {
   bool is_same_security(CellOffset before, CellOffset after);
   void compare_created(const KeyRecord& after, const Visit& visit);
   bool compare_subkeys(const Visit& visit);
+  void note_gone(const Visit& visit, const StoredName& name);
   bool add_subkey(const Visit& visit, const StoredName& name, CellOffset before, CellOffset after);
+  std::vector<CellOffset> values_to_stay(const Visit& visit);
   void compare_values(const Visit& visit);
   void compare_value(const ValueRecord* before, CellOffset before_offset, CellOffset after_offset,
                      std::vector<NamedValue>& to_be_set);
@@ -291,15 +297,21 @@ bool Comparison::compare_subkeys(const Visit& visit) {
   };
   for (const CellOffset after : after_.subkeys(visit.after)) {
     const StoredName name = name_of(after_.key(after));
-    for (; order_of_old(name) == std::strong_ordering::less; ++old)
-      report(fmt::format("its subkey '{}' is gone", old_name().escaped()));
+    for (; order_of_old(name) == std::strong_ordering::less; ++old) note_gone(visit, old_name());
     const bool is_old = order_of_old(name) == std::strong_ordering::equal;
     created |= add_subkey(visit, name, is_old ? *old : no_cell, after);
     if (is_old) ++old;
   }
-  for (; old != old_keys.end(); ++old)
-    report(fmt::format("its subkey '{}' is gone", old_name().escaped()));
+  for (; old != old_keys.end(); ++old) note_gone(visit, old_name());
   return created;
+}
+
+void Comparison::note_gone(const Visit& visit, const StoredName& name) {
+  Expected* expected = nullptr;
+  if (visit.expected != nullptr) expected = ExpectedKeys::child(*visit.expected, name.text());
+  if (expected == nullptr || !expected->removed)
+    return report(fmt::format("its subkey '{}' is gone", name.escaped()));
+  expected->found = true;
 }
 
 // Returns whether it is a new key that was to be created.
@@ -307,6 +319,10 @@ bool Comparison::add_subkey(const Visit& visit, const StoredName& name, CellOffs
                             CellOffset after) {
   Expected* expected = nullptr;
   if (visit.expected != nullptr) expected = ExpectedKeys::child(*visit.expected, name.text());
+  if (expected != nullptr && expected->removed) {
+    report(fmt::format("its subkey '{}' was to go", name.escaped()));
+    expected = nullptr;
+  }
   if (expected != nullptr) expected->found = true;
   if (before == no_cell && expected == nullptr) {
     report(fmt::format("its subkey '{}' is new", name.escaped()));
@@ -316,9 +332,26 @@ bool Comparison::add_subkey(const Visit& visit, const StoredName& name, CellOffs
   return before == no_cell;
 }
 
+// Those that the key had, but for what is to go.
+std::vector<CellOffset> Comparison::values_to_stay(const Visit& visit) {
+  std::vector<CellOffset> values = before_.values(visit.before);
+  if (visit.expected == nullptr) return values;
+  for (const std::string& name : visit.expected->remove) {
+    const auto there = std::find_if(values.begin(), values.end(), [&](CellOffset value) {
+      return same_name(name_of(before_.value(value)).text(), name);
+    });
+    if (there != values.end()) {
+      values.erase(there);
+    } else {
+      report(fmt::format("it had no value '{}' that could go", escaped(name)));
+    }
+  }
+  return values;
+}
+
 void Comparison::compare_values(const Visit& visit) {
   std::vector<CellOffset> before;
-  if (visit.before != no_cell) before = before_.values(visit.before);
+  if (visit.before != no_cell) before = values_to_stay(visit);
   const std::vector<CellOffset> after = after_.values(visit.after);
   std::vector<NamedValue> to_be_set;
   if (visit.expected != nullptr) to_be_set = visit.expected->set;
@@ -372,7 +405,8 @@ void Comparison::compare_set_value(const NamedValue& set, const ValueRecord* bef
 void Comparison::report_missing_keys() {
   for (const Expected& key : expected_.all())
     if (!key.found && differences_.size() < most_differences)
-      differences_.push_back(fmt::format("key '{}': it was not created", escaped(key.path)));
+      differences_.push_back(fmt::format("key '{}': it was not {}", escaped(key.path),
+                                         key.removed ? "there" : "created"));
 }
 
 }  // namespace

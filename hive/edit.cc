@@ -13,6 +13,7 @@
 #include "hive/error.h"
 #include "hive/file.h"
 #include "hive/hive.h"
+#include "hive/removal.h"
 
 namespace kvmnet::hive {
 namespace {
@@ -136,10 +137,23 @@ Hive open_for_edit(int fd) {
   return {fmt::format("/proc/self/fd/{}", fd), Hive::Mode::edit};
 }
 
+bool sets(const KeyEdit& edit) {
+  return !edit.removes() || !edit.set.empty();
+}
+
 void set_values(int from, int to, const std::vector<KeyEdit>& edits) {
   Hive hive = open_for_edit(from);
-  for (const KeyEdit& edit : edits) hive.set(edit.key, edit.set);
+  for (const KeyEdit& edit : edits)
+    if (sets(edit)) hive.set(edit.key, edit.set);
   hive.commit_to(fmt::format("/proc/self/fd/{}", to));
+}
+
+void remove_from(int fd, const std::vector<KeyEdit>& edits) {
+  if (std::none_of(edits.begin(), edits.end(), [](const KeyEdit& e) { return e.removes(); }))
+    return;
+  Bytes hive = read_file(fd, 0, file_size(fd));
+  remove(hive, edits);
+  write_file(fd, 0, hive);
 }
 
 void prove(std::span<const std::byte> before, std::span<const std::byte> after,
@@ -190,9 +204,11 @@ void require_sound(int fd) {
 
 void edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs) {
   const MappedFile before(from);
-  for (const KeyEdit& edit : edits) refuse_what_hivex_overlooks(Tree(before.bytes()), edit.key);
+  for (const KeyEdit& edit : edits)
+    if (sets(edit)) refuse_what_hivex_overlooks(Tree(before.bytes()), edit.key);
   const std::uint32_t sequence = highest_sequence(read_u32(before.bytes(), 4), logs) + 1;
   set_values(from, to, edits);
+  remove_from(to, edits);
   finish_header(to, before.bytes(), sequence);
   prove(before.bytes(), MappedFile(to).bytes(), edits);
 }

@@ -25,11 +25,12 @@ void outnumber(int fd, std::span<const Source> logs);
 // Throws hive::Error with the first fatal finding unless the hive's structure is sound.
 void require_sound(int fd);
 
-// Makes of a clean hive that require_sound() has found sound, `from`, one with values set, in the
-// file `to`, whatever that holds. It is sound, nothing but these values and keys differs (each time
-// proven), and its sequence numbers are above those of `from` and all in the logs: Windows takes no
-// log with a smaller number. `from` and the logs stay as they are. Throws Unsupported for an edit
-// that would damage the hive, hive::Error otherwise; `to` is then of no use.
+// Makes of a clean hive that require_sound() has found sound, `from`, one with values set and
+// removed, in the file `to`, whatever that holds. It is sound, nothing but these values and keys
+// differs (each time proven), and its sequence numbers are above those of `from` and all in the
+// logs: Windows takes no log with a smaller number. `from` and the logs stay as they are. Throws
+// Unsupported for an edit that would damage the hive, or that is to remove what is not there,
+// hive::Error otherwise; `to` is then of no use.
 void edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs);
 
 }  // namespace kvmnet::hive
