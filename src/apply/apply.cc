@@ -107,10 +107,10 @@ std::vector<std::string> find_open_files(GuestFiles& guest, const std::string& r
 void apply_files(GuestFiles& guest, const std::string& root, const std::vector<Edit>& edits) {
   if (writes_to_our_directory(edits)) make_our_directory(guest, root);
   for (const Edit& edit : edits)
-    std::visit(Overloaded{[&](const WriteFile& e) { write_file(guest, root, e); },
-                          [&](const RemoveFile& e) { remove_file(guest, root, e); },
-                          [](const SetValue&) {}},
-               edit);
+    std::visit(
+        Overloaded{[&](const WriteFile& e) { write_file(guest, root, e); },
+                   [&](const RemoveFile& e) { remove_file(guest, root, e); }, [](const auto&) {}},
+        edit);
 }
 
 }  // namespace kvmnet

@@ -9,6 +9,7 @@
 #include "hive/error.h"
 #include "src/apply/hive_child.h"
 #include "src/support/error.h"
+#include "src/support/overloaded.h"
 #include "src/support/refusal.h"
 #include "src/wall/wall.h"
 
@@ -85,14 +86,19 @@ wall::ReadAt checked_reader(const DistantHive& hive) {
 // All edits of a key go into one: hivex rewrites its values each time.
 std::vector<hive::KeyEdit> by_key(const std::vector<Edit>& edits) {
   std::vector<hive::KeyEdit> keys;
-  for (const Edit& edit : edits) {
-    const auto* set = std::get_if<SetValue>(&edit);
-    if (set == nullptr) continue;
-    auto found = std::find_if(keys.begin(), keys.end(),
-                              [&](const hive::KeyEdit& k) { return k.key == set->key; });
-    if (found == keys.end()) found = keys.insert(keys.end(), {set->key, {}});
-    found->set.push_back({set->name, set->value});
-  }
+  const auto of = [&keys](const hive::KeyPath& key) -> hive::KeyEdit& {
+    const auto found = std::find_if(keys.begin(), keys.end(),
+                                    [&](const hive::KeyEdit& k) { return k.key == key; });
+    return found != keys.end() ? *found : keys.emplace_back(hive::KeyEdit{key, {}});
+  };
+  for (const Edit& edit : edits)
+    std::visit(
+        Overloaded{[&of](const SetValue& e) {
+                     of(e.key).set.push_back({e.name, e.value});
+                   },
+                   [&of](const DeleteValue& e) { of(e.key).remove.push_back(e.name); },
+                   [&of](const DeleteKey& e) { of(e.key).remove_key = true; }, [](const auto&) {}},
+        edit);
   return keys;
 }
 
@@ -127,8 +133,7 @@ HiveCheck check_hive(const HiveFiles& files, DirtyHive policy) {
 }
 
 bool has_registry_edits(const std::vector<Edit>& edits) {
-  return std::any_of(edits.begin(), edits.end(),
-                     [](const Edit& e) { return std::holds_alternative<SetValue>(e); });
+  return std::any_of(edits.begin(), edits.end(), is_registry_edit);
 }
 
 }  // namespace kvmnet

@@ -242,7 +242,10 @@ SoftwareFacts decode_software(std::string_view message) {
 std::string encode(const std::vector<hive::KeyEdit>& edits) {
   json list = json::array();
   for (const hive::KeyEdit& edit : edits)
-    list.push_back({{"key", edit.key.elements()}, {"set", to_json(edit.set)}});
+    list.push_back({{"key", edit.key.elements()},
+                    {"set", to_json(edit.set)},
+                    {"remove", edit.remove},
+                    {"remove_key", edit.remove_key}});
   return pack(list);
 }
 
@@ -252,7 +255,9 @@ std::vector<hive::KeyEdit> decode_edits(std::string_view message) {
     for (const json& item : from) {
       hive::KeyPath key;
       for (const auto& name : item.at("key").get<std::vector<std::string>>()) key = key / name;
-      edits.push_back({key, to_values(item.at("set"))});
+      edits.push_back({key, to_values(item.at("set")),
+                       item.at("remove").get<std::vector<std::string>>(),
+                       item.at("remove_key").get<bool>()});
     }
     return edits;
   });

@@ -25,6 +25,16 @@ EditText words(const SetValue& edit) {
           edit.why};
 }
 
+EditText words(const DeleteValue& edit) {
+  return {"delete", fmt::format("HKLM\\SYSTEM\\{}\\{}", edit.key.to_string(), edit.name),
+          hive::describe(edit.old), std::string(absent), edit.why};
+}
+
+EditText words(const DeleteKey& edit) {
+  return {"delete", fmt::format("HKLM\\SYSTEM\\{}", edit.key.to_string()), "key",
+          std::string(absent), edit.why};
+}
+
 EditText words(const WriteFile& edit) {
   return {"write", guest_path(edit.path), edit.old ? file_text(*edit.old) : std::string(absent),
           file_text(edit.content), edit.why};
@@ -35,6 +45,10 @@ EditText words(const RemoveFile& edit) {
 }
 
 }  // namespace
+
+bool is_registry_edit(const Edit& edit) {
+  return !std::holds_alternative<WriteFile>(edit) && !std::holds_alternative<RemoveFile>(edit);
+}
 
 EditText describe(const Edit& edit) {
   return std::visit([](const auto& e) { return words(e); }, edit);

@@ -22,6 +22,20 @@ struct SetValue {
   std::string why;
 };
 
+// Takes one value out of the SYSTEM hive.
+struct DeleteValue {
+  hive::KeyPath key;
+  std::string name;
+  hive::Value old;
+  std::string why;
+};
+
+// Takes a key out of the SYSTEM hive, with all that is in it and below it.
+struct DeleteKey {
+  hive::KeyPath key;
+  std::string why;
+};
+
 // Writes a file, replacing what is there. Paths are relative to the guest's system root, with
 // forward slashes.
 struct WriteFile {
@@ -36,11 +50,12 @@ struct RemoveFile {
   std::string why;
 };
 
-using Edit = std::variant<SetValue, WriteFile, RemoveFile>;
+using Edit = std::variant<SetValue, DeleteValue, DeleteKey, WriteFile, RemoveFile>;
+bool is_registry_edit(const Edit& edit);
 
 // The edit in three parts for people: what it touches, what was there, what will be.
 struct EditText {
-  std::string verb;    // "set", "write", "remove"
+  std::string verb;    // "set" and "delete" in the registry, "write" and "remove" files
   std::string target;  // HKLM\SYSTEM\..., or a path below %SystemRoot%
   std::string old;     // "(absent)" where there was nothing
   std::string value;

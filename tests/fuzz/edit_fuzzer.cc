@@ -36,7 +36,12 @@ const std::vector<Edits>& all_edits() {
       {KeyPath::parse("ControlSet001\\Services\\kvmnet"),
        {{"ImagePath", hive::expand_sz("%SystemRoot%\\x")}, {"Start", hive::dword(2)}}},
   };
-  static const std::vector<Edits> all = {in_crafted_hive, in_system_hive};
+  static const Edits takes_out = {
+      {KeyPath::parse("Alpha"), {}, {"Big", "Inline"}},
+      {KeyPath::parse("Beta"), {}, {}, true},
+      {KeyPath::parse("Gamma"), {{"New", hive::dword(1)}}},
+  };
+  static const std::vector<Edits> all = {in_crafted_hive, in_system_hive, takes_out};
   return all;
 }
 

@@ -118,6 +118,22 @@ TEST(CheckHive, MakesAHiveCleanOrSaysWhyNot) {
   EXPECT_TRUE(check_hive({file}, DirtyHive::replay).structure.sound());
 }
 
+TEST(EditHive, TakesOutWhatIsToGo) {
+  const Fd file = make_memory_file("hive");
+  write_whole(file, test::fixture_hive("nt61.system"));
+  const auto key = hive::KeyPath::parse("ControlSet001\\Services\\Tcpip\\Parameters");
+  const auto nsi = hive::KeyPath::parse("ControlSet001\\Services\\nsi");
+  const EditedHive edited = edit_hive(
+      {file}, {SetValue{key, "New", std::nullopt, hive::dword(1), "test"},
+               DeleteValue{key, "Hostname", hive::sz("guest"), "test"}, DeleteKey{nsi, "test"}});
+  const ControlSet& set = edited.facts.control_sets.front();
+  EXPECT_EQ(value_of(set, "Services\\Tcpip\\Parameters", "New"), hive::dword(1));
+  EXPECT_FALSE(value_of(set, "Services\\Tcpip\\Parameters", "Hostname"));
+  EXPECT_FALSE(has_key(set, "Services\\nsi"));
+  EXPECT_THROW(edit_hive({file}, {DeleteValue{key, "Nothing", hive::dword(0), "test"}}),
+               hive::Unsupported);
+}
+
 TEST(ProbeSystemHive, FindsAStructureThatIsNotSoundBeforeAnythingElseReadsIt) {
   Bytes damaged = test::fixture_hive("nt61.system");
   store_u32(damaged, 4096 + 32, 0x80000000);  // the size of the first cell

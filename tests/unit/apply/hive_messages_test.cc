@@ -31,6 +31,18 @@ TEST(HiveMessages, CarryEveryFactOfASystemHive) {
   EXPECT_EQ(decode_facts(encode(Facts())), Facts());
 }
 
+TEST(HiveMessages, CarryEveryPartOfAnEdit) {
+  const hive::KeyEdit edit = {
+      hive::KeyPath::parse("a\\b"), {{"x", hive::dword(1)}}, {"gone", ""}, true};
+  const auto edits = decode_edits(encode(std::vector{edit, hive::KeyEdit{}}));
+  ASSERT_EQ(edits.size(), 2U);
+  EXPECT_EQ(edits[0].key, edit.key);
+  EXPECT_EQ(edits[0].set, edit.set);
+  EXPECT_EQ(edits[0].remove, edit.remove);
+  EXPECT_TRUE(edits[0].remove_key);
+  EXPECT_FALSE(edits[1].removes());
+}
+
 TEST(HiveMessages, CutAnywhereAreAnError) {
   const std::string message = encode(sample());
   for (std::size_t size = 0; size < message.size(); ++size)

@@ -24,6 +24,14 @@ TEST(Edit, AValueIsNamedFromHklmWithOldAndNew) {
               {"set", target, "\"1\"", "dword:0x00000000", "w"});
 }
 
+TEST(Edit, WhatGoesFromTheRegistryIsNamedTheSameWay) {
+  const auto key = hive::KeyPath::parse("ControlSet001\\Services\\Tcpip\\Parameters");
+  const std::string target = "HKLM\\SYSTEM\\ControlSet001\\Services\\Tcpip\\Parameters";
+  expect_text(DeleteValue{key, "EnableWsd", hive::dword(0), "w"},
+              {"delete", target + "\\EnableWsd", "dword:0x00000000", "(absent)", "w"});
+  expect_text(DeleteKey{key, "w"}, {"delete", target, "key", "(absent)", "w"});
+}
+
 TEST(Edit, AFileIsNamedAsTheGuestNamesItAndShownByItsSize) {
   expect_text(WriteFile{"kvmnet/firstboot.cmd", std::nullopt, "1234", "w"},
               {"write", "%SystemRoot%\\kvmnet\\firstboot.cmd", "(absent)", "file of 4 bytes", "w"});

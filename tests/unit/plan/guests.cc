@@ -22,6 +22,10 @@ std::string line(const Edit& edit) {
                                                     e.old ? hive::describe(*e.old) : "absent",
                                                     hive::describe(e.value));
                                },
+                               [](const DeleteValue& e) {
+                                 return fmt::format("delete {}\\{}", e.key.to_string(), e.name);
+                               },
+                               [](const DeleteKey& e) { return "delete " + e.key.to_string(); },
                                [](const WriteFile& e) { return "write " + e.path; },
                                [](const RemoveFile& e) { return "remove " + e.path; }},
                     edit);
@@ -53,6 +57,25 @@ void apply(Facts& facts, const SetValue& edit) {
     else
       same->value = edit.value;
   }
+}
+
+// The values of the edited key, if its control set is there, and is asked for it.
+std::optional<std::vector<hive::NamedValue>>* key_of(Facts& facts, const hive::KeyPath& key) {
+  const std::string path = key.to_string();
+  const std::size_t slash = path.find('\\');
+  for (ControlSet& set : facts.control_sets)
+    if (set.name == path.substr(0, slash)) return &set.keys[path.substr(slash + 1)];
+  return nullptr;
+}
+
+void apply(Facts& facts, const DeleteValue& edit) {
+  if (auto* key = key_of(facts, edit.key); key != nullptr && *key)
+    std::erase_if(**key,
+                  [&](const hive::NamedValue& v) { return hive::same_name(v.name, edit.name); });
+}
+
+void apply(Facts& facts, const DeleteKey& edit) {
+  if (auto* key = key_of(facts, edit.key)) key->reset();
 }
 
 void apply(Facts& facts, const WriteFile& edit) {
