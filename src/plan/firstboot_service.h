@@ -4,6 +4,10 @@
 // An auto-start LocalSystem service starts cmd.exe, which starts the script detached and ends:
 // Windows ends the service process after 30 s because cmd.exe does not answer as a service does
 // (learn.microsoft.com, StartServiceCtrlDispatcher), but not what it started. No foreign binary.
+//
+// Where the power goes after the script has removed itself, and before Windows has written the
+// registry to disk, the key is there again and its script is not: then cmd.exe finds nothing to
+// start at each boot, which is logged and no more, until a patch puts a script there again.
 #pragma once
 
 #include <string_view>

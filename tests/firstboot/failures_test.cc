@@ -215,6 +215,14 @@ TEST_F(FirstBoot, LosingPowerThreeTimesReportsFailureAndRemovesItself) {
   expect_over("failed");
 }
 
+// The power may go after the script is gone and before the registry is on disk.
+TEST_F(FirstBoot, OfAServiceThatHasComeBackWithoutItsScriptDoesNothing) {
+  std::filesystem::remove(machine().host_file("kvmnet/firstboot.cmd"));
+  machine().boot();
+  EXPECT_EQ(machine().commands(), 0U);
+  EXPECT_EQ(machine().files(), Lines());
+}
+
 TEST_F(FirstBoot, RemovesItselfWithRegWhereScCannot) {
   machine().stand_in("sc.exe", "fail 1 9 5 delete\n");
   machine().boot();

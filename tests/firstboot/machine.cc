@@ -202,6 +202,10 @@ FirstBootResult Machine::result() const {
   return result;
 }
 
+std::string Machine::text_of_file(std::string_view windows_path) const {
+  return read_text(wine_.host_path(windows_path));
+}
+
 std::string Machine::log() const {
   return read_text(host_file("kvmnet/firstboot.log"));
 }

@@ -59,6 +59,8 @@ class Machine {
   std::vector<std::string> last_shows() const;
   FirstBootResult result() const;
   std::string log() const;
+  // "C:\\ran.txt"; "" if there is no such file.
+  std::string text_of_file(std::string_view windows_path) const;
   // What was saved before the first command.
   std::vector<std::string> before() const;
 

@@ -12,20 +12,26 @@
 
 namespace kvmnet::test {
 
-PatchedGuest patch(const Release& release, const SettingOptions& options) {
+PatchedGuest patch(const Release& release, const SettingOptions& options,
+                   const std::map<std::string, std::string>& there) {
+  constexpr std::string_view root = "/Windows/";
   FakeGuest guest;
   install(guest.add("/dev/sda1"), release);
+  for (const auto& [path, content] : there)
+    guest.volume("/dev/sda1").files[std::string(root) + path] = content;
   const auto before = guest.volume("/dev/sda1").files;
   Outcome outcome;
   PhaseClock clock({}, outcome.phases);
   patch_guest(guest, {Mode::patch, make_settings(options), "single"}, clock, outcome);
   if (outcome.status != Status::patched) throw Error("not patched: " + outcome.error);
 
-  constexpr std::string_view root = "/Windows/";
   PatchedGuest result;
   for (const auto& [path, content] : guest.volume("/dev/sda1").files) {
-    if (path == "/Windows/System32/config/SYSTEM") result.system_hive = content;
-    if (!before.contains(path)) result.files[path.substr(root.size())] = content;
+    const auto old = before.find(path);
+    if (path == "/Windows/System32/config/SYSTEM")
+      result.system_hive = content;
+    else if (old == before.end() || old->second != content)
+      result.files[path.substr(root.size())] = content;
   }
   return result;
 }

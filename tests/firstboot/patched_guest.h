@@ -16,9 +16,10 @@ struct PatchedGuest {
   std::map<std::string, std::string> files;  // by path below the system root: kvmnet/firstboot.cmd
 };
 
-// A Windows made of fixtures/hives, patched by the real code in memory. Throws Error if it is not
-// patched.
-PatchedGuest patch(const Release& release, const SettingOptions& options = {});
+// A Windows made of fixtures/hives, patched by the real code in memory. `there`: files that it has,
+// by path below the system root. Throws Error if it is not patched.
+PatchedGuest patch(const Release& release, const SettingOptions& options = {},
+                   const std::map<std::string, std::string>& there = {});
 
 // The values of a service's key in the control set that boots next, one a line as hivexregedit (no
 // reader of ours) prints them: "Start"=dword:00000002. Throws Error if there is no such key.

@@ -3,8 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "tests/firstboot/machine.h"
 
@@ -28,14 +26,9 @@ const std::vector<UserWork> two = {
     work_of_command("echo first>>C:\\ran.txt& exit /b 7"),
     work_of_script("second.cmd", "@echo off\necho out of second\necho second>>C:\\ran.txt\n")};
 
-std::string content_of(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
 // What the work has written, in its order.
-std::string ran(Machine& machine) {
-  return content_of(machine.wine().host_path("C:\\ran.txt"));
+std::string ran(const Machine& machine) {
+  return machine.text_of_file("C:\\ran.txt");
 }
 
 TEST(FirstBootWork, RunsInItsOrderAfterTheSettingsAndItsExitCodesAreNoted) {
@@ -46,7 +39,7 @@ TEST(FirstBootWork, RunsInItsOrderAfterTheSettingsAndItsExitCodesAreNoted) {
   EXPECT_EQ(machine.result().status, "done");
   EXPECT_EQ(machine.result().work,
             (Lines{"begun command", "exit 7", "begun second.cmd", "exit 0"}));
-  EXPECT_EQ(content_of(machine.host_file("kvmnet/firstboot-02.log")), "out of second\r\n");
+  EXPECT_EQ(machine.text_of_file("C:\\windows\\kvmnet\\firstboot-02.log"), "out of second\r\n");
   EXPECT_FALSE(machine.has_service());
   EXPECT_EQ(machine.files(), nothing_but_reports);
   machine.boot();
