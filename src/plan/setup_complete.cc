@@ -33,6 +33,55 @@ char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
+// Commands that control comes back from: cmd.exe's own, and programs of Windows. Any other word may
+// name a batch file, which does not return unless it is called.
+bool comes_back(std::string_view command) {
+  constexpr std::array known = {
+      "echo"sv,  "rem"sv,      "set"sv,     "setlocal"sv, "endlocal"sv, "md"sv,       "mkdir"sv,
+      "copy"sv,  "move"sv,     "ren"sv,     "rename"sv,   "del"sv,      "erase"sv,    "rd"sv,
+      "rmdir"sv, "type"sv,     "cd"sv,      "chdir"sv,    "pushd"sv,    "popd"sv,     "ver"sv,
+      "title"sv, "cls"sv,      "mklink"sv,  "attrib"sv,   "bcdedit"sv,  "cacls"sv,    "chcp"sv,
+      "find"sv,  "findstr"sv,  "fsutil"sv,  "icacls"sv,   "ipconfig"sv, "net"sv,      "netsh"sv,
+      "ping"sv,  "powercfg"sv, "reg"sv,     "robocopy"sv, "route"sv,    "sc"sv,       "schtasks"sv,
+      "setx"sv,  "takeown"sv,  "timeout"sv, "tzutil"sv,   "w32tm"sv,    "wevtutil"sv, "wmic"sv,
+      "xcopy"sv};
+  std::string_view name = command.substr(command.rfind('\\') + 1);
+  if (name.ends_with(".exe")) name.remove_suffix(4);
+  if (name.starts_with("echo.") || name.starts_with("::")) return true;
+  return std::find(known.begin(), known.end(), name) != known.end();
+}
+
+// A line in lower case, with what is known to come back as its only command; or one that begins or
+// ends a block.
+bool comes_back_line(std::string_view line) {
+  line.remove_prefix(std::min(line.find_first_not_of(" \t@"), line.size()));
+  while (!line.empty() && (line.back() == ' ' || line.back() == '\t' || line.back() == '\r'))
+    line.remove_suffix(1);
+  if (line.empty() || line.starts_with(':') || line == ")" || line == "(") return true;
+  if (line.starts_with("rem ")) return true;
+  // More commands than one; 2>&1 is none.
+  for (std::size_t i = 0; i < line.size(); ++i)
+    if (line[i] == '|' || (line[i] == '&' && (i == 0 || line[i - 1] != '>'))) return false;
+  if (line.starts_with("if ") || line.starts_with(")")) return line.ends_with('(');
+  const bool quoted = line.starts_with('"');
+  if (quoted) line.remove_prefix(1);
+  return comes_back(line.substr(0, line.find_first_of(quoted ? "\"" : " \t/>")));
+}
+
+bool all_lines_come_back(std::string_view content) {
+  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+  if (content.starts_with(byte_order_mark)) content.remove_prefix(byte_order_mark.size());
+  bool goes_on = false;  // the line before, which a ^ at its end makes longer
+  while (!content.empty()) {
+    const std::size_t length = std::min(content.find('\n'), content.size());
+    const std::string_view line = content.substr(0, length);
+    content.remove_prefix(std::min(length + 1, content.size()));
+    if (!goes_on && !comes_back_line(line)) return false;
+    goes_on = line.ends_with("^\r") || line.ends_with('^');
+  }
+  return true;
+}
+
 // Whether what is put behind `content` is sure to be run after it. Said of more than really ends
 // early: in front our part is run, too.
 bool comes_to_its_end(std::string content) {
@@ -51,6 +100,7 @@ bool comes_to_its_end(std::string content) {
                                 "shutdown"sv,
                                 "restart-computer"sv,
                                 "stop-computer"sv};
+  if (!all_lines_come_back(content)) return false;
   for (const std::string_view word : words)
     if (content.find(word) != std::string::npos) return false;
   // cmd.exe reads no further than to a ^Z; a NUL is in no text that it understands (UTF-16).

@@ -35,7 +35,10 @@ std::vector<std::string> straight_files() {
           "rem \xe9\xff\r\n",
           "\xef\xbb\xbf@echo off\r\n",
           "echo a\r\n\r\n\r\n",
-          "label:\r\n:label\r\n"};
+          ":label\r\n",
+          "%SystemRoot%\\System32\\reg.exe add HKLM\\X /f >nul 2>&1\r\n",
+          "\"C:\\Windows\\System32\\netsh.exe\" interface show interface\r\n",
+          "REM C:\\x | y\r\n:: & z\r\nECHO.\r\n\tSET A=1\r\n"};
 }
 
 // Files that have no line end at their end.
@@ -58,6 +61,16 @@ std::vector<std::string> files_that_may_end_early() {
           "cd C:\\OEM\\Scripts\r\n",
           "shutdown /r /t 0\r\n",
           "powershell Restart-Computer\r\n",
+          "C:\\Install\\run\r\n",
+          "run first second\r\n",
+          "\"C:\\Program Files\\run\" x\r\n",
+          "powershell -File C:\\Install\\run.ps1\r\n",
+          "powershell.exe -ExecutionPolicy Bypass -File run.ps1\r\n",
+          "msiexec /i x.msi /qn\r\n",
+          "if exist C:\\run call C:\\run\r\n",
+          "if exist C:\\run (\r\n  C:\\run\r\n)\r\n",
+          "echo a & run\r\n",
+          "for %%i in (a b) do %%i\r\n",
           "echo a ^",
           "echo a ^\r\n",
           "if 1==1 (\r\necho a\r\n",
