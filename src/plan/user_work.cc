@@ -12,8 +12,8 @@
 namespace kvmnet {
 namespace {
 
-// cmd.exe's limit (Microsoft KB830473).
-constexpr std::size_t longest_line = 8191;
+// cmd.exe takes 8191 characters (Microsoft KB830473), of which variables may need some.
+constexpr std::size_t longest_line = 8000;
 
 // Throws for a line that cmd.exe does not take; `where` names it.
 void check_line(std::string_view line, const std::string& where) {
@@ -30,8 +30,22 @@ void check_line(std::string_view line, const std::string& where) {
       throw UsageError(fmt::format("{} has a control character ({:#04x})", where, byte));
   }
   if (line.size() > longest_line)
-    throw UsageError(fmt::format("{} has more than {} characters, which is cmd.exe's limit", where,
-                                 longest_line));
+    throw UsageError(
+        fmt::format("{} has {} characters: cmd.exe takes 8191 with its variables expanded, and "
+                    "kvmnet up to {}; "
+                    "make several shorter lines of it",
+                    where, line.size(), longest_line));
+}
+
+// Throws for a file that is something else than a batch file.
+void check_is_batch(std::string_view content, const std::string& option) {
+  const std::string_view is = content.starts_with("MZ") ? "a program"
+                              : content.starts_with("#!")
+                                  ? "a script for another interpreter than cmd.exe"
+                                  : "";
+  if (!is.empty())
+    throw UsageError(
+        fmt::format("{}: is {}; what runs is a batch file of cmd.exe in ASCII", option, is));
 }
 
 bool is_blank(std::string_view text) {
@@ -57,6 +71,10 @@ UserWork work_of_command(std::string_view command) {
   if (command.find_first_of("\r\n") != std::string_view::npos)
     throw UsageError(
         "--firstboot-command: a command is one line; several are a file for --firstboot-script");
+  if (command[command.find_first_not_of(" \t")] == ':')
+    throw UsageError(
+        "--firstboot-command: the command begins with ':', which is a label of a batch file and "
+        "runs nothing");
   check_line(command, "--firstboot-command: the command");
   return {"command", with_crlf(fmt::format("@echo off\n{}\n", command))};
 }
@@ -65,6 +83,7 @@ UserWork work_of_script(std::string_view file, std::string_view content) {
   const std::string option = fmt::format("--firstboot-script {}", file);
   if (content.size() > largest_user_script)
     throw UsageError(fmt::format("{}: has more than {} KiB", option, largest_user_script >> 10));
+  check_is_batch(content, option);
   if (content.starts_with("\xef\xbb\xbf")) content.remove_prefix(3);
   if (is_blank(content)) throw UsageError(option + ": is empty");
   std::string text;

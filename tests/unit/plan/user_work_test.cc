@@ -46,10 +46,22 @@ TEST(UserWork, ACommandIsOneLine) {
 }
 
 TEST(UserWork, ALineIsNotLongerThanCmdTakesIt) {
-  EXPECT_EQ(command_error(std::string(8191, 'a')), "");
-  expect_has(command_error(std::string(8192, 'a')), "8191");
-  EXPECT_EQ(script_error(std::string(8191, 'a') + "\n" + std::string(8191, 'b')), "");
-  expect_has(script_error("a\n" + std::string(8192, 'a')), "line 2");
+  EXPECT_EQ(command_error(std::string(8000, 'a')), "");
+  expect_has(command_error(std::string(8001, 'a')), "8001");
+  EXPECT_EQ(script_error(std::string(8000, 'a') + "\n" + std::string(8000, 'b')), "");
+  expect_has(script_error("a\n" + std::string(8001, 'a')), "line 2");
+}
+
+TEST(UserWork, ALabelIsNoCommand) {
+  expect_has(command_error(":start"), "label");
+  expect_has(command_error("  :: a remark"), "label");
+  EXPECT_EQ(command_error("echo :"), "");
+}
+
+TEST(UserWork, AScriptIsABatchFile) {
+  expect_has(script_error("MZ\x90"), "a program");
+  expect_has(script_error("#!/bin/sh\necho a\n"), "another interpreter");
+  EXPECT_EQ(script_error("echo MZ #!\n"), "");
 }
 
 TEST(UserWork, WhatIsNotAsciiIsRefusedWithTheLineAndARemedy) {
