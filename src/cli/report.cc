@@ -155,6 +155,11 @@ class Text {
                                       ? "a service starts the script"
                                       : "a service and SetupComplete.cmd start the script";
     line(fmt::format("  first boot: {} ({})", what, clean(why)));
+    // Where there is a script a warning says more of them.
+    if (mechanism == Mechanism::none)
+      for (const OtherFirstBoot& other : beside)
+        line(fmt::format("  first boot: the guest has a service of {} (service {})", other.program,
+                         other.service));
   }
 
   void conclusion() {

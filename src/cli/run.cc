@@ -146,6 +146,12 @@ WindowsVersion windows_version(const Options& options) {
   return version;
 }
 
+// As Windows spells it.
+std::string guest_name(std::string path) {
+  std::replace(path.begin(), path.end(), '/', '\\');
+  return path;
+}
+
 int run_script(const Options& options) {
   const WindowsVersion version = windows_version(options);
   if (version.major == 10 && version.build == 0)
@@ -170,6 +176,9 @@ int run_script(const Options& options) {
   const auto& netsh = std::get<NetshPlan>(plan);
   for (const std::string& warning : netsh.warnings)
     std::fprintf(stderr, "kvmnet: warning: %s\n", warning.c_str());
+  for (std::size_t number = 1; number <= settings.work.size(); ++number)
+    std::fprintf(stderr, "kvmnet: note: the script needs %%SystemRoot%%\\%s, which patch writes\n",
+                 guest_name(firstboot::work_path(number)).c_str());
   print(firstboot::script(netsh, settings.work));
   return number(ExitStatus::ok);
 }

@@ -95,6 +95,16 @@ TEST(Report, TextSaysWhatStartsTheFirstBootScriptAndWhy) {
   }
 }
 
+TEST(Report, TextNamesOtherFirstBootServicesWhereNoWarningDoes) {
+  Outcome result = outcome(Status::unchanged);
+  result.firstboot = FirstBoot{Mechanism::none, "a", {{"firstboot", "virt-v2v"}}};
+  const std::string line =
+      "  first boot: the guest has a service of virt-v2v (service firstboot)\n";
+  EXPECT_NE(report(result, as_text).find(line), std::string::npos);
+  result.firstboot->mechanism = Mechanism::service;
+  EXPECT_EQ(report(result, as_text).find(line), std::string::npos);
+}
+
 TEST(Report, JsonSaysWhatStartsTheFirstBootScriptAndWhatElseThereIs) {
   Outcome result = outcome(Status::pending);
   EXPECT_FALSE(json::parse(report(result, as_json)).contains("firstboot"));
