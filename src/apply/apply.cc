@@ -21,10 +21,6 @@ bool is_in_our_directory(const std::string& path) {
   return path.starts_with(std::string(firstboot::directory) + "/");
 }
 
-bool is_to_be_private(const WriteFile& edit) {
-  return !edit.old || is_in_our_directory(edit.path);
-}
-
 // The parent directory of `path` in the guest; what is missing of it is made.
 std::string parent_in_guest(GuestFiles& guest, const std::string& path) {
   const std::size_t slash = path.rfind('/');
@@ -43,7 +39,7 @@ void write_file(GuestFiles& guest, const std::string& root, const WriteFile& edi
   const std::string parent = parent_in_guest(guest, path);
   const std::string file = guest.resolve(path).value_or(parent + name);
   guest.write(file, edit.content);
-  if (is_to_be_private(edit)) guest.set_private(file, FileType::regular);
+  if (edit.make_private) guest.set_private(file, FileType::regular);
 }
 
 bool writes_to_our_directory(const std::vector<Edit>& edits) {
@@ -100,7 +96,7 @@ std::vector<std::string> find_open_files(GuestFiles& guest, const std::string& r
     look(root + "/" + std::string(firstboot::directory), FileType::directory);
   for (const Edit& edit : edits)
     if (const auto* written = std::get_if<WriteFile>(&edit))
-      if (is_to_be_private(*written)) look(root + "/" + written->path, FileType::regular);
+      if (written->make_private) look(root + "/" + written->path, FileType::regular);
   return open;
 }
 

@@ -13,9 +13,8 @@
 namespace kvmnet {
 
 // Makes the file edits. `root` is the system root's directory on the volume, mounted read-write.
-// Everything that is made new, and whatever is in our own directory, is private to SYSTEM and
-// Administrators: it runs as SYSTEM. A file of somebody else's to which something is added keeps
-// its permissions.
+// Directories that are made new, and our own directory, are private to SYSTEM and Administrators,
+// and so is each file whose edit says so.
 void apply_files(guestfs::GuestFiles& guest, const std::string& root,
                  const std::vector<Edit>& edits);
 

@@ -75,6 +75,16 @@ void read_files(GuestFiles& guest, const std::string& root, Facts& facts) {
   }
 }
 
+void look_for_open_paths(GuestFiles& guest, const std::string& root, Facts& facts) {
+  for (const std::string& path : private_paths()) {
+    const bool is_directory = path.find('/') == std::string::npos;
+    if (!is_directory && !facts.files.contains(path)) continue;
+    const auto found = guest.resolve(root + "/" + path);
+    const auto type = is_directory ? guestfs::FileType::directory : guestfs::FileType::regular;
+    if (found && !guest.is_private(*found, type)) facts.open_paths.insert(path);
+  }
+}
+
 std::string find_hive(GuestFiles& guest, const std::string& root, const std::string& name) {
   const std::string wanted = root + "/System32/config/" + name;
   const auto path = guest.resolve(wanted);
@@ -100,6 +110,7 @@ Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy) 
   probe.facts.system_root = root;
   probe_software(guest, find_hive(guest, root, "SOFTWARE"), policy, probe.facts);
   read_files(guest, root, probe.facts);
+  look_for_open_paths(guest, root, probe.facts);
   return probe;
 }
 

@@ -43,6 +43,9 @@ struct WriteFile {
   std::optional<std::string> old;
   std::string content;
   std::string why;
+  // Nobody but SYSTEM and Administrators is to have access: what runs as SYSTEM. Else a file that
+  // is there keeps its permissions.
+  bool make_private = false;
 };
 
 struct RemoveFile {

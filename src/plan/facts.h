@@ -76,6 +76,9 @@ struct Facts {
   std::map<std::string, std::string> files;
   // Those of them that are there, but are no plain files, or too large to be read.
   std::set<std::string> unreadable_files;
+  // Those of private_paths() (plan.h) that are there and that others than SYSTEM and Administrators
+  // have access to.
+  std::set<std::string> open_paths;
   bool operator==(const Facts&) const = default;
 };
 

@@ -189,6 +189,10 @@ std::vector<std::string> asked_files() {
   return firstboot_files();
 }
 
+std::vector<std::string> private_paths() {
+  return firstboot_private_paths();
+}
+
 std::optional<Refusal> check_condition(const HiveFacts& hive, std::string_view name) {
   if (hive.condition == hive::Condition::damaged)
     return Refusal{Reason::damaged_hive,

@@ -34,6 +34,9 @@ enum class Scope {
 // hold for make_plan.
 std::vector<std::string> asked_keys();
 std::vector<std::string> asked_files();
+// Files, and the directory of ours, that nobody else is to have access to: they decide what runs as
+// SYSTEM.
+std::vector<std::string> private_paths();
 
 // A hive that is not clean; `name`: for the message.
 std::optional<Refusal> check_condition(const HiveFacts& hive, std::string_view name);

@@ -20,6 +20,9 @@ namespace {
 constexpr std::string_view nsi_service = "Services\\nsi";
 constexpr std::string_view our_service = "Services\\kvmnet-firstboot";
 
+constexpr std::string_view open_to_others =
+    "others than SYSTEM and Administrators have access to what runs as SYSTEM";
+
 // The first-boot service's command line holds the system root without quotes.
 bool is_plain_path(std::string_view path) {
   return path.find_first_not_of(
@@ -121,6 +124,8 @@ class Planner {
                        settings_.profile));
     if (is_waiting())
       warn("--firstboot none: the first-boot script of an earlier patch still waits in the guest");
+    if (has_file(firstboot::script_path) && is_open(firstboot::script_path))
+      warn(fmt::format("--firstboot none: of that script, {}", open_to_others));
     return without_script("--firstboot none");
   }
 
@@ -159,6 +164,12 @@ class Planner {
 
   bool is_unreadable(std::string_view path) const {
     return facts_.unreadable_files.contains(std::string(path));
+  }
+
+  // Whoever may change it, or what is beside it, could become SYSTEM.
+  bool is_open(std::string_view path) const {
+    return facts_.open_paths.contains(std::string(path)) ||
+           facts_.open_paths.contains(std::string(firstboot::directory));
   }
 
   bool has_file(std::string_view path) const {
@@ -203,9 +214,13 @@ class Planner {
       const bool wanted = number <= settings_.work.size();
       const UserWork none;
       const UserWork& work = wanted ? settings_.work[number - 1] : none;
-      if (wanted && old == work.content) continue;
-      if (wanted && !begun_[number - 1])
-        write(path, work.content, fmt::format("the user's work for the first boot: {}", work.name));
+      const bool begun = wanted && begun_[number - 1];
+      if (wanted && old == work.content && (begun || !is_open(path))) continue;
+      if (wanted && !begun)
+        write(path, work.content,
+              old == work.content
+                  ? std::string(open_to_others)
+                  : fmt::format("the user's work for the first boot: {}", work.name));
       else if (has_file(path))
         plan_.files.emplace_back(RemoveFile{path, "work of an earlier patch"});
     }
@@ -216,7 +231,11 @@ class Planner {
     const auto old = content_of(firstboot::script_path);
     // A script that gave up and is still there would only remove itself at the next boot.
     const bool gave_up = has_file(firstboot::done_path) && !succeeded(netsh.steps);
-    if (old == content && !gave_up) return;
+    if (old == content && !gave_up) {
+      if (is_open(firstboot::script_path))
+        write(firstboot::script_path, std::move(content), std::string(open_to_others));
+      return;
+    }
     for (const std::string& stale : firstboot::state_paths())
       if (has_file(stale))
         plan_.files.emplace_back(RemoveFile{stale, "left by an earlier first-boot script"});
@@ -258,8 +277,10 @@ class Planner {
   }
 
   void write(std::string_view path, std::string content, std::string why) {
-    plan_.files.emplace_back(
-        WriteFile{std::string(path), content_of(path), std::move(content), std::move(why)});
+    auto old = content_of(path);
+    const bool make_private = !old || path.starts_with(std::string(firstboot::directory) + "/");
+    plan_.files.emplace_back(WriteFile{std::string(path), std::move(old), std::move(content),
+                                       std::move(why), make_private});
   }
 
   void warn_about_others() {
@@ -303,6 +324,14 @@ std::vector<std::string> firstboot_files() {
   for (const std::string_view path :
        {firstboot::script_path, firstboot::begun_path, firstboot::setup_complete_path})
     paths.emplace_back(path);
+  for (std::size_t number = 1; number <= most_user_work; ++number)
+    paths.push_back(firstboot::work_path(number));
+  return paths;
+}
+
+std::vector<std::string> firstboot_private_paths() {
+  std::vector<std::string> paths = {std::string(firstboot::directory),
+                                    std::string(firstboot::script_path)};
   for (std::size_t number = 1; number <= most_user_work; ++number)
     paths.push_back(firstboot::work_path(number));
   return paths;

@@ -42,6 +42,8 @@ struct FirstBootPlan {
 // hold for plan_firstboot.
 std::vector<std::string> firstboot_keys();
 std::vector<std::string> firstboot_files();
+// What private_paths() of plan.h says.
+std::vector<std::string> firstboot_private_paths();
 
 // The facts have passed the checks of make_plan.
 std::variant<FirstBootPlan, Refusal> plan_firstboot(const Facts& facts, const Settings& settings);

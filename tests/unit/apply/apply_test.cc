@@ -25,7 +25,7 @@ SetValue set_value(const KeyPath& key, std::string name, hive::Value value) {
   return {key, std::move(name), std::nullopt, std::move(value), "test"};
 }
 WriteFile write_file(std::string path, std::string content) {
-  return {std::move(path), std::nullopt, std::move(content), "test"};
+  return {std::move(path), std::nullopt, std::move(content), "test", true};
 }
 
 Fd memory_file(const hive::Bytes& bytes) {
@@ -139,10 +139,11 @@ TEST_F(ApplyFiles, OverThoseThatAreThereInAnyLetterCase) {
 
 // Somebody else's file, to which something is added, keeps its permissions; what is made does not
 // get those of a directory that everybody may write to.
-TEST_F(ApplyFiles, ArePrivateWhereTheyAreOursOrNew) {
+TEST_F(ApplyFiles, ArePrivateWhereTheEditSaysSo) {
   volume().files["/Windows/Setup/theirs.cmd"] = "old";
   WriteFile theirs = write_file("Setup/theirs.cmd", "old, and more");
   theirs.old = "old";
+  theirs.make_private = false;
   const std::vector<Edit> edits = {theirs, write_file("Setup/Scripts/new.cmd", "x"),
                                    write_file("kvmnet/a", "y")};
   apply_files(guest, "/Windows", edits);

@@ -114,6 +114,19 @@ TEST(PatchGuest, NoticesThatAFileIsOpenToOthers) {
   EXPECT_THROW(patch(guest), Error);
 }
 
+TEST(PatchGuest, ClosesWhatSomebodyHasOpened) {
+  FakeGuest guest;
+  FakeGuest::Volume& volume = guest.add("/dev/sda1");
+  install(volume, test::ten);
+  patch(guest);
+  guest.unmount();
+  volume.private_paths.erase("/Windows/kvmnet/firstboot.cmd");
+  EXPECT_EQ(patch(guest).edits.size(), 1U);
+  guest.unmount();
+  EXPECT_TRUE(volume.private_paths.contains("/Windows/kvmnet/firstboot.cmd"));
+  EXPECT_EQ(patch(guest).status, Status::unchanged);
+}
+
 constexpr const char* generalised = "nt100.system+generalised.system";
 const std::string setup_complete = "/Windows/" + std::string(firstboot::setup_complete_path);
 

@@ -281,6 +281,19 @@ TEST(Probe, SaysWhichFilesItDoesNotRead) {
   EXPECT_EQ(facts.files.at("kvmnet/firstboot.new").size(), 1U << 20);
 }
 
+TEST(Probe, SaysWhatOthersHaveAccessTo) {
+  Guest guest(test::seven);
+  FakeGuest::Volume& volume = guest.volume();
+  EXPECT_EQ(guest.facts().open_paths, std::set<std::string>());
+  volume.files["/Windows/KVMNET/Firstboot.cmd"] = "a";
+  volume.files["/Windows/KVMNET/firstboot-02.cmd"] = "b";
+  volume.files["/Windows/KVMNET/firstboot.log"] = "of no interest";
+  EXPECT_EQ(guest.facts().open_paths,
+            (std::set<std::string>{"kvmnet", "kvmnet/firstboot.cmd", "kvmnet/firstboot-02.cmd"}));
+  volume.private_paths = {"/Windows/KVMNET", "/Windows/KVMNET/firstboot-02.cmd"};
+  EXPECT_EQ(guest.facts().open_paths, (std::set<std::string>{"kvmnet/firstboot.cmd"}));
+}
+
 TEST(Probe, SaysWhenWindowsSetupHasStillToRun) {
   constexpr const char* sysprep = "Setup\\Status\\SysprepStatus";
   constexpr const char* state = "Microsoft\\Windows\\CurrentVersion\\Setup\\State";

@@ -80,6 +80,9 @@ void apply(Facts& facts, const DeleteKey& edit) {
 
 void apply(Facts& facts, const WriteFile& edit) {
   facts.files[edit.path] = edit.content;
+  if (!edit.make_private) return;
+  facts.open_paths.erase(edit.path);
+  facts.open_paths.erase("kvmnet");
 }
 
 void apply(Facts& facts, const RemoveFile& edit) {

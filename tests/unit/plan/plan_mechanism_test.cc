@@ -91,6 +91,10 @@ TEST(PlanMechanism, WhatIsInSetupCompleteIsKept) {
     facts.files[setup_complete] = content;
     const Plan plan = plan_of(facts, automatic());
     EXPECT_EQ(applied(facts, plan.edits).files.at(setup_complete), with_setup_call(content));
+    for (const Edit& edit : plan.edits)
+      if (const auto* written = std::get_if<WriteFile>(&edit)) {
+        EXPECT_EQ(written->make_private, written->path != setup_complete);
+      }
     expect_settled(facts, automatic());
   }
 }

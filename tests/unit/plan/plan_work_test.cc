@@ -136,6 +136,16 @@ TEST(PlanWork, IsNotRepeatedWhereTheSettingsAre) {
   EXPECT_TRUE(after.files.contains(std::string(firstboot::begun_path)));
 }
 
+TEST(PlanWork, ThatOthersCanChangeIsWrittenAgain) {
+  const Settings settings = with({a, b});
+  Facts facts = patched(guest(version), settings);
+  facts.open_paths.insert("kvmnet/firstboot-02.cmd");
+  EXPECT_EQ(file_edits(facts, settings), Lines{"write kvmnet/firstboot-02.cmd"});
+  patched(facts, settings);
+  begin(facts, {b});  // it is not run again
+  EXPECT_EQ(file_edits(facts, settings), Lines());
+}
+
 TEST(PlanWork, ThatIsNotBegunAgainIsNamed) {
   const Settings settings = with({a, b});
   Facts facts = patched(guest(version), settings);
