@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tests/unit/direct/volume_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+#include <memory>
+
+extern "C" {
+#include <ntfs-3g/attrib.h>
+#include <ntfs-3g/dir.h>
+#include <ntfs-3g/inode.h>
+#include <ntfs-3g/logging.h>
+#include <ntfs-3g/unistr.h>
+#include <ntfs-3g/volume.h>
+}
+#undef min
+#undef max
+
+#include "src/support/error.h"
+#include "src/support/subprocess.h"
+
+namespace kvmnet::test {
+namespace {
+
+void check(bool good, std::string_view what) {
+  if (!good) throw system_error(what, errno);
+}
+
+// Opens the volume in a file with libntfs-3g, for what is to be done there.
+class Opened {
+ public:
+  explicit Opened(const std::string& path) {
+    ntfs_log_set_handler(ntfs_log_handler_null);
+    volume_ = ntfs_mount(path.c_str(), NTFS_MNT_NONE);
+    check(volume_ != nullptr, path);
+  }
+  Opened(const Opened&) = delete;
+  Opened& operator=(const Opened&) = delete;
+  ~Opened() { EXPECT_EQ(ntfs_umount(volume_, FALSE), 0); }
+  ntfs_volume* get() const { return volume_; }
+
+  ntfs_inode* open(const std::string& path) const {
+    ntfs_inode* inode = ntfs_pathname_to_inode(volume_, nullptr, path.c_str());
+    check(inode != nullptr, path);
+    return inode;
+  }
+
+  void create(const std::string& path, unsigned kind, FILE_ATTR_FLAGS flags) const {
+    const std::size_t slash = path.rfind('/');
+    ntfs_inode* directory = open(slash == 0 ? "/" : path.substr(0, slash));
+    ntfschar* name = nullptr;
+    const int length = ntfs_mbstoucs(path.c_str() + slash + 1, &name);
+    ntfs_inode* inode = ntfs_create(directory, 0, name, static_cast<u8>(length), kind);
+    check(inode != nullptr, path);
+    inode->flags = static_cast<FILE_ATTR_FLAGS>(inode->flags | flags);
+    ntfs_inode_close_in_dir(inode, directory);
+    ntfs_inode_close(directory);
+    std::free(name);
+  }
+
+ private:
+  ntfs_volume* volume_ = nullptr;
+};
+
+std::vector<std::string> mkntfs(const VolumeFile::Shape& shape, const std::string& path) {
+  return {"/usr/sbin/mkntfs",
+          "--force",
+          "--quick",
+          "--quiet",
+          "--no-indexing",
+          "--sector-size",
+          std::to_string(shape.sector),
+          "--cluster-size",
+          std::to_string(shape.cluster),
+          "--partition-start",
+          "2048",
+          "--heads",
+          "16",
+          "--sectors-per-track",
+          "63",
+          path};
+}
+
+}  // namespace
+
+VolumeFile::VolumeFile() : VolumeFile(Shape{}) {}
+
+VolumeFile::VolumeFile(const Shape& shape)
+    : path_("/dev/shm/kvmnet-test.XXXXXX"), file_(::mkostemp(path_.data(), O_CLOEXEC)) {
+  check(file_.is_open(), path_);
+  if (::ftruncate(file_.get(), static_cast<off_t>(shape.size)) != 0)
+    throw system_error(path_, errno);
+  run_checked(mkntfs(shape, path_));
+}
+
+VolumeFile::~VolumeFile() {
+  ::unlink(path_.c_str());
+}
+
+direct::BlockDevice VolumeFile::read_only_device() const {
+  struct stat st {};
+  ::fstat(file_.get(), &st);
+  direct::BlockDevice device;
+  device.size = static_cast<std::uint64_t>(st.st_size);
+  device.read_at = [this](std::uint64_t offset, std::span<std::byte> into) {
+    kvmnet::read_at(file_, offset, into);
+  };
+  return device;
+}
+
+direct::BlockDevice VolumeFile::device() const {
+  direct::BlockDevice device = read_only_device();
+  device.write_at = [this](std::uint64_t offset, std::span<const std::byte> bytes) {
+    kvmnet::write_at(file_, offset, bytes);
+  };
+  return device;
+}
+
+void VolumeFile::copy_in(std::string_view content, const std::string& path) const {
+  const std::string from = directory_.path() + "/content";
+  {
+    const Fd file = open_file(from, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    write_whole(file, content);
+  }
+  run_checked({"/usr/sbin/ntfscp", "--quiet", path_, from, path});
+}
+
+std::string VolumeFile::content(const std::string& path) const {
+  const std::string to = directory_.path() + "/shown";
+  run_checked({"sh", "-c", "exec ntfscat \"$1\" \"$2\" >\"$3\"", "sh", path_, path, to});
+  const std::vector<std::byte> bytes = read_whole(open_file(to, O_RDONLY));
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::string VolumeFile::info(const std::string& path) const {
+  return run_checked({"ntfsinfo", "--verbose", "--file", path, path_});
+}
+
+std::string VolumeFile::own_info() const {
+  return run_checked({"ntfsinfo", "--mft", path_});
+}
+
+void VolumeFile::expect_consistent() const {
+  const Finished finished = run({"/usr/sbin/ntfsresize", "--info", "--force", path_});
+  EXPECT_EQ(finished.status, 0) << finished.output;
+}
+
+void VolumeFile::make_directory(const std::string& path) const {
+  Opened(path_).create(path, S_IFDIR, static_cast<FILE_ATTR_FLAGS>(0));
+}
+
+void VolumeFile::make_compressed(const std::string& path, std::string_view content) const {
+  const Opened volume(path_);
+  volume.create(path, S_IFREG, FILE_ATTR_COMPRESSED);
+  ntfs_inode* inode = volume.open(path);
+  ntfs_attr* data = ntfs_attr_open(inode, AT_DATA, AT_UNNAMED, 0);
+  check(data != nullptr, path);
+  std::size_t done = 0;
+  while (done < content.size()) {
+    const s64 n = ntfs_attr_pwrite(data, static_cast<s64>(done),
+                                   static_cast<s64>(content.size() - done), content.data() + done);
+    check(n > 0, path);
+    done += static_cast<std::size_t>(n);
+  }
+  check(ntfs_attr_pclose(data) == 0, path);
+  ntfs_attr_close(data);
+  ntfs_inode_close(inode);
+}
+
+void VolumeFile::set_dos_name(const std::string& path, const std::string& name) const {
+  const Opened volume(path_);
+  ntfs_inode* inode = volume.open(path);
+  ntfs_inode* directory = ntfs_dir_parent_inode(inode);
+  // Closes both.
+  check(ntfs_set_ntfs_dos_name(inode, directory, name.data(), name.size(), 0) == 0, path);
+}
+
+void VolumeFile::set_volume_flags(std::uint16_t flags) const {
+  const Opened volume(path_);
+  check(ntfs_volume_write_flags(volume.get(), cpu_to_le16(flags)) == 0, path_);
+}
+
+std::string VolumeFile::bytes(std::uint64_t offset, std::size_t size) const {
+  std::string bytes(size, '\0');
+  kvmnet::read_at(file_, offset, std::as_writable_bytes(std::span(bytes)));
+  return bytes;
+}
+
+void VolumeFile::overwrite(std::uint64_t offset, std::string_view bytes) const {
+  kvmnet::write_at(file_, offset, std::as_bytes(std::span(bytes)));
+}
+
+std::string numbered_text(std::size_t size) {
+  std::string text;
+  for (std::size_t i = 0; text.size() < size; ++i) text += fmt::format("line {}\r\n", i * 7919);
+  text.resize(size);
+  return text;
+}
+
+}  // namespace kvmnet::test
