@@ -33,6 +33,9 @@ class Parent {
     return text;
   }
 
+  // False: there is none any more.
+  bool receive(Task& task) const { return read_exactly(socket_, bytes_of(task)); }
+
   void say(Kind kind, std::string_view text) const {
     Header header = {kind, 0, 0, text.size()};
     write_whole(socket_, bytes_of(header));
@@ -47,6 +50,22 @@ class Parent {
       if (ask(file, offset + bytes.size(), part, bytes) < part) break;
     }
     return bytes;
+  }
+
+  // As WriteAt, however much it is.
+  bool write_at(unsigned file, std::uint64_t offset, std::span<const std::byte> bytes) const {
+    while (!bytes.empty()) {
+      const auto part = bytes.first(std::min(bytes.size(), largest_question));
+      Header header = {Kind::write, file, offset, part.size()};
+      write_whole(socket_, bytes_of(header));
+      write_whole(socket_, part);
+      std::uint64_t done = 0;
+      receive(bytes_of(done));
+      if (done == 0) return false;
+      offset += part.size();
+      bytes = bytes.subspan(part.size());
+    }
+    return true;
   }
 
  private:
@@ -85,30 +104,51 @@ Setup lock_self_up(const Parent& parent, const Child& child) {
   return setup;
 }
 
-std::string handle(const Parent& parent, const Setup& setup, const Child& child) {
-  const std::string operation = parent.receive_text(setup.operation);
-  const std::string message = parent.receive_text(setup.message);
+std::string handle(const Parent& parent, const Setup& setup, const Task& task, const Child& child) {
+  const std::string operation = parent.receive_text(task.operation);
+  const std::string message = parent.receive_text(task.message);
   std::vector<int> files(setup.files);
   std::iota(files.begin(), files.end(), first_file_number);
-  Call call = {operation, message, files, {}};
+  Call call = {operation, message, files, {}, {}};
   if (setup.has_read_at)
     call.read_at = [&parent](unsigned file, std::uint64_t offset, std::size_t size) {
       return parent.read_at(file, offset, size);
     };
+  if (setup.has_write_at)
+    call.write_at = [&parent](unsigned file, std::uint64_t offset,
+                              std::span<const std::byte> bytes) {
+      return parent.write_at(file, offset, bytes);
+    };
   return child.handle(call);
+}
+
+// Does `step` and tells the parent if it fails. False: there is no memory to go on with.
+bool try_to(const Parent& parent, const std::function<void()>& step) {
+  try {
+    step();
+  } catch (const std::bad_alloc&) {
+    parent.say(Kind::out_of_memory, {});
+    return false;
+  } catch (const std::exception& e) {
+    parent.say(Kind::failure, std::string_view(e.what()).substr(0, longest_failure));
+  }
+  return true;
 }
 
 void serve(const Child& child) {
   const Parent parent;
-  try {
-    const Setup setup = lock_self_up(parent, child);
-    parent.say(Kind::ready, {});
-    parent.say(Kind::answer, handle(parent, setup, child));
-  } catch (const std::bad_alloc&) {
-    parent.say(Kind::out_of_memory, {});
-  } catch (const std::exception& e) {
-    parent.say(Kind::failure, std::string_view(e.what()).substr(0, longest_failure));
-  }
+  Setup setup;
+  bool locked_up = false;
+  const bool goes_on = try_to(parent, [&] {
+    setup = lock_self_up(parent, child);
+    locked_up = true;
+  });
+  if (!goes_on || !locked_up) return;
+  parent.say(Kind::ready, {});
+  Task task;
+  while (parent.receive(task))
+    if (!try_to(parent, [&] { parent.say(Kind::answer, handle(parent, setup, task, child)); }))
+      return;
 }
 
 }  // namespace

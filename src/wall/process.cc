@@ -87,7 +87,7 @@ struct Process::End {
   std::optional<Resource> resource = {};  // whose limit it ran into
 };
 
-Process::Process(const Request& request) : request_(request) {
+Process::Process(const Means& means) : means_(means) {
   SocketPair sockets = make_socket_pair();
   Pipe errors = make_pipe();
   const Fd null = open_file("/dev/null", O_RDONLY);
@@ -95,7 +95,7 @@ Process::Process(const Request& request) : request_(request) {
   Program program = {{"/proc/self/exe", child_argument},
                      environment(),
                      {null.get(), said, said, sockets.theirs.get()}};
-  for (const Fd* file : request.files) program.descriptors.push_back(file->get());
+  for (const Fd* file : means.files) program.descriptors.push_back(file->get());
   ::fcntl(errors.read_end.get(), F_SETFL, O_NONBLOCK);
   socket_ = std::move(sockets.ours);
   errors_ = std::move(errors.read_end);
@@ -107,6 +107,15 @@ Process::Process(const Request& request) : request_(request) {
     kill();
     throw system_error("watching a process", error);
   }
+}
+
+void Process::begin(std::string_view operation) {
+  operation_ = operation;
+  deadline_ = Clock::now() + means_.limits.time;
+}
+
+void Process::close_sending() {
+  ::shutdown(socket_.get(), SHUT_WR);
 }
 
 void Process::send(std::span<const std::byte> bytes) {
@@ -158,7 +167,7 @@ void Process::join() {
 }
 
 Process::End Process::describe(int status, const rusage& used) const {
-  const Limits& limits = request_.limits;
+  const Limits& limits = means_.limits;
   if (WIFEXITED(status))
     return {How::crash, fmt::format("ended with status {}", WEXITSTATUS(status))};
   const End out_of_time = {
@@ -195,12 +204,12 @@ void Process::fail(const End& end) {
   if (pid_ > 0) kill();
   hear();
   std::string message = fmt::format("the process that {} the guest's data ({}) {}",
-                                    ready_ ? "reads" : "is to read", request_.operation, end.what);
+                                    ready_ ? "reads" : "is to read", operation_, end.what);
   if (!said_.empty()) message += fmt::format("; it said: {}", escaped(said_));
   if (!ready_)
     throw Error(message + "; it had not begun to read: the reason lies on this host, see ulimit");
   if (!end.how) throw Error(message);
-  if (end.resource && was_low_before(*end.resource, request_.limits))
+  if (end.resource && was_low_before(*end.resource, means_.limits))
     throw Error(message + "; the limit of this session is lower than kvmnet's, see ulimit");
   throw Breach(*end.how, message);
 }
@@ -214,7 +223,7 @@ void Process::wait_for(const Fd& fd, short events) {
     if (is_ready(fd, events, std::clamp(left, Clock::duration::zero(), longest))) return;
     if (left <= Clock::duration::zero())
       breach(How::limit, fmt::format("ran into its limit of {:.1f} s",
-                                     std::chrono::duration<double>(request_.limits.time).count()));
+                                     std::chrono::duration<double>(means_.limits.time).count()));
   }
 }
 

@@ -22,12 +22,15 @@ class Process {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit Process(const Request& request);
+  explicit Process(const Means& means);
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   ~Process() {
     if (pid_ > 0) kill();
   }
+
+  // A request of that name begins, and with it its time.
+  void begin(std::string_view operation);
 
   // What the child does not read any more is lost.
   void send(std::span<const std::byte> bytes);
@@ -45,6 +48,8 @@ class Process {
   void set_ready() { ready_ = true; }
   bool is_ready() const { return ready_; }
 
+  // Nothing more will be sent.
+  void close_sending();
   // Waits for its end; throws, as breach() does, unless it has ended as it should.
   void join();
   // Ends it, and throws Breach, or Error if it was not ready yet.
@@ -66,8 +71,9 @@ class Process {
   void hear();
   void kill();
 
-  const Request& request_;
-  Clock::time_point deadline_ = Clock::now() + request_.limits.time;
+  const Means& means_;
+  std::string operation_;
+  Clock::time_point deadline_ = Clock::now() + means_.limits.time;
   pid_t pid_ = -1;
   Fd end_;     // readable when it has ended
   Fd socket_;  // to it

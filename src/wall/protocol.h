@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What the two sides of the wall say to each other, over one stream socket. Both are the same
-// program, so structs go as they are. The parent: Setup, the operation, the message, a reply to
-// each question. The child: a Header and what it announces; the last one ends the conversation.
+// program, so structs go as they are. The parent: Setup; for each request a Task, the operation,
+// the message, and a reply to each question; its end of the socket closed when no more is to be
+// done. The child: a Header and what it announces, for each request up to an answer or a failure.
 #pragma once
 
 #include <cstddef>
@@ -25,11 +26,15 @@ inline constexpr std::size_t longest_failure = 4096;
 // Comes from the parent before there is anything of a guest, so the child may believe it.
 struct Setup {
   Limits limits;
-  std::uint64_t operation = 0;  // size in bytes
-  std::uint64_t message = 0;    // size in bytes
   std::uint32_t files = 0;
   bool sandboxed = true;
   bool has_read_at = false;
+  bool has_write_at = false;
+};
+
+struct Task {
+  std::uint64_t operation = 0;  // size in bytes
+  std::uint64_t message = 0;    // size in bytes
 };
 
 enum class Kind : std::uint32_t {
@@ -37,7 +42,9 @@ enum class Kind : std::uint32_t {
   question,  // `file`, `offset`, `size` as of ReadAt; the reply is a std::uint64_t and the bytes
   answer,    // followed by `size` bytes, as failure is
   failure,   // the handler's exception
-  out_of_memory,  // its std::bad_alloc
+  out_of_memory,  // its std::bad_alloc; it ends
+  write,  // `file`, `offset`, `size` as of WriteAt, and the bytes; the reply is a std::uint64_t, 1
+          // if it was done
 };
 
 struct Header {

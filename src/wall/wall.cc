@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <utility>
 
 #include "src/wall/process.h"
 #include "src/wall/protocol.h"
@@ -20,23 +21,52 @@ bool& without() {
   return value;
 }
 
+void require_sandbox() {
+  if (without()) return;
+  const std::string why = why_unavailable();
+  if (!why.empty())
+    throw Error(why + ", and nothing of a guest is parsed without; --no-sandbox does");
+}
+
+}  // namespace
+
 // What goes to and fro.
-class Conversation {
+class Session::Conversation {
  public:
-  Conversation(const Request& request, bool sandboxed) : request_(request), process_(request) {
+  struct Reply {
+    std::string text;
+    bool is_failure = false;
+  };
+
+  Conversation(Means means, bool sandboxed) : means_(std::move(means)), process_(means_) {
     Setup setup;
-    setup.limits = request.limits;
-    setup.operation = request.operation.size();
-    setup.message = request.message.size();
-    setup.files = static_cast<std::uint32_t>(request.files.size());
+    setup.limits = means_.limits;
+    setup.files = static_cast<std::uint32_t>(means_.files.size());
     setup.sandboxed = sandboxed;
-    setup.has_read_at = static_cast<bool>(request.read_at);
+    setup.has_read_at = static_cast<bool>(means_.read_at);
+    setup.has_write_at = static_cast<bool>(means_.write_at);
     process_.send_object(setup);
-    process_.send(std::as_bytes(std::span(request.operation)));
-    process_.send(std::as_bytes(std::span(request.message)));
   }
 
-  std::string run() {
+  Reply ask(std::string_view operation, std::string_view message) {
+    process_.begin(operation);
+    process_.send_object(Task{operation.size(), message.size()});
+    process_.send(std::as_bytes(std::span(operation)));
+    process_.send(std::as_bytes(std::span(message)));
+    return hear();
+  }
+
+  // After a reply nothing may come but the end.
+  void finish() {
+    process_.close_sending();
+    std::byte more{};
+    if (process_.receive(std::span(&more, 1)))
+      process_.breach(How::crash, "said more than it had announced");
+    process_.join();
+  }
+
+ private:
+  Reply hear() {
     while (true) {
       const Header header = receive_header();
       switch (header.kind) {
@@ -45,14 +75,17 @@ class Conversation {
           process_.set_ready();
           break;
         case Kind::question:
-          reply_to(header);
+          read(header);
+          break;
+        case Kind::write:
+          write(header);
           break;
         case Kind::answer:
-          return last_words(header, request_.limits.answer);
+          return {announced(header, means_.limits.answer), false};
         case Kind::failure:
-          throw Error(last_words(header, longest_failure));
+          return {announced(header, longest_failure), true};
         case Kind::out_of_memory:
-          last_words(header, 0);
+          announced(header, 0);
           process_.run_out_of_memory();
         default:
           process_.breach(How::crash, "said what it must not");
@@ -60,7 +93,6 @@ class Conversation {
     }
   }
 
- private:
   Header receive_header() {
     Header header;
     if (!process_.receive(std::as_writable_bytes(std::span(&header, 1)))) {
@@ -70,43 +102,68 @@ class Conversation {
     return header;
   }
 
-  void reply_to(const Header& question) {
+  // `sum`: bytes, by all questions of the kind together.
+  void judge(bool allowed, std::uint64_t size, std::uint64_t& sum, std::uint64_t limit) {
     constexpr std::uint64_t at_least = 4096;
-    asked_for_ += std::max(question.size, at_least);
-    if (!request_.read_at || question.size > largest_question || asked_for_ > request_.limits.read)
+    sum += std::max(size, at_least);
+    if (!allowed || size > largest_question || sum > limit)
       process_.breach(How::forbidden, "asked for what it must not");
+  }
+
+  void read(const Header& question) {
+    judge(static_cast<bool>(means_.read_at), question.size, read_, means_.limits.read);
     const auto start = Clock::now();
-    const auto bytes = request_.read_at(question.file, question.offset, question.size);
+    const auto bytes = means_.read_at(question.file, question.offset, question.size);
     process_.excuse(Clock::now() - start);
     process_.send_object(std::uint64_t{bytes.size()});
     process_.send(bytes);
   }
 
-  // The text that `header` announces, after which nothing may come but the end.
-  std::string last_words(const Header& header, std::uint64_t longest) {
-    if (header.size > longest) process_.breach(How::limit, "said more than it may");
-    std::string text = process_.receive_text(header.size);
-    std::byte more{};
-    if (process_.receive(std::span(&more, 1)))
-      process_.breach(How::crash, "said more than it had announced");
-    process_.join();
-    return text;
+  void write(const Header& question) {
+    judge(static_cast<bool>(means_.write_at), question.size, written_, means_.limits.write);
+    const std::string bytes = process_.receive_text(question.size);
+    const auto start = Clock::now();
+    const bool done =
+        means_.write_at(question.file, question.offset, std::as_bytes(std::span(bytes)));
+    process_.excuse(Clock::now() - start);
+    process_.send_object(std::uint64_t{done ? 1U : 0U});
   }
 
-  const Request& request_;
+  std::string announced(const Header& header, std::uint64_t longest) {
+    if (header.size > longest) process_.breach(How::limit, "said more than it may");
+    return process_.receive_text(header.size);
+  }
+
+  const Means means_;
   Process process_;
-  std::uint64_t asked_for_ = 0;  // bytes, by all questions together
+  std::uint64_t read_ = 0;
+  std::uint64_t written_ = 0;
 };
 
-}  // namespace
+Session::Session(Means means) {
+  require_sandbox();
+  conversation_ = std::make_unique<Conversation>(std::move(means), !without());
+}
+
+Session::~Session() = default;
+
+std::string Session::ask(std::string_view operation, std::string_view message) {
+  auto reply = conversation_->ask(operation, message);
+  if (reply.is_failure) throw Error(reply.text);
+  return std::move(reply.text);
+}
+
+void Session::finish() {
+  conversation_->finish();
+  conversation_.reset();
+}
 
 std::string call(const Request& request) {
-  if (!without()) {
-    const std::string why = why_unavailable();
-    if (!why.empty())
-      throw Error(why + ", and nothing of a guest is parsed without; --no-sandbox does");
-  }
-  return Conversation(request, !without()).run();
+  Session session(request);
+  auto reply = session.conversation_->ask(request.operation, request.message);
+  session.finish();
+  if (reply.is_failure) throw Error(reply.text);
+  return std::move(reply.text);
 }
 
 void do_without() {

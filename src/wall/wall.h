@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,33 +42,65 @@ class Breach : public Error {
 using ReadAt =
     std::function<std::vector<std::byte>(unsigned file, std::uint64_t offset, std::size_t size)>;
 
+// The other way: number of the file, offset, bytes. Whether it could be done.
+using WriteAt =
+    std::function<bool(unsigned file, std::uint64_t offset, std::span<const std::byte> bytes)>;
+
 // Sizes in bytes. A limit of ours that is lower stays.
 struct Limits {
   std::uint64_t memory = 1ULL << 30;  // address space; not set in a sanitizer's build
   std::chrono::seconds cpu{60};
-  std::chrono::milliseconds time{120'000};  // by the clock, without what `read_at` takes
+  // For one request, by the clock, without what `read_at` and `write_at` take.
+  std::chrono::milliseconds time{120'000};
   std::uint64_t stack = 8 << 20;
-  std::uint64_t file = 512 << 20;  // that the child can write to: none gets larger
-  std::uint64_t read = 512 << 20;  // by `read_at` in all; a short read counts as 4 KiB
+  std::uint64_t file = 512 << 20;   // that the child can write to: none gets larger
+  std::uint64_t read = 512 << 20;   // by `read_at` in all; a short read counts as 4 KiB
+  std::uint64_t write = 512 << 20;  // by `write_at`, likewise
   std::size_t answer = 256 << 20;
 };
 
-struct Request {
-  std::string operation;         // what is to be done
-  std::string message;           // its parameters, in whatever form the handler wants
+// What a child is given.
+struct Means {
   std::vector<const Fd*> files;  // handed over, e.g. files in memory; the child gets them in order,
                                  // with the file positions shared
   ReadAt read_at;                // empty: there are no such files
+  WriteAt write_at;              // empty: none that it may write
   Limits limits;
+};
+
+struct Request : Means {
+  std::string operation;  // what is to be done
+  std::string message;    // its parameters, in whatever form the handler wants
 };
 
 // Runs the request in a child and returns its answer, after the child is gone. Throws Breach; Error
 // with the child's own message, cut to 4 KiB and not escaped, where its handler has thrown, or
 // where no child could be started or locked up, however that failed, where it ran into a limit that
-// was set lower than these before we came, or was killed from outside; whatever `read_at` throws.
-// The child's standard error goes into the message of a Breach, cut to 4 KiB and escaped, and
-// nowhere else.
+// was set lower than these before we came, or was killed from outside; whatever `read_at` and
+// `write_at` throw. The child's standard error goes into the message of a Breach, cut to 4 KiB and
+// escaped, and nowhere else.
 std::string call(const Request& request);
+
+// A child that works on one request after the other, and keeps what it knows between them.
+class Session {
+ public:
+  // Throws Error if no child can be started.
+  explicit Session(Means means);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();  // ends the child, whatever it does
+
+  // As call(), but that the child stays. Where its handler has thrown the session goes on; after
+  // everything else it is of no use.
+  std::string ask(std::string_view operation, std::string_view message);
+  // Lets the child end; throws, as call() does, unless it ends as it should.
+  void finish();
+
+ private:
+  class Conversation;
+  friend std::string call(const Request& request);
+  std::unique_ptr<Conversation> conversation_;
+};
 
 // ---- in the child
 
@@ -75,16 +108,17 @@ struct Call {
   std::string_view operation;
   std::string_view message;
   std::span<const int> files;
-  ReadAt read_at;  // asks the parent
+  ReadAt read_at;    // asks the parent
+  WriteAt write_at;  // likewise
 };
 struct Child {
   std::function<void()> prepare;  // runs before the process is locked up, sees no guest's bytes
   std::function<std::string(const Call& call)> handle;
 };
 
-// If the program was started as the child: prepares, locks the process up, has the one call
-// handled, and ends the process without returning. To be the first thing in main(), and to get what
-// main() got.
+// If the program was started as the child: prepares, locks the process up, has each call of its
+// session handled, and ends the process without returning. To be the first thing in main(), and to
+// get what main() got.
 void run_as_child(int argc, char** argv, const Child& child);
 
 // Why this kernel cannot lock the child up; empty if it can. Else call() throws Error.

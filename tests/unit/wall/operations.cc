@@ -80,7 +80,7 @@ std::string allocate(const Call& call) {
 }
 
 std::string allocate_too_much(const Call& call) {
-  return allocate({call.operation, "2147483648", {}, {}});
+  return allocate({call.operation, "2147483648", {}, {}, {}});
 }
 
 std::string spin(const Call&) {
@@ -171,6 +171,30 @@ std::string read_for_ever(const Call& call) {
   while (true) call.read_at(0, 0, 1);
 }
 
+// "FILE OFFSET SIZE": what write_at says of so many bytes, each the last figure of its number.
+std::string write_at(const Call& call) {
+  if (!call.write_at) return "no write_at";
+  std::istringstream words{std::string(call.message)};
+  unsigned file = 0;
+  std::uint64_t offset = 0;
+  std::size_t size = 0;
+  words >> file >> offset >> size;
+  std::string bytes;
+  for (std::size_t i = 0; i < size; ++i) bytes += static_cast<char>('0' + i % 10);
+  return call.write_at(file, offset, std::as_bytes(std::span(bytes))) ? "done" : "not done";
+}
+
+std::string write_for_ever(const Call& call) {
+  const std::byte byte{};
+  while (true) call.write_at(0, 0, {&byte, 1});
+}
+
+// How often this child has been asked it.
+std::string count(const Call&) {
+  static int times = 0;
+  return std::to_string(++times);
+}
+
 // Writes to the socket what our code would never write.
 std::string say(const Call& call) {
   [[maybe_unused]] const ssize_t n =
@@ -238,6 +262,9 @@ const std::map<std::string_view, Operation>& operations() {
       {"fill file", fill_file},
       {"read at", read_at},
       {"read for ever", read_for_ever},
+      {"write at", write_at},
+      {"write for ever", write_for_ever},
+      {"count", count},
       {"say", say},
       {"say and sleep", say_and_sleep},
       {"close all and sleep", close_all_and_sleep},

@@ -167,7 +167,7 @@ std::string raw(const Header& header, const std::string& more = {}) {
 }
 
 TEST(Wall, AnUnknownWordIsABreach) {
-  EXPECT_EQ(result_of(request("say", raw({static_cast<Kind>(5), 0, 0, 0}))),
+  EXPECT_EQ(result_of(request("say", raw({static_cast<Kind>(6), 0, 0, 0}))),
             breach("say", "said what it must not"));
   EXPECT_EQ(result_of(request("say", std::string(24, '\xff'))),
             breach("say", "said what it must not"));
