@@ -16,7 +16,7 @@ constexpr std::size_t chunk = 1 << 20;
 // and the piece's offset in the range. What lies behind the end of the image (an overlay's last
 // cluster) is not there to be compared.
 template <typename Use>
-void read_both(const Range& range, BlockReader& overlay, BlockReader& image, Use use) {
+void read_both(const Range& range, ServedDisk& overlay, ServedDisk& image, Use use) {
   std::vector<std::byte> after(chunk);
   std::vector<std::byte> before(chunk);
   for (std::uint64_t at = 0; at < range.length;) {
@@ -38,7 +38,7 @@ bool equal(std::span<const std::byte> a, std::span<const std::byte> b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end());
 }
 
-Change compare_range(const Range& range, BlockReader& overlay, BlockReader& image) {
+Change compare_range(const Range& range, ServedDisk& overlay, ServedDisk& image) {
   Change change;
   change.range = range;
   Sha256 after;
@@ -67,14 +67,14 @@ bool is_zero(std::span<const std::byte> bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{}; });
 }
 
-void check_ranges(const std::vector<Change>& changes, BlockReader& overlay) {
+void check_ranges(const std::vector<Change>& changes, ServedDisk& overlay) {
   const std::vector<Range> held = overlay.allocated();
   if (!std::equal(held.begin(), held.end(), changes.begin(), changes.end(),
                   [](const Range& range, const Change& change) { return range == change.range; }))
     throw OverlayHasChanged();
 }
 
-void look_at_range(const Change& change, BlockReader& overlay, BlockReader& image, Format format,
+void look_at_range(const Change& change, ServedDisk& overlay, ServedDisk& image, Format format,
                    Progress& progress) {
   Sha256 after;
   std::size_t next = 0;  // index of the next changed sector
@@ -108,14 +108,14 @@ std::vector<Range> ranges_of(const std::vector<Change>& changes) {
   return ranges;
 }
 
-std::vector<Change> compare(BlockReader& overlay, BlockReader& image) {
+std::vector<Change> compare(ServedDisk& overlay, ServedDisk& image) {
   std::vector<Change> changes;
   for (const Range& range : overlay.allocated())
     changes.push_back(compare_range(range, overlay, image));
   return changes;
 }
 
-Progress look(const std::vector<Change>& changes, BlockReader& overlay, BlockReader& image,
+Progress look(const std::vector<Change>& changes, ServedDisk& overlay, ServedDisk& image,
               Format format) {
   check_ranges(changes, overlay);
   Progress progress;
@@ -123,7 +123,7 @@ Progress look(const std::vector<Change>& changes, BlockReader& overlay, BlockRea
   return progress;
 }
 
-void check_overlay(const std::vector<Change>& changes, BlockReader& overlay) {
+void check_overlay(const std::vector<Change>& changes, ServedDisk& overlay) {
   check_ranges(changes, overlay);
   std::vector<std::byte> bytes(chunk);
   for (const Change& change : changes) {

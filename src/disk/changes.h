@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "src/disk/block_reader.h"
 #include "src/disk/image_info.h"
+#include "src/disk/served_disk.h"
 #include "src/support/error.h"
 
 namespace kvmnet::disk {
@@ -28,7 +28,7 @@ struct Change {
 std::vector<Range> ranges_of(const std::vector<Change>& changes);
 
 // Reads what the overlay holds and what the image has there.
-std::vector<Change> compare(BlockReader& overlay, BlockReader& image);
+std::vector<Change> compare(ServedDisk& overlay, ServedDisk& image);
 
 class OverlayHasChanged : public Error {
  public:
@@ -45,9 +45,9 @@ struct Progress {
 // Throws OverlayHasChanged if the overlay does not hold exactly what the journal says. A
 // half-written qcow2 image may hold anything where zeros are to be: QEMU frees such clusters and
 // uses them again at once, before the image's tables say so on disk.
-Progress look(const std::vector<Change>& changes, BlockReader& overlay, BlockReader& image,
+Progress look(const std::vector<Change>& changes, ServedDisk& overlay, ServedDisk& image,
               Format format);
 // The overlay alone.
-void check_overlay(const std::vector<Change>& changes, BlockReader& overlay);
+void check_overlay(const std::vector<Change>& changes, ServedDisk& overlay);
 
 }  // namespace kvmnet::disk

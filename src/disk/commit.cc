@@ -37,8 +37,8 @@ TableUndo undo_of(const std::vector<Change>& changes, const ImageInfo& image) {
 }
 
 Journal write_journal(const Overlay& overlay, const ImageInfo& image) {
-  BlockReader after(overlay_options(overlay.path(), image.path, image.format));
-  BlockReader before(image_options(image.path, image.format));
+  ServedDisk after(overlay_options(overlay.path(), image.path, image.format));
+  ServedDisk before(image_options(image.path, image.format));
   auto changes = compare(after, before);
   TableUndo undo = undo_of(changes, image);
   check_room(image, overlay.path(), undo.tables);

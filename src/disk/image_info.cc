@@ -120,8 +120,9 @@ class Readers {
 };
 
 // Follows the chain of backing files below `path`; every one must be a plain file that QEMU can
-// open without being led elsewhere.
-std::optional<Refusal> check_backing(std::string path, uid_t owner, Qcow2Header header) {
+// open without being led elsewhere. They are added to `files`.
+std::optional<Refusal> check_backing(std::string path, uid_t owner, Qcow2Header header,
+                                     std::vector<std::string>& files) {
   constexpr int deepest = 64;
   Readers readers;
   readers.add(owner);
@@ -141,6 +142,7 @@ std::optional<Refusal> check_backing(std::string path, uid_t owner, Qcow2Header 
     const bool qcow2 = is_qcow2(file.start);
     if (const auto why = wrong_format(header.backing_format, qcow2); !why.empty())
       return refuse(why);
+    files.push_back(next);
     if (!qcow2) return std::nullopt;
     path = next;
     header = read_qcow2_header(fd, next);
@@ -277,7 +279,7 @@ std::variant<ImageInfo, Refusal> identify(const std::string& path,
   if (info.format == Format::raw) return info;
   const Qcow2Header header = read_qcow2_header(fd, path);
   if (auto refusal = check_qcow2(header, path)) return *refusal;
-  if (auto refusal = check_backing(real, info.owner, header)) return *refusal;
+  if (auto refusal = check_backing(real, info.owner, header, info.backing_files)) return *refusal;
   return info;
 }
 

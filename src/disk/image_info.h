@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "src/support/refusal.h"
 
@@ -40,6 +41,7 @@ struct ImageInfo {
   nlink_t links = 1;  // names that the file has
   bool is_block_device = false;
   Identity identity;
+  std::vector<std::string> backing_files = {};  // paths, each the one of the one before
 };
 
 enum class BlockDevices { refuse, allow };

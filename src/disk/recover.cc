@@ -168,7 +168,7 @@ class Recoverer {
   // With the image below it as a mere file: its tables may be such that QEMU cannot read them.
   void check_overlay_alone(const std::string& path) const {
     try {
-      BlockReader after(overlay_options(overlay_path(image_), path, Format::raw));
+      ServedDisk after(overlay_options(overlay_path(image_), path, Format::raw));
       disk::check_overlay(content_.changes, after);
     } catch (const OverlayHasChanged& e) {
       conflict(e.what());
@@ -196,8 +196,8 @@ class Recoverer {
       check_rest(path);
       // What a half-written image has in the place of compressed clusters cannot even be read.
       if (content_.is_compressed && state == State::writing) return check_overlay_alone(path);
-      BlockReader after(overlay_options(overlay_path(image_), path, content_.format));
-      BlockReader before(image_options(path, content_.format));
+      ServedDisk after(overlay_options(overlay_path(image_), path, content_.format));
+      ServedDisk before(image_options(path, content_.format));
       check_progress(look(content_.changes, after, before, content_.format));
     } catch (const OverlayHasChanged& e) {
       conflict(e.what());

@@ -29,6 +29,10 @@ int nbd_add_meta_context(nbd_handle* h, const char* name) {
   return in_library<decltype(nbd_add_meta_context)>(__func__)(h, name);
 }
 
+int nbd_aio_is_ready(nbd_handle* h) {
+  return in_library<decltype(nbd_aio_is_ready)>(__func__)(h);
+}
+
 int nbd_block_status(nbd_handle* h, std::uint64_t count, std::uint64_t offset,
                      nbd_extent_callback extent_callback, std::uint32_t flags) {
   return in_library<decltype(nbd_block_status)>(__func__)(h, count, offset, extent_callback, flags);
@@ -46,6 +50,10 @@ nbd_handle* nbd_create() {
   return in_library<decltype(nbd_create)>(__func__)();
 }
 
+int nbd_flush(nbd_handle* h, std::uint32_t flags) {
+  return in_library<decltype(nbd_flush)>(__func__)(h, flags);
+}
+
 const char* nbd_get_error() {
   return in_library<decltype(nbd_get_error)>(__func__)();
 }
@@ -57,4 +65,13 @@ std::int64_t nbd_get_size(nbd_handle* h) {
 int nbd_pread(nbd_handle* h, void* buf, std::size_t count, std::uint64_t offset,
               std::uint32_t flags) {
   return in_library<decltype(nbd_pread)>(__func__)(h, buf, count, offset, flags);
+}
+
+int nbd_pwrite(nbd_handle* h, const void* buf, std::size_t count, std::uint64_t offset,
+               std::uint32_t flags) {
+  return in_library<decltype(nbd_pwrite)>(__func__)(h, buf, count, offset, flags);
+}
+
+int nbd_shutdown(nbd_handle* h, std::uint32_t flags) {
+  return in_library<decltype(nbd_shutdown)>(__func__)(h, flags);
 }

@@ -14,6 +14,7 @@
 
 #include "src/support/error.h"
 #include "src/support/fd.h"
+#include "src/support/landlock.h"
 
 namespace kvmnet {
 namespace {
@@ -24,6 +25,7 @@ struct Image {
   std::vector<char*> environment;
   std::vector<int> descriptors;
   char* listen_pid = nullptr;  // where its process number is to stand; null: nowhere
+  int ruleset = -1;
 };
 
 // Descriptors get out of the way of the numbers that the program expects them at, then there.
@@ -46,6 +48,11 @@ void write_number(char* to, pid_t number) {
   std::reverse(to, end);
 }
 
+bool confine(int ruleset) {
+  if (ruleset < 0) return true;
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && landlock::enter(ruleset);
+}
+
 // Between fork and exec: only calls that are safe there. An errno on `failure` says that it did not
 // come to exec.
 [[noreturn]] void become(Image& image, int failure, pid_t parent) {
@@ -54,7 +61,7 @@ void write_number(char* to, pid_t number) {
   if (::getppid() != parent) ::_exit(1);  // it died before the line above
   ::signal(SIGPIPE, SIG_DFL);             // main() ignores it, and exec would keep that
   if (image.listen_pid != nullptr) write_number(image.listen_pid, ::getpid());
-  if (place(image.descriptors, failure))
+  if (confine(image.ruleset) && place(image.descriptors, failure))
     ::execvpe(image.argv[0], image.argv.data(), image.environment.data());
   const int error = errno;
   [[maybe_unused]] const ssize_t n = ::write(failure, &error, sizeof error);
@@ -82,11 +89,12 @@ struct Started {
 
 // Without input, and with one pipe for all output. `socket`: a listening socket that the program
 // gets as descriptor 3, as sd_listen_fds(3) says; -1: none.
-Started start_with_output(const std::vector<std::string>& command, int socket) {
+Started start_with_output(const std::vector<std::string>& command, int socket, int ruleset) {
   const Fd null = open_file("/dev/null", O_RDONLY);
   Pipe output = make_pipe();
   const int end = output.write_end.get();
   Program program = {command, our_environment(), {null.get(), end, end}};
+  program.ruleset = ruleset;
   if (socket >= 0) {
     program.descriptors.push_back(socket);
     program.environment.emplace_back("LISTEN_FDS=1");
@@ -125,6 +133,7 @@ pid_t start(const Program& program) {
   const std::size_t digits = listen_pid.size();
   listen_pid.resize(digits + 20);
   Image image = {pointers(copy.command), pointers(copy.environment), copy.descriptors};
+  image.ruleset = program.ruleset;
   if (program.listens) {
     image.listen_pid = listen_pid.data() + digits;
     image.environment.insert(image.environment.begin(), listen_pid.data());
@@ -144,7 +153,7 @@ pid_t start(const Program& program) {
 }
 
 Finished run(const std::vector<std::string>& command) {
-  const Started started = start_with_output(command, -1);
+  const Started started = start_with_output(command, -1, -1);
   Finished finished;
   finished.output = read_output(started.output.get());
   finished.status = wait_for(started.pid);
@@ -160,8 +169,8 @@ std::string run_checked(const std::vector<std::string>& command) {
   return std::move(finished.output);
 }
 
-Server::Server(const std::vector<std::string>& command, const Fd& listening) {
-  Started started = start_with_output(command, listening.get());
+Server::Server(const std::vector<std::string>& command, const Fd& listening, const Fd& ruleset) {
+  Started started = start_with_output(command, listening.get(), ruleset.get());
   pid_ = started.pid;
   output_ = std::move(started.output);
 }
@@ -172,10 +181,15 @@ Server::~Server() {
 
 std::string Server::stop() {
   ::kill(pid_, SIGKILL);
-  std::string output = read_output(output_.get());
-  wait_for(pid_);
+  return wait().output;
+}
+
+Finished Server::wait() {
+  Finished finished;
+  finished.output = read_output(output_.get());
+  finished.status = wait_for(pid_);
   pid_ = -1;
-  return output;
+  return finished;
 }
 
 }  // namespace kvmnet

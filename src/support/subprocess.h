@@ -16,6 +16,7 @@ struct Program {
   std::vector<std::string> environment;  // NAME=VALUE
   std::vector<int> descriptors;          // become 0, 1, 2, ... of the program
   bool listens = false;  // gets LISTEN_PID, its process number, as sd_listen_fds(3) says
+  int ruleset = -1;      // of Landlock, that holds for it; -1: none
 };
 
 // Starts it in a process group of its own; it is killed when we die. Of our other descriptors it
@@ -39,15 +40,17 @@ std::string run_checked(const std::vector<std::string>& command);
 // A program that serves us while we go on; it is killed with its scope, and when we die.
 class Server {
  public:
-  // It gets `listening`, a socket, in the way of sd_listen_fds(3). Throws Error if it cannot be
-  // started.
-  Server(const std::vector<std::string>& command, const Fd& listening);
+  // It gets `listening`, a socket, in the way of sd_listen_fds(3). `ruleset`: of Landlock, that
+  // holds for it; closed: none. Throws Error if it cannot be started.
+  Server(const std::vector<std::string>& command, const Fd& listening, const Fd& ruleset = Fd());
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   ~Server();
 
   // Ends it; what it has said, at most 64 KiB.
   std::string stop();
+  // Waits until it ends by itself.
+  Finished wait();
 
  private:
   pid_t pid_ = -1;

@@ -2,12 +2,10 @@
 #include "src/wall/sandbox.h"
 
 #include <fcntl.h>
-#include <linux/landlock.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +14,8 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
+
+#include "src/support/landlock.h"
 
 namespace kvmnet::wall {
 namespace {
@@ -36,44 +36,10 @@ void set_limit(__rlimit_resource resource, rlim_t value) {
 
 // ---- Landlock
 
-// struct landlock_ruleset_attr as of Linux 6.12; the headers may be older. A kernel that knows less
-// takes it as long as what it does not know is 0.
-struct Ruleset {
-  std::uint64_t files = 0;
-  std::uint64_t network = 0;
-  std::uint64_t scopes = 0;
-};
-
-Fd create(const Ruleset& ruleset) {
-  return Fd(static_cast<int>(
-      ::syscall(SYS_landlock_create_ruleset, &ruleset, sizeof ruleset, std::uint32_t{0})));
-}
-
-// All rights of one kind that the running kernel can take away: it refuses a bit that it does not
-// know, and its bits have no gaps.
-std::uint64_t all_rights(std::uint64_t Ruleset::*kind) {
-  std::uint64_t rights = 0;
-  for (std::uint64_t bit = 1; bit != 0; bit <<= 1) {
-    Ruleset ruleset;
-    ruleset.*kind = rights | bit;
-    if (!create(ruleset).is_open()) {
-      if (errno == EINVAL || errno == E2BIG) break;
-      throw system_error("asking for Landlock's rights", errno);
-    }
-    rights |= bit;
-  }
-  return rights;
-}
-
-// A ruleset without any rule: what it handles is denied everywhere. Files without a path, as those
-// in memory and pipes, are not its business.
+// Denied everywhere. Files without a path, as those in memory and pipes, are not its business.
 void give_up_paths() {
-  const Ruleset everything = {all_rights(&Ruleset::files), all_rights(&Ruleset::network),
-                              all_rights(&Ruleset::scopes)};
-  const Fd ruleset = create(everything);
-  if (!ruleset.is_open()) throw system_error("making a Landlock ruleset", errno);
-  if (::syscall(SYS_landlock_restrict_self, ruleset.get(), std::uint32_t{0}) != 0)
-    throw system_error("entering a Landlock ruleset", errno);
+  const Fd nothing = landlock::make_ruleset({});
+  if (!landlock::enter(nothing.get())) throw system_error("entering a Landlock ruleset", errno);
 }
 
 // ---- seccomp
@@ -146,11 +112,7 @@ void give_up_system_calls() {
 }  // namespace
 
 std::string why_unavailable() {
-  if (::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) < 1)
-    return fmt::format(
-        "this kernel has no Landlock ({}; Linux has it from 5.13 on, where the boot parameter lsm "
-        "names it)",
-        system_error("asked for it", errno).what());
+  if (std::string why = landlock::why_unavailable(); !why.empty()) return why;
   constexpr unsigned kills_processes = 3;  // seccomp_api_get(3)
   if (::seccomp_api_get() < kills_processes)
     return "this kernel does not end processes for system calls (Linux does from 4.14 on, with "

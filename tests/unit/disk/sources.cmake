@@ -12,4 +12,5 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/overlay_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/qcow2_tables_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/recover_tables_test.cc
-  ${CMAKE_CURRENT_LIST_DIR}/recover_test.cc)
+  ${CMAKE_CURRENT_LIST_DIR}/recover_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/served_disk_test.cc)

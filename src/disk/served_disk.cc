@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/disk/block_reader.h"
+#include "src/disk/served_disk.h"
 
 #include <fmt/format.h>
 #include <libnbd.h>
@@ -60,16 +60,41 @@ void append(std::vector<Range>& ranges, const Range& range) {
     ranges.push_back(range);
 }
 
+constexpr std::size_t largest_call = 2 << 20;
 constexpr const char* allocation_depth = "qemu:allocation-depth";
+
+std::vector<std::string> server_command(const std::string& options, ServedDisk::Writes writes) {
+  std::vector<std::string> command = {"qemu-nbd", "--allocation-depth"};
+  if (writes == ServedDisk::Writes::none) command.emplace_back("--read-only");
+  if (writes == ServedDisk::Writes::thrown_away) command.emplace_back("--cache=unsafe");
+  command.insert(command.end(), {"--image-opts", options});
+  return command;
+}
+
+// What qemu-nbd needs to run. Without /dev/null QEMU gives up locking, with no more than a warning.
+Fd confine_to(std::span<const landlock::Rule> files) {
+  using landlock::Access;
+  if (const std::string why = landlock::why_unavailable(); !why.empty())
+    throw Error(why + ", and no image is opened for this without; --no-sandbox does");
+  std::vector<landlock::Rule> rules = {{"/dev/null", Access::read_write},
+                                       {"/etc/ld.so.cache", Access::read, true}};
+  for (const char* directory : {"/usr", "/lib", "/lib64", "/bin"})
+    rules.push_back({directory, Access::execute, true});
+  rules.insert(rules.end(), files.begin(), files.end());
+  return landlock::make_ruleset(rules);
+}
 
 }  // namespace
 
-BlockReader::BlockReader(const std::string& options) {
+ServedDisk::ServedDisk(const std::string& options) : ServedDisk(options, Writes::none, Fd()) {}
+
+ServedDisk::ServedDisk(const std::string& options, Writes writes,
+                       std::span<const landlock::Rule> files)
+    : ServedDisk(options, writes, confine_to(files)) {}
+
+ServedDisk::ServedDisk(const std::string& options, Writes writes, const Fd& ruleset) {
   Sockets sockets = make_sockets();
-  server_ = std::make_unique<Server>(
-      std::vector<std::string>{"qemu-nbd", "--read-only", "--allocation-depth", "--image-opts",
-                               options},
-      sockets.listening);
+  server_ = std::make_unique<Server>(server_command(options, writes), sockets.listening, ruleset);
   sockets.listening.reset();  // so that a server that ends early is noticed
   nbd_ = nbd_create();
   if (nbd_ == nullptr || nbd_add_meta_context(nbd_, allocation_depth) == -1 ||
@@ -80,30 +105,57 @@ BlockReader::BlockReader(const std::string& options) {
   size_ = static_cast<std::uint64_t>(size);
 }
 
-BlockReader::~BlockReader() {
+ServedDisk::~ServedDisk() {
   nbd_close(nbd_);
 }
 
-void BlockReader::fail() {
+void ServedDisk::fail() {
   const char* reason = nbd_get_error();
   std::string problem = reason != nullptr ? reason : "unknown error";
-  nbd_close(nbd_);
-  nbd_ = nullptr;
-  if (const std::string words = server_->stop(); !words.empty()) problem = words;
-  throw Error("reading the disk with qemu-nbd: " + problem);
+  if (nbd_ == nullptr || nbd_aio_is_ready(nbd_) != 1) {
+    nbd_close(nbd_);
+    nbd_ = nullptr;
+    if (const std::string words = server_->stop(); !words.empty()) problem = words;
+  }
+  throw Error("using the disk with qemu-nbd: " + problem);
 }
 
-void BlockReader::read(std::uint64_t offset, std::span<std::byte> into) {
-  constexpr std::size_t largest_read = 2 << 20;
+void ServedDisk::read(std::uint64_t offset, std::span<std::byte> into) {
   while (!into.empty()) {
-    const std::size_t size = std::min(into.size(), largest_read);
+    const std::size_t size = std::min(into.size(), largest_call);
     if (nbd_pread(nbd_, into.data(), size, offset, 0) == -1) fail();
     offset += size;
     into = into.subspan(size);
   }
 }
 
-std::vector<Range> BlockReader::allocated() {
+void ServedDisk::write(std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const std::size_t size = std::min(bytes.size(), largest_call);
+    if (nbd_pwrite(nbd_, bytes.data(), size, offset, 0) == -1) fail();
+    offset += size;
+    bytes = bytes.subspan(size);
+  }
+}
+
+void ServedDisk::flush() {
+  if (nbd_flush(nbd_, 0) == -1) fail();
+}
+
+// After a flush nothing is left for the server to write: what qemu-nbd could not write as it ends
+// it would only say, and end with status 0.
+void ServedDisk::finish() {
+  flush();
+  if (nbd_shutdown(nbd_, 0) == -1) fail();
+  nbd_close(nbd_);
+  nbd_ = nullptr;
+  const Finished finished = server_->wait();
+  server_.reset();
+  if (finished.status != 0 || !finished.output.empty())
+    throw Error(fmt::format("qemu-nbd ended with status {}: {}", finished.status, finished.output));
+}
+
+std::vector<Range> ServedDisk::allocated() {
   constexpr std::uint64_t largest_question = 1ULL << 30;  // the protocol has 32 bits
   std::vector<Range> ranges;
   for (std::uint64_t offset = 0; offset < size_;) {

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The disk that an image holds, as its guest sees it, through QEMU: a qemu-nbd of our own that has
+// the image open.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/disk/range.h"
+#include "src/support/landlock.h"
+#include "src/support/subprocess.h"
+
+struct nbd_handle;
+
+namespace kvmnet::disk {
+
+class ServedDisk {
+ public:
+  enum class Writes {
+    none,
+    kept,
+    thrown_away,  // they need not reach the host's disk
+  };
+  // `options`: what --image-opts takes; name every driver, so that QEMU probes nothing. Throws
+  // Error with qemu-nbd's own words.
+  explicit ServedDisk(const std::string& options);
+  // The server can open nothing but `files` and what it needs to run, whatever images name.
+  // Throws Error where the kernel has no Landlock.
+  ServedDisk(const std::string& options, Writes writes, std::span<const landlock::Rule> files);
+  // The same without that, for the user who knowingly does without.
+  static ServedDisk unconfined(const std::string& options, Writes writes) {
+    return {options, writes, Fd()};
+  }
+  ServedDisk(const ServedDisk&) = delete;
+  ServedDisk& operator=(const ServedDisk&) = delete;
+  ~ServedDisk();  // what has not been flushed may be lost
+
+  std::uint64_t size() const { return size_; }  // of the disk, bytes
+  // These throw Error. After an error of the disk itself it can still be used.
+  void read(std::uint64_t offset, std::span<std::byte> into);
+  void write(std::uint64_t offset, std::span<const std::byte> bytes);
+  void flush();  // brings to the host's disk what was written
+  // Flushes, and lets the server end; nobody has the image open then. Of no use afterwards.
+  void finish();
+  // What the image itself holds and does not take from its backing file, in order, adjoining
+  // ranges as one.
+  std::vector<Range> allocated();
+
+ private:
+  ServedDisk(const std::string& options, Writes writes, const Fd& ruleset);
+  [[noreturn]] void fail();
+
+  std::unique_ptr<Server> server_;
+  nbd_handle* nbd_ = nullptr;
+  std::uint64_t size_ = 0;
+};
+
+}  // namespace kvmnet::disk

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/disk/served_disk.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "src/disk/qemu_commit.h"
+#include "src/support/error.h"
+#include "src/support/subprocess.h"
+#include "tests/unit/disk/disk_files.h"
+
+namespace kvmnet::disk {
+namespace {
+
+using landlock::Access;
+using Writes = ServedDisk::Writes;
+
+std::string error_of(const std::function<void()>& step) {
+  try {
+    step();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+std::string text_at(ServedDisk& disk, std::uint64_t offset, std::size_t size) {
+  std::string text(size, '\0');
+  disk.read(offset, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+void put(ServedDisk& disk, std::uint64_t offset, std::string_view text) {
+  disk.write(offset, std::as_bytes(std::span(text)));
+}
+
+class ServedDiskTest : public test::DiskTest {
+ protected:
+  std::string qcow2(const std::string& name, const std::vector<std::string>& more) const {
+    std::vector<std::string> command = {"qemu-img", "create", "-q", "-f", "qcow2", path(name)};
+    command.insert(command.end() - 1, more.begin(), more.end());
+    command.emplace_back("1M");
+    run_checked(command);
+    return path(name);
+  }
+};
+
+TEST_F(ServedDiskTest, WhatIsWrittenIsReadAndInTheImageAfterwards) {
+  const std::string image = qcow2("image", {});
+  const std::vector<landlock::Rule> rules = {{image, Access::read_write}};
+  ServedDisk disk(image_options(image, Format::qcow2), Writes::kept, rules);
+  EXPECT_EQ(disk.size(), 1U << 20);
+  const std::string large(3 << 18, 'l');
+  put(disk, 512, "written");
+  put(disk, 1 << 18, large);
+  EXPECT_EQ(text_at(disk, 512, 7), "written");
+  disk.finish();
+  ServedDisk again(image_options(image, Format::qcow2));
+  EXPECT_EQ(text_at(again, 512, 7), "written");
+  EXPECT_EQ(text_at(again, 1 << 18, large.size()) == large, true);
+}
+
+TEST_F(ServedDiskTest, AnErrorOfTheDiskIsNotItsEnd) {
+  const std::string image = qcow2("image", {});
+  ServedDisk disk(image_options(image, Format::qcow2));
+  EXPECT_NE(error_of([&] { put(disk, 0, "x"); }), "no error");
+  EXPECT_NE(error_of([&] { text_at(disk, 1 << 20, 1); }), "no error");
+  EXPECT_EQ(text_at(disk, 0, 1), std::string(1, '\0'));
+}
+
+TEST_F(ServedDiskTest, AConfinedServerOpensNoFileThatAnImageNamesAsItsData) {
+  const std::string host_file = file("host file", std::string(1 << 20, 'h'));
+  const std::string image =
+      qcow2("image", {"-o", "data_file=" + path("data"), "-o", "data_file_raw=on"});
+  std::filesystem::remove(path("data"));
+  std::filesystem::rename(host_file, path("data"));  // now it is the data of the image
+  const std::vector<landlock::Rule> rules = {{image, Access::read_write}};
+  const std::string options = image_options(image, Format::qcow2);
+  const std::string problem = error_of([&] { ServedDisk(options, Writes::kept, rules); });
+  EXPECT_NE(problem.find("Permission denied"), std::string::npos) << problem;
+  EXPECT_EQ(test::text_of(path("data")), std::string(1 << 20, 'h'));
+  // Without it would have been written to: that is what the rules are for.
+  ServedDisk disk = ServedDisk::unconfined(options, Writes::kept);
+  put(disk, 0, "written");
+  disk.finish();
+  EXPECT_EQ(test::text_of(path("data")).substr(0, 7), "written");
+}
+
+TEST_F(ServedDiskTest, AConfinedServerReadsBackingFilesOnlyThatItMay) {
+  const std::string base = file("base", std::string(1 << 20, 'b'));
+  const std::string image = qcow2("image", {"-b", base, "-F", "raw"});
+  const std::string options = image_options(image, Format::qcow2);
+  const std::vector<landlock::Rule> one = {{image, Access::read_write}};
+  const std::string problem = error_of([&] { ServedDisk(options, Writes::kept, one); });
+  EXPECT_NE(problem.find("Permission denied"), std::string::npos) << problem;
+  const std::vector<landlock::Rule> both = {{image, Access::read_write}, {base, Access::read}};
+  ServedDisk disk(options, Writes::kept, both);
+  EXPECT_EQ(text_at(disk, 0, 4), "bbbb");
+}
+
+TEST_F(ServedDiskTest, AConfinedServerStillFindsAnImageThatIsInUse) {
+  const std::string image = qcow2("image", {});
+  const std::vector<landlock::Rule> rules = {{image, Access::read_write}};
+  const std::string options = image_options(image, Format::qcow2);
+  ServedDisk disk(options, Writes::kept, rules);
+  const std::string problem = error_of([&] { ServedDisk(options, Writes::kept, rules); });
+  EXPECT_NE(problem.find("lock"), std::string::npos) << problem;
+}
+
+TEST_F(ServedDiskTest, AFileThatIsNotThereCannotBeAllowed) {
+  const std::vector<landlock::Rule> rules = {{path("none"), Access::read}};
+  EXPECT_EQ(error_of([&] { ServedDisk("driver=null-co", Writes::none, rules); }),
+            path("none") + ": No such file or directory");
+}
+
+}  // namespace
+}  // namespace kvmnet::disk
