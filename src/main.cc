@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <exception>
 
-#include "src/apply/hive_child.h"
+#include "src/apply/guest_child.h"
 #include "src/cli/exit_status.h"
 #include "src/cli/options.h"
 #include "src/cli/run.h"
@@ -28,7 +28,7 @@ void open_standard_streams() {
 
 int main(int argc, char** argv) {
   using kvmnet::cli::ExitStatus;
-  kvmnet::wall::run_as_child(argc, argv, kvmnet::hive_child());
+  kvmnet::wall::run_as_child(argc, argv, kvmnet::guest_child());
   open_standard_streams();
   // A reader that goes away (head, less) is an error of a write, not the end of a commit.
   std::signal(SIGPIPE, SIG_IGN);

@@ -45,15 +45,15 @@ void give_up_paths() {
 // ---- seccomp
 
 // For memory, files that are open or in memory, and ending. openat: hivex opens /proc/self/fd/N for
-// each open and commit; Landlock lets it open nothing else.
+// each open and commit; Landlock lets it open nothing else. fadvise64: libblkid.
 constexpr auto allowed = std::to_array<int>(
-    {SCMP_SYS(read),          SCMP_SYS(write),        SCMP_SYS(writev),         SCMP_SYS(pread64),
-     SCMP_SYS(pwrite64),      SCMP_SYS(lseek),        SCMP_SYS(openat),         SCMP_SYS(close),
-     SCMP_SYS(fstat),         SCMP_SYS(newfstatat),   SCMP_SYS(ftruncate),      SCMP_SYS(munmap),
-     SCMP_SYS(mremap),        SCMP_SYS(brk),          SCMP_SYS(madvise),        SCMP_SYS(futex),
-     SCMP_SYS(getpid),        SCMP_SYS(gettid),       SCMP_SYS(getrusage),      SCMP_SYS(getrandom),
-     SCMP_SYS(clock_gettime), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(exit),
-     SCMP_SYS(exit_group)});
+    {SCMP_SYS(read),      SCMP_SYS(write),         SCMP_SYS(writev),       SCMP_SYS(pread64),
+     SCMP_SYS(pwrite64),  SCMP_SYS(lseek),         SCMP_SYS(openat),       SCMP_SYS(close),
+     SCMP_SYS(fstat),     SCMP_SYS(newfstatat),    SCMP_SYS(ftruncate),    SCMP_SYS(munmap),
+     SCMP_SYS(fadvise64), SCMP_SYS(mremap),        SCMP_SYS(brk),          SCMP_SYS(madvise),
+     SCMP_SYS(futex),     SCMP_SYS(getpid),        SCMP_SYS(gettid),       SCMP_SYS(getrusage),
+     SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
+     SCMP_SYS(exit),      SCMP_SYS(exit_group)});
 
 // What AddressSanitizer asks for while it makes its report.
 constexpr auto allowed_to_sanitizers = std::to_array<int>(

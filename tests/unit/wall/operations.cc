@@ -19,7 +19,7 @@
 
 #include "hive/hive.h"
 #include "hive/preload.h"
-#include "src/apply/hive_child.h"
+#include "src/apply/guest_child.h"
 #include "src/wall/protocol.h"
 
 namespace kvmnet::test {
@@ -184,6 +184,18 @@ std::string write_at(const Call& call) {
   return call.write_at(file, offset, std::as_bytes(std::span(bytes))) ? "done" : "not done";
 }
 
+// Which of these may be written: the first sectors of the disk, its second MiB, one sector before
+// it, the sector where that ends, all addresses, and another file.
+std::string write_everywhere(const Call& call) {
+  constexpr std::uint64_t mebibyte = 1 << 20;
+  const std::vector<std::byte> sector(512);
+  std::string result;
+  for (const std::uint64_t at : {std::uint64_t{0}, mebibyte, mebibyte - 512, 49 * mebibyte,
+                                 49 * mebibyte - 256, ~std::uint64_t{0} - 511})
+    result += call.write_at(0, at, sector) ? "y" : "n";
+  return result + (call.write_at(1, mebibyte, sector) ? "y" : "n");
+}
+
 std::string write_for_ever(const Call& call) {
   const std::byte byte{};
   while (true) call.write_at(0, 0, {&byte, 1});
@@ -263,6 +275,7 @@ const std::map<std::string_view, Operation>& operations() {
       {"read at", read_at},
       {"read for ever", read_for_ever},
       {"write at", write_at},
+      {"write everywhere", write_everywhere},
       {"write for ever", write_for_ever},
       {"count", count},
       {"say", say},
@@ -281,14 +294,19 @@ std::string brought_to(const Call& call) {
   std::string begin(100, '\0');
   const ssize_t n = ::pread(call.files[0], begin.data(), begin.size(), 0);
   begin.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
-  return begin.starts_with(brings_to) ? begin.substr(brings_to.size()) : std::string();
+  begin.resize(std::min(begin.find('\0'), begin.size()));
+  if (!begin.starts_with(brings_to)) return {};
+  const std::size_t end = std::min(begin.find('|'), begin.size());
+  if (end < begin.size() && begin.substr(end + 1) != call.operation) return {};
+  return begin.substr(brings_to.size(), end - brings_to.size());
 }
 
 std::string handle(const Call& call) {
   const std::string other = brought_to(call);
   const auto found = operations().find(other.empty() ? call.operation : other);
   // What is tested elsewhere goes over the wall as it does in the program itself.
-  return found != operations().end() ? found->second(call) : hive_child().handle(call);
+  static const wall::Child real = guest_child();
+  return found != operations().end() ? found->second(call) : real.handle(call);
 }
 
 }  // namespace

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/direct_guest.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "direct/ntfs_volume.h"
+#include "direct/partitions.h"
+#include "src/apply/direct_messages.h"
+#include "src/support/error.h"
+#include "src/support/refusal.h"
+
+namespace kvmnet {
+namespace {
+
+namespace operation = direct_operation;
+using GuestError = guestfs::Error;
+
+// More than any guest's work needs; what is read twice counts twice.
+wall::Limits limits() {
+  wall::Limits limits;
+  limits.cpu = std::chrono::seconds(120);
+  limits.file = 0;
+  limits.read = 4ULL << 30;
+  limits.write = 512 << 20;
+  return limits;
+}
+
+// What the child says it is to be one of the first `count` values.
+template <typename T>
+T one_of(std::uint64_t value, std::uint64_t count) {
+  if (value >= count) throw GuestError("the process that reads the disk makes no sense");
+  return static_cast<T>(value);
+}
+
+std::string describe(wall::Breach::How how) {
+  switch (how) {
+    case wall::Breach::How::limit:
+      return "the file system makes the process that works on it need more than any sound one does";
+    case wall::Breach::How::forbidden:
+      return "the file system makes the process that works on it do what it must not (if all do, "
+             "libraries of this host need more than kvmnet knows: see --no-sandbox)";
+    case wall::Breach::How::crash:
+      break;
+  }
+  return "the file system crashes the process that works on it";
+}
+
+std::string with_path(const std::string& path) {
+  return MessageWriter().text(path).take();
+}
+
+std::uint64_t is_directory(guestfs::FileType type) {
+  return type == guestfs::FileType::directory ? 1 : 0;
+}
+
+void copy_to_table(disk::ServedDisk& disk, const Fd& table, std::uint64_t offset,
+                   std::uint64_t size) {
+  std::vector<std::byte> bytes(size);
+  disk.read(offset, bytes);
+  kvmnet::write_at(table, offset, bytes);
+}
+
+bool contains(const disk::Range& range, std::uint64_t offset, std::uint64_t size) {
+  return offset >= range.start && offset - range.start <= range.length &&
+         size <= range.length - (offset - range.start);
+}
+
+}  // namespace
+
+DirectGuest::DirectGuest(std::unique_ptr<disk::ServedDisk> disk)
+    : disk_(std::move(disk)), table_(make_memory_file("partition table")) {
+  if (::ftruncate(table_.get(), static_cast<off_t>(disk_->size())) != 0)
+    throw system_error("making a file for the partition table", errno);
+  const std::uint64_t part = std::min(disk_->size(), direct::table_size);
+  copy_to_table(*disk_, table_, 0, part);
+  copy_to_table(*disk_, table_, disk_->size() - part, part);
+  table_for_reading_ = open_file(proc_path(table_), O_RDONLY);
+  start_child();
+}
+
+DirectGuest::~DirectGuest() = default;
+
+void DirectGuest::start_child() {
+  wall::Means means;
+  means.limits = limits();
+  means.files = {&table_for_reading_};
+  means.read_at = [this](unsigned file, std::uint64_t offset, std::size_t size) {
+    return serve_read(file, offset, size);
+  };
+  means.write_at = [this](unsigned file, std::uint64_t offset, std::span<const std::byte> bytes) {
+    return serve_write(file, offset, bytes);
+  };
+  child_ = std::make_unique<wall::Session>(std::move(means));
+}
+
+// Nothing: the child takes it for an error of the disk. What is outside it is told no more.
+std::vector<std::byte> DirectGuest::serve_read(unsigned file, std::uint64_t offset,
+                                               std::size_t size) {
+  if (!contains({0, disk_->size()}, offset, size)) return {};
+  const bool for_table = file == direct_file::table;
+  if (for_table && (size != direct::chain_sector_size || ++chain_ > direct::longest_chain + 1))
+    return {};
+  std::vector<std::byte> bytes(size);
+  try {
+    disk_->read(offset, bytes);
+  } catch (const kvmnet::Error& e) {
+    disk_problem_ = e.what();
+    return {};
+  }
+  if (for_table) kvmnet::write_at(table_, offset, bytes);
+  return bytes;
+}
+
+bool DirectGuest::serve_write(unsigned file, std::uint64_t offset,
+                              std::span<const std::byte> bytes) {
+  if (file != direct_file::disk || !writable_ || !contains(*writable_, offset, bytes.size()))
+    return false;
+  try {
+    disk_->write(offset, bytes);
+    return true;
+  } catch (const kvmnet::Error& e) {
+    disk_problem_ = e.what();
+    return false;
+  }
+}
+
+std::string DirectGuest::ask(std::string_view operation, const std::string& message) {
+  disk_problem_.clear();
+  try {
+    return child_->ask(operation, message);
+  } catch (const wall::Breach& e) {
+    throw Refused{{Reason::damaged_ntfs, fmt::format("{}: {}", describe(e.how()), e.what())}};
+  } catch (const kvmnet::Error& e) {
+    throw GuestError(disk_problem_.empty() ? e.what() : disk_problem_);
+  }
+}
+
+void DirectGuest::finish() {
+  unmount();
+  child_->finish();
+  disk_->finish();
+}
+
+std::vector<guestfs::Volume> DirectGuest::volumes() {
+  constexpr std::size_t most = 1024;
+  const std::string answer = ask(operation::volumes, MessageWriter().number(disk_->size()).take());
+  parts_.clear();
+  std::vector<guestfs::Volume> volumes;
+  for (MessageReader reader(answer); !reader.at_end();) {
+    const std::uint64_t number = reader.number();
+    const disk::Range range = {reader.number(), reader.number()};
+    const auto content = one_of<direct::Content>(reader.number(), 4);
+    if (volumes.size() == most) throw GuestError("the disk has too many partitions");
+    const std::string device =
+        number == 0 ? std::string("/dev/sda") : fmt::format("/dev/sda{}", number);
+    parts_.push_back({device, range});
+    const bool ntfs = content == direct::Content::ntfs;
+    const bool bitlocker = content == direct::Content::bitlocker;
+    has_unknown_layout_ = has_unknown_layout_ || content == direct::Content::unknown_layout;
+    volumes.push_back({device, ntfs        ? guestfs::Content::ntfs
+                               : bitlocker ? guestfs::Content::bitlocker
+                                           : guestfs::Content::other});
+  }
+  return volumes;
+}
+
+disk::Range DirectGuest::part(const std::string& device) {
+  const auto found = std::find_if(parts_.begin(), parts_.end(),
+                                  [&](const Part& part) { return part.device == device; });
+  if (found == parts_.end()) throw GuestError(device + ": there is no such volume");
+  if (!contains({0, disk_->size()}, found->range.start, found->range.length))
+    throw GuestError(device + ": reaches over the end of the disk");
+  return found->range;
+}
+
+guestfs::NtfsState DirectGuest::ntfs_state(const std::string& device) {
+  const disk::Range range = part(device);
+  writable_ = range;
+  const std::string answer =
+      ask(operation::state, MessageWriter().number(range.start).number(range.length).take());
+  writable_.reset();
+  switch (one_of<direct::NtfsState>(MessageReader(answer).number(), 4)) {
+    case direct::NtfsState::clean:
+      return guestfs::NtfsState::clean;
+    case direct::NtfsState::hibernated:
+      return guestfs::NtfsState::hibernated;
+    case direct::NtfsState::unclean:
+      return guestfs::NtfsState::unclean;
+    case direct::NtfsState::damaged:
+      break;
+  }
+  return guestfs::NtfsState::damaged;
+}
+
+void DirectGuest::mount(const std::string& device, guestfs::Access access) {
+  const disk::Range range = part(device);
+  const bool writable = access == guestfs::Access::read_write;
+  writable_.reset();
+  if (writable) writable_ = range;
+  try {
+    ask(operation::mount,
+        MessageWriter().number(range.start).number(range.length).number(writable ? 1 : 0).take());
+  } catch (const GuestError& e) {
+    throw GuestError(fmt::format("mounting {}: {}", device, e.what()));
+  }
+}
+
+void DirectGuest::unmount() {
+  ask(operation::unmount, {});
+  if (!writable_) return;
+  writable_.reset();
+  disk_->flush();
+}
+
+std::optional<std::string> DirectGuest::resolve(const std::string& path) {
+  const std::string answer = ask(operation::resolve, with_path(path));
+  if (answer.empty()) return std::nullopt;
+  return std::string(MessageReader(answer).text());
+}
+
+std::vector<guestfs::DirectoryEntry> DirectGuest::list(const std::string& directory) {
+  const std::string answer = ask(operation::list, with_path(directory));
+  std::vector<guestfs::DirectoryEntry> entries;
+  for (MessageReader reader(answer); !reader.at_end();) {
+    const auto type = one_of<direct::FileType>(reader.number(), 3);
+    const auto type_here = type == direct::FileType::directory ? guestfs::FileType::directory
+                           : type == direct::FileType::regular ? guestfs::FileType::regular
+                                                               : guestfs::FileType::other;
+    entries.push_back({std::string(reader.text()), type_here});
+  }
+  return entries;
+}
+
+std::uint64_t DirectGuest::size(const std::string& path) {
+  const std::string answer = ask(operation::size, with_path(path));
+  return MessageReader(answer).number();
+}
+
+std::vector<std::byte> DirectGuest::read_at(const std::string& path, std::uint64_t offset,
+                                            std::size_t size) {
+  constexpr std::size_t largest_answer = 4 << 20;
+  std::vector<std::byte> bytes;
+  while (bytes.size() < size) {
+    const std::size_t part = std::min(size - bytes.size(), largest_answer);
+    const std::string answer =
+        ask(operation::read,
+            MessageWriter().text(path).number(offset + bytes.size()).number(part).take());
+    if (answer.size() > part) throw GuestError(path + ": more was read than there can be");
+    const auto data = std::as_bytes(std::span(answer));
+    bytes.insert(bytes.end(), data.begin(), data.end());
+    if (answer.size() < part) break;
+  }
+  return bytes;
+}
+
+void DirectGuest::download(const std::string& path, int fd) {
+  constexpr std::uint64_t largest = 512 << 20;  // in the host's memory
+  constexpr std::size_t step = 4 << 20;
+  const std::uint64_t whole = size(path);
+  if (whole > largest) throw GuestError(path + ": is too large");
+  if (::ftruncate(fd, 0) != 0) throw system_error("reading " + path, errno);
+  const Fd file(::dup(fd));
+  for (std::uint64_t done = 0; done < whole;) {
+    const auto bytes = read_at(path, done, std::min<std::uint64_t>(step, whole - done));
+    if (bytes.empty()) throw GuestError(path + ": ends early");
+    kvmnet::write_at(file, done, bytes);
+    done += bytes.size();
+  }
+}
+
+// Where it is not, mounting has failed already.
+bool DirectGuest::is_writable(const std::string& directory) {
+  const std::string file = directory + "/kvmnet-write-test";
+  write(file, "");
+  remove(file);
+  return true;
+}
+
+void DirectGuest::write_at(const std::string& path, std::uint64_t offset,
+                           std::span<const std::byte> bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  ask(operation::write_at, MessageWriter().text(path).number(offset).text(text).take());
+}
+
+void DirectGuest::write(const std::string& path, std::string_view content) {
+  ask(operation::write, MessageWriter().text(path).text(content).take());
+}
+
+void DirectGuest::make_directory(const std::string& path) {
+  ask(operation::make_directory, with_path(path));
+}
+
+void DirectGuest::remove(const std::string& path) {
+  ask(operation::remove, with_path(path));
+}
+
+void DirectGuest::set_private(const std::string& path, guestfs::FileType type) {
+  ask(operation::set_private, MessageWriter().text(path).number(is_directory(type)).take());
+}
+
+bool DirectGuest::is_private(const std::string& path, guestfs::FileType type) {
+  const std::string answer =
+      ask(operation::is_private, MessageWriter().text(path).number(is_directory(type)).take());
+  return MessageReader(answer).number() == 1;
+}
+
+}  // namespace kvmnet

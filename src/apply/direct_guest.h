@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A guest's files without an appliance: a child behind the wall reads and writes the file system;
+// what it reads and writes of the disk comes from and goes to a QEMU that serves the image.
+//
+// The child is not trusted, because it parses what the guest has made. Nothing that it says is
+// parsed but for lengths, and it writes only to the volume that is mounted for writing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "guestfs/guest_files.h"
+#include "src/disk/range.h"
+#include "src/disk/served_disk.h"
+#include "src/support/fd.h"
+#include "src/wall/wall.h"
+
+namespace kvmnet {
+
+// Throws guestfs::Error; Refused where what is on the disk brings down the child.
+class DirectGuest : public guestfs::GuestFiles {
+ public:
+  explicit DirectGuest(std::unique_ptr<disk::ServedDisk> disk);
+  ~DirectGuest() override;
+
+  // Unmounts, and lets child and server end: only then nobody has the image open, and all that was
+  // written is on the host's disk. Of no use afterwards.
+  void finish();
+
+  // Whether there are volumes that may hold a Windows which this way does not find.
+  bool has_unknown_layout() const { return has_unknown_layout_; }
+
+  std::vector<guestfs::Volume> volumes() override;
+  guestfs::NtfsState ntfs_state(const std::string& device) override;
+  void mount(const std::string& device, guestfs::Access access) override;
+  void unmount() override;
+  std::optional<std::string> resolve(const std::string& path) override;
+  std::vector<guestfs::DirectoryEntry> list(const std::string& directory) override;
+  std::uint64_t size(const std::string& path) override;
+  std::vector<std::byte> read_at(const std::string& path, std::uint64_t offset,
+                                 std::size_t size) override;
+  void download(const std::string& path, int fd) override;
+  bool is_writable(const std::string& directory) override;
+  void write_at(const std::string& path, std::uint64_t offset,
+                std::span<const std::byte> bytes) override;
+  void write(const std::string& path, std::string_view content) override;
+  void make_directory(const std::string& path) override;
+  void remove(const std::string& path) override;
+  void set_private(const std::string& path, guestfs::FileType type) override;
+  bool is_private(const std::string& path, guestfs::FileType type) override;
+
+ private:
+  struct Part {
+    std::string device;
+    disk::Range range;
+  };
+
+  void start_child();
+  std::string ask(std::string_view operation, const std::string& message);
+  disk::Range part(const std::string& device);
+  std::vector<std::byte> serve_read(unsigned file, std::uint64_t offset, std::size_t size);
+  bool serve_write(unsigned file, std::uint64_t offset, std::span<const std::byte> bytes);
+
+  std::unique_ptr<disk::ServedDisk> disk_;
+  Fd table_;               // with what libblkid has to see of the disk
+  Fd table_for_reading_;   // the same for the child
+  std::size_t chain_ = 0;  // sectors that the child has asked to be in it
+  std::unique_ptr<wall::Session> child_;
+  std::vector<Part> parts_;
+  bool has_unknown_layout_ = false;
+  std::optional<disk::Range> writable_;  // where the child may write
+  std::string disk_problem_;             // the last one, since the child was asked
+};
+
+}  // namespace kvmnet

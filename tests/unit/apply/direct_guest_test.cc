@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/direct_guest.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "src/disk/qemu_commit.h"
+#include "src/support/error.h"
+#include "src/support/refusal.h"
+#include "src/support/subprocess.h"
+#include "tests/unit/direct/volume_file.h"
+#include "tests/unit/disk/disk_files.h"
+#include "tests/unit/wall/operations.h"
+
+namespace kvmnet {
+namespace {
+
+using guestfs::Access;
+using guestfs::FileType;
+using test::numbered_text;
+
+constexpr std::uint64_t mebibyte = 1 << 20;
+
+// A raw disk with one NTFS, from the second MiB on, and an overlay over it.
+class DirectGuestTest : public test::DiskTest {
+ protected:
+  DirectGuestTest() {
+    run_checked({"sh", "-c",
+                 "truncate -s 64M \"$1\" && printf '%s' 'start=1MiB, size=48MiB, type=7' | "
+                 "/sbin/sfdisk -q \"$1\"",
+                 "sh", image_});
+    volume_.make_directory("/Windows");
+    volume_.make_directory("/Windows/System32");
+    volume_.copy_in(hive_, "/Windows/System32/SYSTEM");
+    put_volume();
+  }
+
+  // Also after something has been done to it.
+  void put_volume() {
+    run_checked({"dd", "status=none", "if=" + volume_.path(), "of=" + image_, "bs=1M", "seek=1",
+                 "conv=notrunc"});
+  }
+  void overwrite(std::uint64_t offset, std::string_view bytes) {
+    const Fd file = open_file(image_, O_WRONLY);
+    write_at(file, offset, std::as_bytes(std::span(bytes)));
+  }
+
+  std::unique_ptr<disk::ServedDisk> serve() {
+    ::unlink(overlay_.c_str());
+    run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", image_, overlay_});
+    const std::vector<landlock::Rule> rules = {{overlay_, landlock::Access::read_write},
+                                               {image_, landlock::Access::read}};
+    return std::make_unique<disk::ServedDisk>(
+        disk::overlay_options(overlay_, image_, disk::Format::raw), disk::ServedDisk::Writes::kept,
+        rules);
+  }
+
+  // The volume as the overlay shows it.
+  std::string content(const std::string& file) {
+    run_checked({"qemu-img", "convert", "-O", "raw", overlay_, path("merged")});
+    run_checked({"sh", "-c", "dd status=none bs=1M skip=1 count=48 if=\"$1\" of=\"$2\"", "sh",
+                 path("merged"), volume_.path()});
+    volume_.expect_consistent();
+    return volume_.content(file);
+  }
+
+  const std::string hive_ = numbered_text(9'000'000);
+  const test::VolumeFile volume_;
+  const std::string image_ = path("image");
+  const std::string overlay_ = path("overlay");
+};
+
+TEST_F(DirectGuestTest, AGuestsFilesAreReadWrittenAndSeenByOthers) {
+  DirectGuest guest(serve());
+  const std::vector<guestfs::Volume> volumes = {{"/dev/sda1", guestfs::Content::ntfs}};
+  ASSERT_EQ(guest.volumes(), volumes);
+  EXPECT_FALSE(guest.has_unknown_layout());
+  EXPECT_EQ(guest.ntfs_state("/dev/sda1"), guestfs::NtfsState::clean);
+  guest.mount("/dev/sda1", Access::read_write);
+  const std::string system = "/Windows/System32/SYSTEM";
+  EXPECT_EQ(guest.resolve("/windows/system32/system"), system);
+  EXPECT_EQ(guest.resolve("/windows/none"), std::nullopt);
+  EXPECT_EQ(guest.size(system), hive_.size());
+  const Fd file = make_memory_file("hive");
+  guest.download(system, file.get());
+  const auto bytes = read_whole(file);
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()) == hive_, true);
+  EXPECT_TRUE(guest.is_writable("/Windows"));
+  guest.make_directory("/Windows/kvmnet");
+  guest.write("/Windows/kvmnet/firstboot.cmd", "@echo off\r\n");
+  guest.write("/Windows/kvmnet/gone", "x");
+  guest.remove("/Windows/kvmnet/gone");
+  EXPECT_FALSE(guest.is_private("/Windows/kvmnet", FileType::directory));
+  guest.set_private("/Windows/kvmnet", FileType::directory);
+  guest.set_private("/Windows/kvmnet/firstboot.cmd", FileType::regular);
+  guest.write_at(system, 5'000'000, std::as_bytes(std::span(std::string_view("patched"))));
+  guest.unmount();
+  guest.mount("/dev/sda1", Access::read_only);
+  EXPECT_TRUE(guest.is_private("/Windows/kvmnet", FileType::directory));
+  EXPECT_TRUE(guest.is_private("/Windows/kvmnet/firstboot.cmd", FileType::regular));
+  EXPECT_FALSE(guest.is_private("/Windows/kvmnet/firstboot.cmd", FileType::directory));
+  const std::vector<guestfs::DirectoryEntry> entries = {{"firstboot.cmd", FileType::regular}};
+  EXPECT_EQ(guest.list("/Windows/kvmnet"), entries);
+  EXPECT_THROW(guest.write("/Windows/new", "x"), guestfs::Error);
+  guest.finish();
+  std::string patched = hive_;
+  patched.replace(5'000'000, 7, "patched");
+  EXPECT_EQ(content(system) == patched, true);
+  EXPECT_EQ(content("/Windows/kvmnet/firstboot.cmd"), "@echo off\r\n");
+}
+
+TEST_F(DirectGuestTest, ErrorsAreOfTheSeamAndTheGuestCanStillBeUsed) {
+  DirectGuest guest(serve());
+  EXPECT_THROW(guest.mount("/dev/sda1", Access::read_only), guestfs::Error) << "not looked for yet";
+  guest.volumes();
+  EXPECT_THROW(guest.mount("/dev/sda2", Access::read_only), guestfs::Error);
+  EXPECT_THROW(guest.list("/"), guestfs::Error) << "nothing is mounted";
+  guest.mount("/dev/sda1", Access::read_only);
+  EXPECT_THROW(guest.read_at("/none", 0, 1), guestfs::Error);
+  EXPECT_EQ(guest.list("/").size(), 1U);
+}
+
+TEST_F(DirectGuestTest, LogicalPartitionsAreFound) {
+  run_checked({"sh", "-c",
+               "printf '%s\\n' 'start=1MiB, size=48MiB, type=7' 'start=50MiB, size=12MiB, type=5' "
+               "'start=51MiB, size=2MiB, type=7' 'start=54MiB, size=2MiB, type=7' | "
+               "/sbin/sfdisk -q \"$1\"",
+               "sh", image_});
+  overwrite(54 * mebibyte + 3, "-FVE-FS-");
+  DirectGuest guest(serve());
+  const std::vector<guestfs::Volume> volumes = {{"/dev/sda1", guestfs::Content::ntfs},
+                                                {"/dev/sda2", guestfs::Content::other},
+                                                {"/dev/sda5", guestfs::Content::other},
+                                                {"/dev/sda6", guestfs::Content::bitlocker}};
+  EXPECT_EQ(guest.volumes(), volumes);
+}
+
+TEST_F(DirectGuestTest, LayoutsThatOnlyAnApplianceReadsAreTold) {
+  overwrite(mebibyte + 3, std::string_view("ReFS\0\0\0\0", 8));
+  DirectGuest guest(serve());
+  const std::vector<guestfs::Volume> volumes = {{"/dev/sda1", guestfs::Content::other}};
+  EXPECT_EQ(guest.volumes(), volumes);
+  EXPECT_TRUE(guest.has_unknown_layout());
+}
+
+// ---- a child that the disk has got hold of
+
+class HostileDiskTest : public DirectGuestTest {
+ protected:
+  // What the child does whatever it is asked.
+  void bring_to(const std::string& operation) {
+    overwrite(0, std::string(test::brings_to) + operation + '\0');
+  }
+  std::string refusal_of(const std::function<void()>& step) {
+    try {
+      step();
+    } catch (const Refused& e) {
+      return std::string(code(e.refusal.reason)) + ": " + e.refusal.message;
+    }
+    return "no refusal";
+  }
+};
+
+TEST_F(HostileDiskTest, ACrashIsARefusal) {
+  bring_to("abort");
+  DirectGuest guest(serve());
+  const std::string refusal = refusal_of([&] { guest.volumes(); });
+  EXPECT_EQ(refusal.find("damaged-ntfs: the file system crashes the process"), 0U) << refusal;
+}
+
+TEST_F(HostileDiskTest, ASystemCallThatItMustNotMakeIsARefusal) {
+  bring_to("forbidden call");
+  DirectGuest guest(serve());
+  const std::string refusal = refusal_of([&] { guest.volumes(); });
+  EXPECT_NE(refusal.find("made a forbidden system call"), std::string::npos) << refusal;
+}
+
+TEST_F(HostileDiskTest, NothingIsWrittenUnlessAVolumeIsMountedForWriting) {
+  bring_to("write everywhere");
+  DirectGuest guest(serve());
+  EXPECT_ANY_THROW(guest.volumes());
+  guest.finish();
+  EXPECT_EQ(run({"qemu-img", "compare", "-f", "raw", "-F", "qcow2", image_, overlay_}).status, 0);
+}
+
+TEST_F(HostileDiskTest, OnlyTheVolumeThatIsOpenForWritingIsWritten) {
+  bring_to("write everywhere|direct state");
+  DirectGuest guest(serve());
+  ASSERT_EQ(guest.volumes().size(), 1U);
+  EXPECT_ANY_THROW(guest.ntfs_state("/dev/sda1"));
+  guest.finish();
+  constexpr std::uint64_t cluster = 65536;
+  const std::vector<disk::Range> written = {{mebibyte, cluster}};
+  disk::ServedDisk changed(disk::overlay_options(overlay_, image_, disk::Format::raw));
+  EXPECT_EQ(changed.allocated(), written);
+}
+
+}  // namespace
+}  // namespace kvmnet
