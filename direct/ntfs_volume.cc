@@ -409,6 +409,11 @@ void NtfsVolume::write(const std::string& path, std::string_view content) {
   write_at(path, 0, std::as_bytes(std::span(content)));
 }
 
+std::uint64_t NtfsVolume::free_space() {
+  if (ntfs_volume_get_free_space(volume_.get()) != 0) fail("/", errno);
+  return static_cast<std::uint64_t>(volume_->free_clusters) << volume_->cluster_size_bits;
+}
+
 void NtfsVolume::make_directory(const std::string& path) {
   if (find(path)) fail(path, EEXIST);
   create(path, S_IFDIR);

@@ -61,6 +61,9 @@ class NtfsVolume {
   // Up to `size` bytes at `offset`; fewer only at the end of the file.
   std::vector<std::byte> read_at(const std::string& path, std::uint64_t offset, std::size_t size);
 
+  // Bytes of clusters that are not in use.
+  std::uint64_t free_space();
+
   // Overwrites part of an existing file in place; it grows where that reaches behind its end.
   void write_at(const std::string& path, std::uint64_t offset, std::span<const std::byte> bytes);
   // Creates the file, with what its directory hands down, or replaces its content.

@@ -31,7 +31,7 @@ class LaunchError : public Error {
 };
 
 // What a volume holds, as far as it matters for finding a Windows.
-enum class Content { ntfs, bitlocker, other };
+enum class Content { ntfs, bitlocker, luks, other };
 
 // A partition, or a whole disk without partitions.
 struct Volume {
@@ -48,7 +48,11 @@ enum class NtfsState {
   damaged,
 };
 
-enum class Access { read_only, read_write };
+enum class Access {
+  read_only,
+  read_write,
+  read_write_unclean,  // also an NTFS that was not cleanly unmounted: its journal is emptied
+};
 
 enum class FileType { regular, directory, other };
 
@@ -66,6 +70,11 @@ class GuestFiles {
   virtual ~GuestFiles() = default;
 
   virtual std::vector<Volume> volumes() = 0;
+  // What cryptsetup calls it; empty: nothing.
+  virtual std::string uuid(const std::string& device) = 0;
+  // Opens an encrypted volume; what is in it is a volume of its own then. Nothing: not with that
+  // key.
+  virtual std::optional<Volume> unlock(const std::string& device, const std::string& key) = 0;
   // Asks what a read-write mount would find; may itself write to the volume's journal area.
   virtual NtfsState ntfs_state(const std::string& device) = 0;
   // Mounts one volume; nothing else is mounted. A read-only mount never writes. A read-write mount
@@ -85,6 +94,9 @@ class GuestFiles {
   // Replaces the content of the (host) file behind `fd` by that of the guest's file.
   virtual void download(const std::string& path, int fd) = 0;
 
+  // Bytes that files on the mounted volume can still be given.
+  virtual std::uint64_t free_space() = 0;
+
   // Writes and removes a file of its own in `directory`.
   virtual bool is_writable(const std::string& directory) = 0;
   // Overwrites part of an existing file in place, and extends it where that reaches behind its
@@ -95,6 +107,7 @@ class GuestFiles {
   virtual void write(const std::string& path, std::string_view content) = 0;
   virtual void make_directory(const std::string& path) = 0;
   virtual void remove(const std::string& path) = 0;
+  virtual void remove_directory(const std::string& path) = 0;  // which is empty
 
   // Lets nobody but SYSTEM and the group Administrators do anything with a file or directory, which
   // then belongs to that group. What is created in such a directory later is as private.

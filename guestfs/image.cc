@@ -151,6 +151,8 @@ void Image::finish() {
 // succeeded (libguestfs 1.48.6, daemon/sync.c), and QEMU ends with status 0 even if it could not
 // write its tables. sync(1) reports it.
 void Image::flush() {
+  for (const std::string& device : unlocked_)
+    shell("sync " + device, "writing the changes to an encrypted volume");
   for (std::size_t i = 0; i < drives_; ++i)
     shell("sync " + disk_name(i), "writing the changes to the host's disk");
 }
@@ -206,7 +208,24 @@ Content Image::content_of(const std::string& device) const {
   const std::string_view name =
       std::string_view(start.get(), size).substr(std::min<std::size_t>(size, 3), 8);
   if (name == "NTFS    ") return Content::ntfs;
-  return name == "-FVE-FS-" ? Content::bitlocker : Content::other;
+  if (name == "-FVE-FS-") return Content::bitlocker;
+  const std::string_view luks("LUKS\xba\xbe", 6);
+  return std::string_view(start.get(), size).starts_with(luks) ? Content::luks : Content::other;
+}
+
+std::string Image::uuid(const std::string& device) {
+  const CString found(guestfs_vfs_uuid(handle_.get(), device.c_str()));
+  return found ? found.get() : "";
+}
+
+// The key goes to the appliance over its socket, and libguestfs leaves it out of its own trace.
+// That the key is wrong cannot be told from other failures.
+std::optional<Volume> Image::unlock(const std::string& device, const std::string& key) {
+  const std::string name = fmt::format("kvmnet{}", unlocked_.size());
+  if (guestfs_cryptsetup_open(handle_.get(), device.c_str(), key.c_str(), name.c_str(), -1) == -1)
+    return std::nullopt;
+  unlocked_.push_back("/dev/mapper/" + name);
+  return Volume{unlocked_.back(), content_of(unlocked_.back())};
 }
 
 NtfsState Image::ntfs_state(const std::string& device) {
@@ -223,9 +242,11 @@ NtfsState Image::ntfs_state(const std::string& device) {
 void Image::mount(const std::string& device, Access access) {
   // norecover: an unclean journal is never emptied behind our back. permissions and inherit: new
   // files get the security descriptor that Windows would give them in their directory.
-  const char* options = access == Access::read_only ? "ro" : "norecover,permissions,inherit";
+  const char* options = access == Access::read_only    ? "ro"
+                        : access == Access::read_write ? "norecover,permissions,inherit"
+                                                       : "recover,permissions,inherit";
   check(guestfs_mount_options(handle_.get(), options, device.c_str(), "/"), "mounting " + device);
-  written_ = written_ || access == Access::read_write;
+  written_ = written_ || access != Access::read_only;
 }
 
 void Image::unmount() {
@@ -307,6 +328,16 @@ void Image::download(const std::string& path, int fd) {
   check(guestfs_download(handle_.get(), path.c_str(), fd_path(fd).c_str()), "reading " + path);
 }
 
+std::uint64_t Image::free_space() {
+  struct FreeStatvfs {
+    void operator()(struct guestfs_statvfs* found) const { guestfs_free_statvfs(found); }
+  };
+  const std::unique_ptr<struct guestfs_statvfs, FreeStatvfs> found(
+      guestfs_statvfs(handle_.get(), "/"));
+  if (!found) fail("asking for the free space");
+  return static_cast<std::uint64_t>(found->bavail) * static_cast<std::uint64_t>(found->bsize);
+}
+
 bool Image::is_writable(const std::string& directory) {
   const std::string file = directory + "/kvmnet-write-test";
   if (guestfs_write(handle_.get(), file.c_str(), "", 0) == -1) {
@@ -343,6 +374,10 @@ void Image::make_directory(const std::string& path) {
 
 void Image::remove(const std::string& path) {
   check(guestfs_rm(handle_.get(), path.c_str()), "removing " + path);
+}
+
+void Image::remove_directory(const std::string& path) {
+  check(guestfs_rmdir(handle_.get(), path.c_str()), "removing " + path);
 }
 
 // guestfs_setxattr cannot carry a descriptor: its value ends at the first NUL. -h: a link that the

@@ -39,6 +39,8 @@ class Image : public GuestFiles {
   void finish();
 
   std::vector<Volume> volumes() override;
+  std::string uuid(const std::string& device) override;
+  std::optional<Volume> unlock(const std::string& device, const std::string& key) override;
   NtfsState ntfs_state(const std::string& device) override;
   void mount(const std::string& device, Access access) override;
   void unmount() override;
@@ -48,12 +50,14 @@ class Image : public GuestFiles {
   std::vector<std::byte> read_at(const std::string& path, std::uint64_t offset,
                                  std::size_t size) override;
   void download(const std::string& path, int fd) override;
+  std::uint64_t free_space() override;
   bool is_writable(const std::string& directory) override;
   void write_at(const std::string& path, std::uint64_t offset,
                 std::span<const std::byte> bytes) override;
   void write(const std::string& path, std::string_view content) override;
   void make_directory(const std::string& path) override;
   void remove(const std::string& path) override;
+  void remove_directory(const std::string& path) override;
   void set_private(const std::string& path, FileType type) override;
   bool is_private(const std::string& path, FileType type) override;
 
@@ -72,7 +76,8 @@ class Image : public GuestFiles {
 
   std::unique_ptr<guestfs_h, Close> handle_;
   std::size_t drives_;
-  bool written_ = false;  // something was mounted read-write
+  std::vector<std::string> unlocked_;  // devices of volumes that were encrypted
+  bool written_ = false;               // something was mounted read-write
 };
 
 }  // namespace kvmnet::guestfs

@@ -60,6 +60,16 @@ guestfs_h* guestfs_create() {
   return in_library<decltype(guestfs_create)>(__func__)();
 }
 
+int guestfs_cryptsetup_open(guestfs_h* g, const char* device, const char* key, const char* mapname,
+                            ...) {
+  va_list options;
+  va_start(options, mapname);
+  const int result = in_library<decltype(guestfs_cryptsetup_open_va)>("guestfs_cryptsetup_open_va")(
+      g, device, key, mapname, options);
+  va_end(options);
+  return result;
+}
+
 char* guestfs_debug(guestfs_h* g, const char* subcmd, char* const* extraargs) {
   return in_library<decltype(guestfs_debug)>(__func__)(g, subcmd, extraargs);
 }
@@ -82,6 +92,10 @@ std::int64_t guestfs_filesize(guestfs_h* g, const char* file) {
 
 void guestfs_free_dirent_list(guestfs_dirent_list* list) {
   in_library<decltype(guestfs_free_dirent_list)>(__func__)(list);
+}
+
+void guestfs_free_statvfs(struct guestfs_statvfs* found) {
+  in_library<decltype(guestfs_free_statvfs)>(__func__)(found);
 }
 
 int guestfs_last_errno(guestfs_h* g) {
@@ -136,6 +150,10 @@ int guestfs_rm(guestfs_h* g, const char* path) {
   return in_library<decltype(guestfs_rm)>(__func__)(g, path);
 }
 
+int guestfs_rmdir(guestfs_h* g, const char* path) {
+  return in_library<decltype(guestfs_rmdir)>(__func__)(g, path);
+}
+
 int guestfs_set_backend(guestfs_h* g, const char* backend) {
   return in_library<decltype(guestfs_set_backend)>(__func__)(g, backend);
 }
@@ -174,8 +192,16 @@ int guestfs_shutdown(guestfs_h* g) {
   return in_library<decltype(guestfs_shutdown)>(__func__)(g);
 }
 
+struct guestfs_statvfs* guestfs_statvfs(guestfs_h* g, const char* path) {
+  return in_library<struct guestfs_statvfs*(guestfs_h*, const char*)>(__func__)(g, path);
+}
+
 int guestfs_umount_all(guestfs_h* g) {
   return in_library<decltype(guestfs_umount_all)>(__func__)(g);
+}
+
+char* guestfs_vfs_uuid(guestfs_h* g, const char* mountable) {
+  return in_library<decltype(guestfs_vfs_uuid)>(__func__)(g, mountable);
 }
 
 int guestfs_write(guestfs_h* g, const char* path, const char* content, std::size_t content_size) {

@@ -66,6 +66,10 @@ void remove_file(GuestFiles& guest, const std::string& root, const RemoveFile& e
   if (const auto path = guest.resolve(root + "/" + edit.path)) guest.remove(*path);
 }
 
+void remove_directory(GuestFiles& guest, const std::string& root, const RemoveDirectory& edit) {
+  if (const auto path = guest.resolve(root + "/" + edit.path)) guest.remove_directory(*path);
+}
+
 }  // namespace
 
 void update_hive(GuestFiles& guest, const std::string& path, std::span<const std::byte> before,
@@ -103,10 +107,11 @@ std::vector<std::string> find_open_files(GuestFiles& guest, const std::string& r
 void apply_files(GuestFiles& guest, const std::string& root, const std::vector<Edit>& edits) {
   if (writes_to_our_directory(edits)) make_our_directory(guest, root);
   for (const Edit& edit : edits)
-    std::visit(
-        Overloaded{[&](const WriteFile& e) { write_file(guest, root, e); },
-                   [&](const RemoveFile& e) { remove_file(guest, root, e); }, [](const auto&) {}},
-        edit);
+    std::visit(Overloaded{[&](const WriteFile& e) { write_file(guest, root, e); },
+                          [&](const RemoveFile& e) { remove_file(guest, root, e); },
+                          [&](const RemoveDirectory& e) { remove_directory(guest, root, e); },
+                          [](const auto&) {}},
+               edit);
 }
 
 }  // namespace kvmnet

@@ -129,6 +129,8 @@ std::string DirectChild::work_on_volume(const Call& call) {
   if (call.operation == operation::list) return list(volume, path);
   if (call.operation == operation::size) return MessageWriter().number(volume.size(path)).take();
   if (call.operation == operation::read) return read(volume, path, message);
+  if (call.operation == operation::free_space)
+    return MessageWriter().number(volume.free_space()).take();
   if (call.operation == operation::is_private)
     return MessageWriter()
         .number(volume.descriptor(path) == wanted_descriptor(message) ? 1 : 0)

@@ -197,6 +197,15 @@ guestfs::NtfsState DirectGuest::ntfs_state(const std::string& device) {
   return guestfs::NtfsState::damaged;
 }
 
+std::string DirectGuest::uuid(const std::string& /*device*/) {
+  return {};
+}
+
+std::optional<guestfs::Volume> DirectGuest::unlock(const std::string& /*device*/,
+                                                   const std::string& /*key*/) {
+  return std::nullopt;
+}
+
 void DirectGuest::mount(const std::string& device, guestfs::Access access) {
   const disk::Range range = part(device);
   const bool writable = access == guestfs::Access::read_write;
@@ -273,6 +282,11 @@ void DirectGuest::download(const std::string& path, int fd) {
   }
 }
 
+std::uint64_t DirectGuest::free_space() {
+  const std::string answer = ask(operation::free_space, with_path("/"));
+  return MessageReader(answer).number();
+}
+
 // Where it is not, mounting has failed already.
 bool DirectGuest::is_writable(const std::string& directory) {
   const std::string file = directory + "/kvmnet-write-test";
@@ -296,6 +310,10 @@ void DirectGuest::make_directory(const std::string& path) {
 }
 
 void DirectGuest::remove(const std::string& path) {
+  ask(operation::remove, with_path(path));
+}
+
+void DirectGuest::remove_directory(const std::string& path) {
   ask(operation::remove, with_path(path));
 }
 

@@ -34,6 +34,9 @@ class DirectGuest : public guestfs::GuestFiles {
   bool has_unknown_layout() const { return has_unknown_layout_; }
 
   std::vector<guestfs::Volume> volumes() override;
+  // Encrypted volumes are for the appliance: nothing opens one here.
+  std::string uuid(const std::string& device) override;
+  std::optional<guestfs::Volume> unlock(const std::string& device, const std::string& key) override;
   guestfs::NtfsState ntfs_state(const std::string& device) override;
   void mount(const std::string& device, guestfs::Access access) override;
   void unmount() override;
@@ -43,12 +46,14 @@ class DirectGuest : public guestfs::GuestFiles {
   std::vector<std::byte> read_at(const std::string& path, std::uint64_t offset,
                                  std::size_t size) override;
   void download(const std::string& path, int fd) override;
+  std::uint64_t free_space() override;
   bool is_writable(const std::string& directory) override;
   void write_at(const std::string& path, std::uint64_t offset,
                 std::span<const std::byte> bytes) override;
   void write(const std::string& path, std::string_view content) override;
   void make_directory(const std::string& path) override;
   void remove(const std::string& path) override;
+  void remove_directory(const std::string& path) override;
   void set_private(const std::string& path, guestfs::FileType type) override;
   bool is_private(const std::string& path, guestfs::FileType type) override;
 

@@ -18,6 +18,7 @@ inline constexpr std::string_view resolve = "direct resolve";
 inline constexpr std::string_view list = "direct list";
 inline constexpr std::string_view size = "direct size";
 inline constexpr std::string_view read = "direct read";
+inline constexpr std::string_view free_space = "direct free space";
 inline constexpr std::string_view write_at = "direct write at";
 inline constexpr std::string_view write = "direct write";
 inline constexpr std::string_view make_directory = "direct make directory";

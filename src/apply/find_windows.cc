@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <utility>
+
 #include "hive/value.h"
 
 namespace kvmnet {
@@ -29,27 +31,63 @@ std::string list_roots(const std::vector<WindowsRoot>& roots) {
 }
 
 Refusal no_windows(const Search& search) {
+  if (search.locked) return *search.locked;
+  // It may have one; that another volume has none is no news then.
+  if (!search.problems.empty())
+    return {Reason::damaged_ntfs, fmt::format("no Windows found, and not every volume can be "
+                                              "looked into: {}",
+                                              fmt::join(search.problems, "; "))};
   std::vector<std::string> texts;
   for (const guestfs::Volume& volume : search.volumes) {
-    if (volume.content == guestfs::Content::bitlocker)
-      return {Reason::encrypted_volume,
-              fmt::format("{} is encrypted with BitLocker, and no other volume has a Windows",
-                          volume.device)};
     const bool ntfs = volume.content == guestfs::Content::ntfs;
     texts.push_back(fmt::format("{} ({})", volume.device, ntfs ? "NTFS" : "not NTFS"));
   }
   std::string message = "no Windows found: no directory with the hives SYSTEM and SOFTWARE";
   message += texts.empty() ? "; the disk has no volumes"
                            : fmt::format("; volumes: {}", fmt::join(texts, ", "));
-  for (const std::string& problem : search.problems) message += "; " + problem;
   return {Reason::no_windows, message};
+}
+
+bool is_encrypted(const guestfs::Volume& volume) {
+  return volume.content == guestfs::Content::bitlocker || volume.content == guestfs::Content::luks;
+}
+
+// The volume inside an encrypted one; else why it stays closed.
+std::variant<guestfs::Volume, Refusal> unlock(GuestFiles& guest, const guestfs::Volume& volume,
+                                              const std::vector<VolumeKey>& keys) {
+  const std::string what =
+      fmt::format("{} is encrypted with {}", volume.device,
+                  volume.content == guestfs::Content::luks ? "LUKS" : "BitLocker");
+  bool tried = false;
+  for (const VolumeKey& key : keys) {
+    const bool fits = key.volume.empty() || key.volume == "all" || key.volume == volume.device ||
+                      key.volume == guest.uuid(volume.device);
+    if (!fits) continue;
+    tried = true;
+    if (auto inner = guest.unlock(volume.device, key.key)) return *inner;
+  }
+  if (tried)
+    return Refusal{Reason::wrong_key, what + ", and no key that was given for it opens it"};
+  return Refusal{Reason::encrypted_volume, what + ", and no other volume has a Windows"};
+}
+
+void unlock_volumes(GuestFiles& guest, const std::vector<VolumeKey>& keys, Search& search) {
+  for (guestfs::Volume& volume : search.volumes) {
+    if (!is_encrypted(volume)) continue;
+    auto inner = unlock(guest, volume, keys);
+    if (auto* refusal = std::get_if<Refusal>(&inner))
+      search.locked = std::move(*refusal);
+    else
+      volume = std::get<guestfs::Volume>(inner);
+  }
 }
 
 }  // namespace
 
-Search find_windows(GuestFiles& guest) {
+Search find_windows(GuestFiles& guest, const std::vector<VolumeKey>& keys) {
   Search search;
   search.volumes = guest.volumes();
+  unlock_volumes(guest, keys, search);
   for (const guestfs::Volume& volume : search.volumes) {
     if (volume.content != guestfs::Content::ntfs) continue;
     bool mounted = false;

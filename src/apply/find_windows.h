@@ -6,6 +6,7 @@
 // and libguestfs' own inspection then finds no Windows.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -21,14 +22,22 @@ struct WindowsRoot {
   bool operator==(const WindowsRoot&) const = default;
 };
 
+// A key or password for an encrypted volume: `--key ID:key:WORDS`.
+struct VolumeKey {
+  std::string volume;  // its device or UUID; "all" or empty: any
+  std::string key;
+};
+
 struct Search {
   std::vector<WindowsRoot> roots;  // in the order of the disk
   std::vector<guestfs::Volume> volumes;
-  std::vector<std::string> problems;  // volumes that could not be looked into, and why
+  std::vector<std::string> problems;             // volumes that could not be looked into, and why
+  std::optional<Refusal> locked = std::nullopt;  // an encrypted volume that no key has opened
 };
 
-// Looks into every NTFS volume, mounted read-only: the search never writes. Leaves nothing mounted.
-Search find_windows(guestfs::GuestFiles& guest);
+// Looks into every NTFS volume, mounted read-only: the search never writes. Leaves nothing mounted,
+// but encrypted volumes unlocked.
+Search find_windows(guestfs::GuestFiles& guest, const std::vector<VolumeKey>& keys = {});
 
 // `selector`: "single" (refused if there are several), "first", a device, or
 // "DEVICE:/DIRECTORY".

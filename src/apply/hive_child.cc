@@ -138,7 +138,8 @@ std::string read_software_hive(const Call& call) {
       throw hive::Error(reader.base_block().reason);
     read_software(reader, facts);
   } catch (const hive::Error& e) {
-    facts = {{Condition::damaged, e.what(), 0, false}, std::nullopt, {}, false};
+    facts = {};
+    facts.condition = {Condition::damaged, e.what(), 0, false};
   }
   return encode(facts);
 }
@@ -154,11 +155,22 @@ std::string check(const Call& call) {
   return encode(check);
 }
 
+std::string read_record(const Call& call) {
+  RecordReading reading;
+  try {
+    reading.record = parse_record(call.message);
+  } catch (const Error& e) {
+    reading.damage = e.what();
+  }
+  return encode(reading);
+}
+
 std::string handle(const Call& call) {
   if (call.operation == hive_operation::probe) return probe(call);
   if (call.operation == hive_operation::edit) return edit(call);
   if (call.operation == hive_operation::software) return read_software_hive(call);
   if (call.operation == hive_operation::check) return check(call);
+  if (call.operation == hive_operation::record) return read_record(call);
   throw Error(fmt::format("unknown operation {}", call.operation));
 }
 

@@ -132,6 +132,17 @@ HiveCheck check_hive(const HiveFiles& files, DirtyHive policy) {
   return check;
 }
 
+RecordReading read_record(const std::string& text) {
+  wall::Request request;
+  request.operation = hive_operation::record;
+  request.message = text;
+  try {
+    return decode_record(wall::call(request));
+  } catch (const wall::Breach& e) {
+    return {std::nullopt, fmt::format("it brings down the process that reads it: {}", e.what())};
+  }
+}
+
 bool has_registry_edits(const std::vector<Edit>& edits) {
   return std::any_of(edits.begin(), edits.end(), is_registry_edit);
 }

@@ -50,6 +50,10 @@ SoftwareFacts probe_software_hive(const DistantHive& hive, DirtyHive policy);
 // hive afterwards.
 HiveCheck check_hive(const HiveFiles& files, DirtyHive policy);
 
+// The record that an earlier patch has left in the guest, from its text. One that brings down its
+// reader is damaged, too.
+RecordReading read_record(const std::string& text);
+
 bool has_registry_edits(const std::vector<Edit>& edits);
 
 }  // namespace kvmnet

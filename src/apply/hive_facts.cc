@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "src/plan/plan.h"
@@ -23,9 +24,13 @@ std::string text(const std::optional<hive::Value>& value) {
 }
 
 ControlSet read_control_set(const hive::Contents& system, const std::string& name) {
-  ControlSet set{name, {}, {}};
+  ControlSet set;
+  set.name = name;
   const KeyPath root = KeyPath::parse(name);
-  for (const std::string& key : asked_keys()) set.keys[key] = system.values(root / key);
+  for (const std::string& key : asked_keys()) {
+    set.keys[key] = system.values(root / key);
+    if (!system.subkeys(root / key).empty()) set.with_subkeys.insert(key);
+  }
   const KeyPath interfaces = root / "Services\\Tcpip\\Parameters\\Interfaces";
   for (const std::string& interface : system.subkeys(interfaces))
     if (interface.find('\\') == std::string::npos &&
@@ -81,6 +86,18 @@ std::optional<WindowsVersion> read_version(hive::Reader& software, const KeyPath
   }
 }
 
+// Windows itself keeps four at most.
+void read_other_sets(const hive::Contents& system, Facts& facts) {
+  constexpr std::size_t most = 16;
+  for (const std::string& name : system.subkeys(KeyPath())) {
+    const bool read =
+        std::any_of(facts.control_sets.begin(), facts.control_sets.end(),
+                    [&name](const ControlSet& set) { return hive::same_name(set.name, name); });
+    if (read || !is_control_set_name(name) || facts.other_sets.size() == most) continue;
+    facts.other_sets.push_back(read_control_set(system, name));
+  }
+}
+
 }  // namespace
 
 void read_system(const hive::Contents& system, Facts& facts) {
@@ -98,6 +115,7 @@ void read_system(const hive::Contents& system, Facts& facts) {
     }
     facts.control_sets.push_back(read_control_set(system, name));
   }
+  read_other_sets(system, facts);
   facts.setup_unfinished = is_setup_unfinished(system);
   read_identity(system, KeyPath::parse(facts.control_sets.front().name), facts);
 }
@@ -106,9 +124,14 @@ void read_software(hive::Reader& software, SoftwareFacts& facts) {
   const KeyPath key = KeyPath::parse("Microsoft\\Windows NT\\CurrentVersion");
   facts.version = read_version(software, key);
   facts.product_name = text(software.value(key, "ProductName"));
-  facts.is_generalised =
-      text(software.value(KeyPath::parse("Microsoft\\Windows\\CurrentVersion\\Setup\\State"),
-                          "ImageState")) == "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE";
+  // As "dism /get-currentedition" has it. Control\\MiniNT in the SYSTEM hive does not tell: people
+  // make that key in installed Windows, to get ReFS (it is in the hive of a real Windows 10).
+  facts.is_windows_pe = hive::same_name(text(software.value(key, "EditionID")), "WindowsPE");
+  // learn.microsoft.com, "Windows Setup States".
+  const std::string state = text(software.value(
+      KeyPath::parse("Microsoft\\Windows\\CurrentVersion\\Setup\\State"), "ImageState"));
+  facts.is_generalised = state == "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE";
+  facts.is_undeployable = state == "IMAGE_STATE_UNDEPLOYABLE";
 }
 
 }  // namespace kvmnet

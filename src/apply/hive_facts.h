@@ -14,6 +14,8 @@ struct SoftwareFacts {
   std::optional<WindowsVersion> version;
   std::string product_name;
   bool is_generalised = false;  // by sysprep; Windows Setup has still to run
+  bool is_windows_pe = false;
+  bool is_undeployable = false;  // Windows Setup is in the middle of it
 };
 
 // The facts that a clean SYSTEM hive gives, all but its condition. Throws hive::Error.

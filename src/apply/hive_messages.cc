@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "src/plan/record_json.h"
 #include "src/support/error.h"
 
 namespace kvmnet {
@@ -126,16 +127,19 @@ std::vector<hive::LogKind> to_log_kinds(const json& from) {
   return kinds;
 }
 
-bool is_control_set_name(std::string_view name) {
-  constexpr std::string_view start = "ControlSet";
-  return name.starts_with(start) && name.size() >= start.size() + 3 && name.size() <= 20 &&
-         name.find_first_not_of("0123456789", start.size()) == std::string_view::npos;
-}
-
 json to_json(const ControlSet& set) {
   json keys = json::object();
   for (const auto& [name, values] : set.keys) keys[name] = values ? to_json(*values) : json();
-  return {{"name", set.name}, {"keys", keys}, {"interfaces", set.interfaces_with_window}};
+  return {{"name", set.name},
+          {"keys", keys},
+          {"with_subkeys", set.with_subkeys},
+          {"interfaces", set.interfaces_with_window}};
+}
+
+json to_json(const std::vector<ControlSet>& sets) {
+  json list = json::array();
+  for (const ControlSet& set : sets) list.push_back(to_json(set));
+  return list;
 }
 
 ControlSet to_control_set(const json& from) {
@@ -144,8 +148,15 @@ ControlSet to_control_set(const json& from) {
   if (!is_control_set_name(set.name)) throw Error(nonsense);
   for (const auto& [name, values] : from.at("keys").items())
     set.keys[name] = values.is_null() ? std::nullopt : std::optional(to_values(values));
+  set.with_subkeys = from.at("with_subkeys").get<std::set<std::string>>();
   set.interfaces_with_window = from.at("interfaces").get<std::vector<std::string>>();
   return set;
+}
+
+std::vector<ControlSet> to_control_sets(const json& from) {
+  std::vector<ControlSet> sets;
+  for (const json& set : from) sets.push_back(to_control_set(set));
+  return sets;
 }
 
 // -1: not known.
@@ -161,15 +172,14 @@ std::optional<T> to_optional(const json& from, T last) {
 }
 
 json to_json(const Facts& facts) {
-  json sets = json::array();
-  for (const ControlSet& set : facts.control_sets) sets.push_back(to_json(set));
   const Select& select = facts.select;
   return {{"system", to_json(facts.system)},
           {"architecture", to_json(facts.architecture)},
           {"product_type", to_json(facts.product_type)},
           {"setup_unfinished", facts.setup_unfinished},
           {"select", {select.current, select.default_set, select.failed, select.last_known_good}},
-          {"control_sets", std::move(sets)}};
+          {"control_sets", to_json(facts.control_sets)},
+          {"other_sets", to_json(facts.other_sets)}};
 }
 
 Facts to_facts(const json& from) {
@@ -180,7 +190,8 @@ Facts to_facts(const json& from) {
   facts.setup_unfinished = from.at("setup_unfinished").get<bool>();
   const auto select = from.at("select").get<std::array<std::uint32_t, 4>>();
   facts.select = {select[0], select[1], select[2], select[3]};
-  for (const json& set : from.at("control_sets")) facts.control_sets.push_back(to_control_set(set));
+  facts.control_sets = to_control_sets(from.at("control_sets"));
+  facts.other_sets = to_control_sets(from.at("other_sets"));
   return facts;
 }
 
@@ -222,7 +233,9 @@ std::string encode(const SoftwareFacts& facts) {
   return pack({{"condition", to_json(facts.condition)},
                {"version", version},
                {"product_name", facts.product_name},
-               {"is_generalised", facts.is_generalised}});
+               {"is_generalised", facts.is_generalised},
+               {"is_windows_pe", facts.is_windows_pe},
+               {"is_undeployable", facts.is_undeployable}});
 }
 
 SoftwareFacts decode_software(std::string_view message) {
@@ -235,7 +248,25 @@ SoftwareFacts decode_software(std::string_view message) {
     }
     facts.product_name = from.at("product_name").get<std::string>();
     facts.is_generalised = from.at("is_generalised").get<bool>();
+    facts.is_windows_pe = from.at("is_windows_pe").get<bool>();
+    facts.is_undeployable = from.at("is_undeployable").get<bool>();
     return facts;
+  });
+}
+
+std::string encode(const RecordReading& reading) {
+  return pack({{"record", reading.record ? json(to_json(*reading.record)) : json()},
+               {"damage", reading.damage}});
+}
+
+RecordReading decode_record(std::string_view message) {
+  return unpack<RecordReading>(message, [](const json& from) {
+    RecordReading reading;
+    if (const json& record = from.at("record"); !record.is_null())
+      reading.record = to_record(record);
+    reading.damage = from.at("damage").get<std::string>();
+    if (!reading.record && reading.damage.empty()) throw Error(nonsense);
+    return reading;
   });
 }
 

@@ -36,6 +36,14 @@ Facts decode_facts(std::string_view message);
 std::string encode(const SoftwareFacts& facts);
 SoftwareFacts decode_software(std::string_view message);
 
+// What the file of a record was found to be.
+struct RecordReading {
+  std::optional<Record> record;
+  std::string damage;  // why there is none
+};
+std::string encode(const RecordReading& reading);
+RecordReading decode_record(std::string_view message);
+
 std::string encode(const std::vector<hive::KeyEdit>& edits);
 std::vector<hive::KeyEdit> decode_edits(std::string_view message);
 

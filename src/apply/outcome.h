@@ -9,15 +9,19 @@
 
 #include "src/plan/edit.h"
 #include "src/plan/facts.h"
+#include "src/plan/guest_status.h"
 #include "src/plan/plan_firstboot.h"
+#include "src/plan/restore.h"
 #include "src/support/refusal.h"
 
 namespace kvmnet {
 
 enum class Status {
   patched,
+  reverted,   // what earlier patches have done is taken back
   unchanged,  // nothing to do
-  pending,    // `plan`: edits would be made
+  pending,    // `plan`: edits would be made; `status`: something is still to happen
+  reported,   // `status`: nothing is
   refused,    // not touched; `refusal` says why
   recovered,  // `recover`: the interrupted patch is complete
   discarded,  // `recover`: the interrupted patch was dropped; the image is as it was before it
@@ -34,6 +38,8 @@ struct Outcome {
   std::string device;          // of the Windows root
   std::vector<Edit> edits;     // made, or that would be made
   std::optional<FirstBoot> firstboot = std::nullopt;  // nothing: a bare hive, or not got that far
+  std::vector<RestoredSetting> restored;              // see Plan
+  std::optional<GuestStatus> guest_status = std::nullopt;  // `status`
   bool recovered = false;  // `patch` has finished an interrupted patch first
   std::string output;      // the patched copy, if one was asked for
   std::vector<std::string> warnings;

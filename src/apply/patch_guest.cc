@@ -9,6 +9,7 @@
 #include "src/apply/backup.h"
 #include "src/apply/find_windows.h"
 #include "src/apply/probe.h"
+#include "src/plan/guest_status.h"
 #include "src/plan/plan.h"
 #include "src/support/error.h"
 
@@ -18,7 +19,7 @@ namespace {
 using guestfs::Access;
 using guestfs::GuestFiles;
 
-void mount_writable(GuestFiles& guest, const WindowsRoot& root) {
+Access check_state(GuestFiles& guest, const WindowsRoot& root, bool accept_unclean) {
   const auto refuse = [&root](Reason reason, std::string_view what) {
     throw Refused{{reason, fmt::format("{}: {}", root.device, what)}};
   };
@@ -31,6 +32,7 @@ void mount_writable(GuestFiles& guest, const WindowsRoot& root) {
              "change with what it has in memory");
       break;
     case guestfs::NtfsState::unclean:
+      if (accept_unclean) return Access::read_write_unclean;
       refuse(Reason::unclean_ntfs,
              "the NTFS was not cleanly unmounted: its journal holds changes that are not in place");
       break;
@@ -38,13 +40,31 @@ void mount_writable(GuestFiles& guest, const WindowsRoot& root) {
       refuse(Reason::damaged_ntfs, "the NTFS is damaged");
       break;
   }
-  guest.mount(root.device, Access::read_write);
+  return Access::read_write;
+}
+
+void mount_writable(GuestFiles& guest, const WindowsRoot& root, Access access) {
+  guest.mount(root.device, access);
   if (!guest.is_writable(root.directory))
-    refuse(Reason::read_only_mount, "the NTFS can be mounted read-only only");
+    throw Refused{{Reason::read_only_mount,
+                   fmt::format("{}: the NTFS can be mounted read-only only", root.device)}};
+}
+
+// An NTFS keeps small files in its tables, which may have to grow for them.
+void check_space(GuestFiles& guest, const std::vector<Edit>& edits, std::size_t hive_growth) {
+  constexpr std::uint64_t margin = 1 << 20;
+  std::uint64_t needed = margin + hive_growth;
+  for (const Edit& edit : edits)
+    if (const auto* written = std::get_if<WriteFile>(&edit)) needed += written->content.size();
+  const std::uint64_t there = guest.free_space();
+  if (there >= needed) return;
+  throw Refused{{Reason::no_guest_space,
+                 fmt::format("the guest's system volume has {} bytes left, and {} are needed",
+                             there, needed)}};
 }
 
 // On a fresh mount: nothing that was read before it proves that the writes arrived.
-void verify(GuestFiles& guest, const WindowsRoot& root, const Settings& settings,
+void verify(GuestFiles& guest, const WindowsRoot& root, const Decision& decide,
             const std::vector<Edit>& edits, const std::vector<std::byte>& hive) {
   guest.mount(root.device, Access::read_only);
   const Probe again = probe_guest(guest, root.directory, DirtyHive::use_primary);
@@ -57,7 +77,7 @@ void verify(GuestFiles& guest, const WindowsRoot& root, const Settings& settings
   if (!open.empty())
     throw Error(fmt::format("verification failed: {} has other permissions than it was given",
                             open.front()));
-  const Plan left = value_or_refuse(make_plan(again.facts, settings, Scope::guest));
+  const Plan left = value_or_refuse(decide(again.facts));
   if (!left.edits.empty()) {
     const EditText text = describe(left.edits.front());
     throw Error(fmt::format("verification failed: {} is still to be done: {}", left.edits.size(),
@@ -67,19 +87,36 @@ void verify(GuestFiles& guest, const WindowsRoot& root, const Settings& settings
 
 }  // namespace
 
+Decision to_patch(Settings settings) {
+  return [settings = std::move(settings)](const Facts& facts) {
+    return make_plan(facts, settings, Scope::guest);
+  };
+}
+
+Decision to_revert(RevertOptions options) {
+  return [options](const Facts& facts) { return make_revert(facts, options); };
+}
+
 void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clock,
                  Outcome& outcome) {
   clock.begin(Phase::inspect);
-  const WindowsRoot root = value_or_refuse(choose_root(find_windows(guest), request.root));
+  const WindowsRoot root =
+      value_or_refuse(choose_root(find_windows(guest, request.keys), request.root));
   outcome.device = root.device;
-  mount_writable(guest, root);
+  const Access access = check_state(guest, root, request.accept_unclean_ntfs);
+  if (access == Access::read_write_unclean)
+    outcome.warnings.emplace_back(
+        "the NTFS was not cleanly unmounted: what is only in its journal is lost, as "
+        "--unclean-ntfs accept says");
+  mount_writable(guest, root, access);
 
   clock.begin(Phase::probe);
   const Probe probe = probe_guest(guest, root.directory, request.dirty_hive);
   outcome.facts = probe.facts;
-  const Plan plan = value_or_refuse(make_plan(probe.facts, request.settings, Scope::guest));
+  const Plan plan = value_or_refuse(request.decide(probe.facts));
   outcome.edits = plan.edits;
   outcome.firstboot = plan.firstboot;
+  outcome.restored = plan.restored;
   outcome.warnings.insert(outcome.warnings.end(), plan.warnings.begin(), plan.warnings.end());
   outcome.status = plan.edits.empty() ? Status::unchanged : Status::pending;
   if (plan.edits.empty()) return;
@@ -87,6 +124,7 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   const bool edits_hive = has_registry_edits(plan.edits);
   const auto after =
       edits_hive ? read_whole(edit_hive(probe.in_memory(), plan.edits).file) : probe.downloaded;
+  check_space(guest, plan.edits, after.size() - probe.downloaded.size());
   if (request.mode == Mode::plan) return;
 
   clock.begin(Phase::apply);
@@ -102,9 +140,31 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   guest.unmount();
 
   clock.begin(Phase::verify);
-  verify(guest, root, request.settings, plan.edits, after);
+  verify(guest, root, request.decide, plan.edits, after);
   if (backup) outcome.backup = backup->keep();
-  outcome.status = Status::patched;
+  outcome.status = request.done;
+}
+
+void look_at_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clock,
+                   Outcome& outcome) {
+  clock.begin(Phase::inspect);
+  const WindowsRoot root =
+      value_or_refuse(choose_root(find_windows(guest, request.keys), request.root));
+  outcome.device = root.device;
+  const guestfs::NtfsState state = guest.ntfs_state(root.device);
+  if (state == guestfs::NtfsState::hibernated || state == guestfs::NtfsState::unclean)
+    outcome.warnings.emplace_back(
+        "Windows was not shut down: it may still change what is reported here");
+  guest.mount(root.device, Access::read_only);
+
+  clock.begin(Phase::probe);
+  outcome.facts = probe_guest(guest, root.directory, DirtyHive::use_primary).facts;
+  if (const auto refusal = check_condition(outcome.facts->system, "SYSTEM"))
+    throw Refused{*refusal};
+  outcome.guest_status = status_of(*outcome.facts);
+  const auto& warnings = outcome.guest_status->warnings;
+  outcome.warnings.insert(outcome.warnings.end(), warnings.begin(), warnings.end());
+  outcome.status = outcome.guest_status->is_pending() ? Status::pending : Status::reported;
 }
 
 }  // namespace kvmnet

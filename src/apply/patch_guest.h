@@ -2,37 +2,55 @@
 // The work inside a guest's file systems: find Windows, probe, plan, apply, verify.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <variant>
+#include <vector>
 
 #include "guestfs/guest_files.h"
+#include "src/apply/find_windows.h"
 #include "src/apply/outcome.h"
 #include "src/apply/phase.h"
 #include "src/plan/facts.h"
+#include "src/plan/plan_revert.h"
 #include "src/plan/settings.h"
 
 namespace kvmnet {
 
 enum class Mode {
-  plan,  // says what would change
-  patch,
+  plan,   // says what would change
+  patch,  // changes it
 };
+
+// What is to be done in a guest of which the facts are known.
+using Decision = std::function<std::variant<Plan, Refusal>(const Facts&)>;
+Decision to_patch(Settings settings);
+Decision to_revert(RevertOptions options);
 
 struct GuestRequest {
   Mode mode = Mode::plan;
-  Settings settings;
+  Decision decide;
   std::string root = "single";        // see choose_root
   std::string backup_directory = {};  // where patch backs up the SYSTEM hive; empty: nowhere
   std::string backup_name = {};       // the file name of the image
   DirtyHive dirty_hive = DirtyHive::replay;
+  bool accept_unclean_ntfs = false;  // and lose what is only in its journal
+  std::vector<VolumeKey> keys = {};
+  Status done = Status::patched;  // what an outcome says when every edit is made: or `reverted`
 };
 
-// Fills in `outcome`: `unchanged`, `pending` (plan), or `patched`, which means that every edit has
-// been read back on a fresh mount and nothing is left to be done; the caller then has to bring the
-// guest's disk to rest. Throws Refused, hive::Unsupported, and errors; what is on the disk then
-// must not be used. A backup is made before anything changes, and stays if it is `patched`. `plan`,
+// Fills in `outcome`: `unchanged`, `pending` (plan), or `request.done`, which means that every edit
+// has been read back on a fresh mount and nothing is left to be done; the caller then has to bring
+// the guest's disk to rest. Throws Refused, hive::Unsupported, and errors; what is on the disk then
+// must not be used. A backup is made before anything changes, and stays if it is done. `plan`,
 // too, mounts as `patch` does, so that it foretells the same refusals: give it a disk that can be
 // thrown away.
 void patch_guest(guestfs::GuestFiles& guest, const GuestRequest& request, PhaseClock& clock,
                  Outcome& outcome);
+
+// Fills in `outcome` with what the guest says of patches: `reported`, or `pending` where something
+// is still to happen. The guest is only read.
+void look_at_guest(guestfs::GuestFiles& guest, const GuestRequest& request, PhaseClock& clock,
+                   Outcome& outcome);
 
 }  // namespace kvmnet

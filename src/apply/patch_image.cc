@@ -39,7 +39,7 @@ class Patch {
   void run() {
     clock_.begin(Phase::open);
     refuse_if(disk::check_name(outcome_.image));
-    if (request_.guest.mode == Mode::plan)
+    if (request_.guest.mode == Mode::plan || request_.only_look)
       plan();
     else if (request_.output.empty())
       patch_in_place();
@@ -51,7 +51,7 @@ class Patch {
   void plan() {
     refuse_if(disk::check_committed(name()));
     const ImageInfo image = identify(disk::BlockDevices::allow);
-    foretell(check_in_place(image));
+    if (!request_.only_look) foretell(check_in_place(image));
     const ImageLock lock = take(image, disk::Use::read);
     // Under the lock: another kvmnet may have begun meanwhile.
     refuse_if(disk::check_committed(name()));
@@ -67,7 +67,7 @@ class Patch {
     const ImageLock lock = take(image, disk::Use::write);
     Overlay overlay = Overlay::beside(image);
     work_on(overlay.path());
-    if (outcome_.status != Status::patched) return;
+    if (!is_changed()) return;
     clock_.begin(Phase::prepare);
     warn(disk::commit(std::move(overlay), image, lock, [this] { begin_writing(); }));
   }
@@ -81,8 +81,7 @@ class Patch {
       const Overlay overlay = Overlay::beside(copy.info());
       work_on(overlay.path());
       begin_writing();
-      if (outcome_.status == Status::patched)
-        warn(disk::commit_to_private_file(overlay, copy.info()));
+      if (is_changed()) warn(disk::commit_to_private_file(overlay, copy.info()));
     }
     copy.keep();
     outcome_.output = request_.output;
@@ -138,9 +137,10 @@ class Patch {
   }
 
   void foretell(const std::optional<Refusal>& refusal) {
+    const bool reverts = request_.guest.done == Status::reverted;
     if (refusal)
-      warn({fmt::format("patch will refuse: {} [{}]; {}", refusal->message, code(refusal->reason),
-                        remedy(refusal->reason))});
+      warn({fmt::format("{} will refuse: {} [{}]; {}", reverts ? "revert" : "patch",
+                        refusal->message, code(refusal->reason), remedy(refusal->reason))});
   }
 
   void warn(const std::vector<std::string>& warnings) {
@@ -160,7 +160,7 @@ class Patch {
     clock_.begin(Phase::launch);
     guestfs::LaunchOptions options;
     options.accelerator = context_.accelerator;
-    options.throw_away = request_.guest.mode == Mode::plan;
+    options.throw_away = request_.guest.mode == Mode::plan || request_.only_look;
     options.verbose = request_.verbose;
     options.trace = request_.trace;
     options.temporary_directory = context_.temporary_directory;
@@ -168,9 +168,14 @@ class Patch {
     outcome_.accelerator = guestfs::to_string(context_.accelerator);
     GuestRequest of_this_guest = request_.guest;
     of_this_guest.backup_name = std::filesystem::path(name()).filename().string();
-    patch_guest(guest, of_this_guest, clock_, outcome_);
-    if (outcome_.status == Status::patched) guest.finish();
+    if (request_.only_look)
+      look_at_guest(guest, of_this_guest, clock_, outcome_);
+    else
+      patch_guest(guest, of_this_guest, clock_, outcome_);
+    if (is_changed()) guest.finish();
   }
+
+  bool is_changed() const { return outcome_.status == request_.guest.done; }
 
   const PatchRequest& request_;
   const JobContext& context_;

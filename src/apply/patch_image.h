@@ -15,6 +15,7 @@ namespace kvmnet {
 
 struct PatchRequest {
   GuestRequest guest;
+  bool only_look = false;             // say what the guest says of patches, see look_at_guest()
   std::optional<std::string> format;  // what the user says the images are
   std::string output;                 // patch: write a patched copy there; empty: in place
   mode_t umask = 077;                 // for that copy

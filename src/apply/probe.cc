@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/apply/probe.h"
 
+#include <algorithm>
 #include <map>
 
 #include "hive/key_path.h"
 #include "src/plan/firstboot.h"
 #include "src/plan/plan.h"
+#include "src/plan/record.h"
 #include "src/support/error.h"
 
 namespace kvmnet {
@@ -45,6 +47,8 @@ void probe_software(GuestFiles& guest, const std::string& path, DirtyHive policy
   facts.version = software.version;
   facts.product_name = software.product_name;
   if (software.is_generalised) facts.setup_unfinished = true;
+  facts.is_windows_pe = software.is_windows_pe;
+  facts.setup_in_progress = software.is_undeployable;
 }
 
 // `entry` in `directory` is the asked file `path`.
@@ -57,6 +61,35 @@ void read_file(GuestFiles& guest, const std::string& directory,
   }
   const auto bytes = guest.read_at(found, 0, largest_file);
   facts.files[path].assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+void note_our_file(const guestfs::DirectoryEntry& entry, Facts& facts) {
+  std::string path = std::string(firstboot::directory) + "/" + entry.name;
+  std::transform(path.begin(), path.end(), path.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  if (entry.type == guestfs::FileType::regular && is_our_file(path))
+    facts.our_files.insert(std::move(path));
+  else
+    facts.has_other_files = true;
+}
+
+// Also what is not asked for by name: the logs of the first boot, and what is not ours.
+void look_into_our_directory(GuestFiles& guest, const std::string& root, Facts& facts) {
+  const auto directory = guest.resolve(root + "/" + std::string(firstboot::directory));
+  if (!directory) return;
+  facts.has_our_directory = true;
+  for (const guestfs::DirectoryEntry& entry : guest.list(*directory)) note_our_file(entry, facts);
+}
+
+void read_record(Facts& facts) {
+  const std::string path(record_path);
+  if (facts.unreadable_files.contains(path))
+    facts.record_damage = "not a plain file of 1 MiB at most";
+  const auto text = facts.files.find(path);
+  if (text == facts.files.end()) return;
+  RecordReading reading = kvmnet::read_record(text->second);
+  facts.record = std::move(reading.record);
+  facts.record_damage = std::move(reading.damage);
 }
 
 void read_files(GuestFiles& guest, const std::string& root, Facts& facts) {
@@ -111,6 +144,8 @@ Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy) 
   probe_software(guest, find_hive(guest, root, "SOFTWARE"), policy, probe.facts);
   read_files(guest, root, probe.facts);
   look_for_open_paths(guest, root, probe.facts);
+  look_into_our_directory(guest, root, probe.facts);
+  read_record(probe.facts);
   return probe;
 }
 

@@ -17,7 +17,9 @@ ExitStatus worse(ExitStatus a, ExitStatus b) {
 ExitStatus exit_status(Status status, bool exit_code_option) {
   switch (status) {
     case Status::patched:
+    case Status::reverted:
     case Status::unchanged:
+    case Status::reported:
     case Status::recovered:
     case Status::discarded:
     case Status::replayed:

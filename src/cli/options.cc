@@ -22,6 +22,9 @@ constexpr const char* examples = R"(Examples:
   kvmnet patch --output new.qcow2 base.qcow2  a patched copy; base.qcow2 is left alone
   kvmnet patch --firstboot-command 'net user test /delete' --firstboot-script setup.cmd w7.qcow2
   kvmnet plan --json *.qcow2                  one JSON object per image
+  kvmnet status win10.qcow2                   what was done in it, and what its first boot says
+  kvmnet revert win10.qcow2                   take all of it back
+  kvmnet patch --key all:file:recovery.txt bitlocker.qcow2
   kvmnet recover win10.qcow2                  finish a patch that was interrupted
   kvmnet script --windows 10.0.19045          the first-boot script of that Windows
   kvmnet hive patch SYSTEM --windows 5.2      the registry part, on a bare hive file
@@ -150,7 +153,17 @@ void add_images(CLI::App& app, Options& options) {
       ->type_name("FILE");
 }
 
-void add_image_options(CLI::App& app, Options& options) {
+void add_key_options(CLI::App& app, Options& options) {
+  app.add_option("--key", options.keys,
+                 "key or password of an encrypted volume (BitLocker, LUKS; repeatable): "
+                 "ID:key:WORDS, or ID:file:FILE; ID is a device (/dev/sda2), a UUID, or 'all'")
+      ->type_name("SELECTOR")
+      ->allow_extra_args(false);
+  app.add_flag("--keys-from-stdin", options.keys_from_stdin,
+               "read such keys from standard input, one a line, each for all volumes");
+}
+
+void add_guest_options(CLI::App& app, Options& options) {
   add_images(app, options);
   app.add_option("--format", options.format, "format of the images; default: by their content")
       ->check(CLI::IsMember({"qcow2", "raw"}).description(""))
@@ -173,16 +186,29 @@ void add_image_options(CLI::App& app, Options& options) {
       ->type_name("auto|kvm|tcg")
       ->default_str("auto");
   add_hive_reading_options(app, options);
+  app.add_option_function<std::string>(
+         "--unclean-ntfs",
+         [&options](const std::string& word) { options.accept_unclean_ntfs = word == "accept"; },
+         "an NTFS that was not cleanly unmounted: refuse, or accept and lose what is only in its "
+         "journal")
+      ->check(CLI::IsMember({"refuse", "accept"}).description(""))
+      ->type_name("refuse|accept")
+      ->default_str("refuse");
+  add_key_options(app, options);
   app.add_option("--timeout", options.time_limit,
                  "seconds after which a step that hangs is given up; writing to the image is not")
       ->check(CLI::Range(1, 86400).description(""))
       ->type_name("SECONDS")
       ->capture_default_str();
-  add_setting_options(app, options.settings, false);
-  add_firstboot_options(app, options.settings);
   add_output_options(app, options);
   app.add_flag("-x,--trace", options.trace, "trace libguestfs calls on standard error")
       ->group("Output");
+}
+
+void add_image_options(CLI::App& app, Options& options) {
+  add_guest_options(app, options);
+  add_setting_options(app, options.settings, false);
+  add_firstboot_options(app, options.settings);
 }
 
 void add_windows_options(CLI::App& app, Options& options) {
@@ -245,6 +271,33 @@ void add_recover(CLI::App& app, Options& options) {
   recover->callback([&options] { options.command = Command::recover; });
 }
 
+void add_revert(CLI::App& app, Options& options, bool& dry_run) {
+  CLI::App* revert = app.add_subcommand(
+      "revert", "take back what patch has done: every value as it was, and nothing of kvmnet left");
+  add_guest_options(*revert, options);
+  add_patch_options(*revert, options);
+  revert->add_flag("--force", options.force,
+                   "also where somebody has changed a value since, or the guest cannot restore "
+                   "what its first boot has set");
+  revert
+      ->add_option("--firstboot", options.settings.firstboot,
+                   "auto: what a first boot has set, the next one puts back; none: it stays")
+      ->check(CLI::IsMember({"auto", "none"}).description(""))
+      ->type_name("auto|none")
+      ->capture_default_str();
+  revert->add_flag("-n,--dry-run", dry_run, "only say what would be changed");
+  add_exit_code(*revert, options);
+  revert->callback([&] { options.command = dry_run ? Command::plan_revert : Command::revert; });
+}
+
+void add_status(CLI::App& app, Options& options) {
+  CLI::App* status = app.add_subcommand(
+      "status", "say what was patched, and what became of it in the guest; write nothing");
+  add_guest_options(*status, options);
+  add_exit_code(*status, options);
+  status->callback([&options] { options.command = Command::status; });
+}
+
 void add_commands(CLI::App& app, Options& options, bool& dry_run) {
   CLI::App* patch = app.add_subcommand("patch", "apply the settings to shut-down guests");
   add_image_options(*patch, options);
@@ -259,6 +312,8 @@ void add_commands(CLI::App& app, Options& options, bool& dry_run) {
   add_exit_code(*plan, options);
   plan->callback([&] { options.command = Command::plan; });
 
+  add_revert(app, options, dry_run);
+  add_status(app, options);
   add_recover(app, options);
 
   CLI::App* script =
@@ -268,6 +323,9 @@ void add_commands(CLI::App& app, Options& options, bool& dry_run) {
   add_setting_options(*script, options.settings, false);
   add_firstboot_options(*script, options.settings);
   script->callback([&] { options.command = Command::script; });
+
+  app.add_subcommand("reasons", "print why an image may be refused, and what to do then")
+      ->callback([&options] { options.command = Command::reasons; });
 
   CLI::App* hive = app.add_subcommand("hive", "work on a bare hive file");
   hive->require_subcommand(1);
@@ -288,8 +346,7 @@ int usage_error(const std::string& message) {
 
 // What is wrong with the options as a whole; empty: nothing.
 std::string contradiction(const Options& options) {
-  const bool on_images = options.command == Command::patch || options.command == Command::plan ||
-                         options.command == Command::recover;
+  const bool on_images = options.command <= Command::recover;
   if (on_images && options.files.empty()) return "IMAGE is required: name a disk image, or several";
   if (!options.output.empty() && options.files.size() > 1)
     return "--output takes one image: it names the copy of it";

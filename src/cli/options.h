@@ -13,7 +13,20 @@
 
 namespace kvmnet::cli {
 
-enum class Command { patch, plan, recover, script, hive_patch, hive_plan, hive_check, hive_replay };
+enum class Command {
+  patch,
+  plan,
+  revert,
+  plan_revert,  // revert -n
+  status,
+  recover,
+  script,
+  reasons,
+  hive_patch,
+  hive_plan,
+  hive_check,
+  hive_replay,
+};
 
 // --firstboot-command or --firstboot-script.
 struct WorkOption {
@@ -36,6 +49,10 @@ struct Options {
   std::string backup;  // patch: directory for the untouched hive; empty: none
   bool allow_backing_file = false;
   bool discard = false;  // recover
+  bool force = false;    // revert
+  bool accept_unclean_ntfs = false;
+  std::vector<std::string> keys;  // --key
+  bool keys_from_stdin = false;
   DirtyHive dirty_hive = DirtyHive::replay;
   bool no_sandbox = false;
   int time_limit = 600;  // seconds

@@ -16,8 +16,12 @@ std::string_view word(Status status) {
   switch (status) {
     case Status::patched:
       return "patched";
+    case Status::reverted:
+      return "reverted";
     case Status::unchanged:
       return "unchanged";
+    case Status::reported:
+      return "reported";
     case Status::pending:
       return "pending";
     case Status::refused:
@@ -41,6 +45,14 @@ std::string_view word(hive::Severity severity) {
 // Messages quote the guest; a terminal must not obey it.
 std::string clean(const std::string& text) {
   return hive::escaped(text);
+}
+
+std::string name_of(const RecordedValue& value) {
+  return fmt::format("HKLM\\SYSTEM\\{}\\{}\\{}", value.set, value.key, value.name);
+}
+
+std::string shown(const std::optional<hive::Value>& value) {
+  return value ? hive::describe(*value) : "(absent)";
 }
 
 ordered_json guest_json(const Facts& facts, const std::string& device) {
@@ -77,6 +89,55 @@ ordered_json firstboot_json(const FirstBoot& firstboot) {
           {"beside", std::move(beside)}};
 }
 
+ordered_json value_json(const std::optional<hive::Value>& value) {
+  return value ? ordered_json(hive::describe(*value)) : ordered_json();
+}
+
+ordered_json restored_json(const std::vector<RestoredSetting>& restored) {
+  ordered_json list = ordered_json::array();
+  for (const RestoredSetting& setting : restored)
+    list.push_back({{"setting", setting.name},
+                    {"value", setting.value},
+                    {"from", setting.from_dump ? "guest" : "default"}});
+  return list;
+}
+
+ordered_json result_json(const firstboot::Result& result) {
+  ordered_json commands = ordered_json::array();
+  for (const firstboot::CommandResult& command : result.commands)
+    commands.push_back({{"command", clean(command.text)},
+                        {"mandatory", command.mandatory},
+                        {"exit_code", command.exit_code}});
+  ordered_json work = ordered_json::array();
+  for (const firstboot::WorkResult& piece : result.work)
+    work.push_back(
+        {{"id", piece.id},
+         {"name", clean(piece.name)},
+         {"exit_code", piece.exit_code ? ordered_json(*piece.exit_code) : ordered_json()}});
+  return {{"boot", result.boot},
+          {"status", to_string(result.status)},
+          {"commands", std::move(commands)},
+          {"work", std::move(work)}};
+}
+
+ordered_json status_json(const GuestStatus& status) {
+  ordered_json object;
+  object["state"] = to_string(status.patch);
+  if (!status.version.empty()) object["version"] = clean(status.version);
+  if (!status.profile.empty()) object["profile"] = clean(status.profile);
+  if (!status.damage.empty()) object["record_damage"] = clean(status.damage);
+  object["values"] = ordered_json::array();
+  for (const ValueStatus& value : status.values)
+    object["values"].push_back({{"value", name_of(value.recorded)},
+                                {"state", to_string(value.state)},
+                                {"present", value_json(value.present)},
+                                {"patched", value_json(value.recorded.after)},
+                                {"before", value_json(value.recorded.before)}});
+  object["firstboot"] = {{"state", to_string(status.firstboot)}};
+  if (status.result) object["firstboot"]["result"] = result_json(*status.result);
+  return object;
+}
+
 std::string json(const Outcome& outcome) {
   ordered_json object;
   object["schema"] = schema_version;
@@ -93,6 +154,8 @@ std::string json(const Outcome& outcome) {
   object["edits"] = ordered_json::array();
   for (const Edit& edit : outcome.edits) object["edits"].push_back(edit_json(edit));
   if (outcome.firstboot) object["firstboot"] = firstboot_json(*outcome.firstboot);
+  if (!outcome.restored.empty()) object["restored"] = restored_json(outcome.restored);
+  if (outcome.guest_status) object["patch"] = status_json(*outcome.guest_status);
   object["warnings"] = outcome.warnings;
   if (!outcome.backup.empty()) object["backup"] = outcome.backup;
   if (!outcome.accelerator.empty()) object["accelerator"] = outcome.accelerator;
@@ -114,6 +177,8 @@ class Text {
       guest();
       edits();
       firstboot();
+      restored();
+      if (outcome_.guest_status) status(*outcome_.guest_status);
       for (const std::string& warning : outcome_.warnings)
         line(fmt::format("  {} {}", paint("warning:", "33"), clean(warning)));
     }
@@ -162,7 +227,57 @@ class Text {
                          other.service));
   }
 
+  void restored() {
+    for (const RestoredSetting& setting : outcome_.restored)
+      line(fmt::format("  at the next boot: {} goes back to '{}' ({})", setting.name, setting.value,
+                       setting.from_dump ? "as it was in this guest" : "Windows' default"));
+  }
+
+  void status(const GuestStatus& status) {
+    if (!status.damage.empty())
+      line(fmt::format("  the record of the patch: {}", clean(status.damage)));
+    if (!status.version.empty())
+      line(fmt::format("  by kvmnet {}, profile {}", clean(status.version), clean(status.profile)));
+    for (const ValueStatus& value : status.values) {
+      line(fmt::format("  {}: {}", name_of(value.recorded), to_string(value.state)));
+      line(fmt::format("         now {}, patched {}, before {}", shown(value.present),
+                       shown(value.recorded.after), shown(value.recorded.before)));
+    }
+    line(fmt::format("  first boot: {}", to_string(status.firstboot)));
+    if (status.result) result(*status.result);
+  }
+
+  void result(const firstboot::Result& result) {
+    line(fmt::format("  the guest says, at boot {}:", result.boot));
+    for (const firstboot::CommandResult& command : result.commands)
+      line(fmt::format("    {:3} {}{}", command.exit_code, clean(command.text),
+                       command.mandatory ? "" : " (may fail)"));
+    for (const firstboot::WorkResult& work : result.work)
+      line(fmt::format("    {:>3} work {} ({})",
+                       work.exit_code ? std::to_string(*work.exit_code) : "-", work.id,
+                       clean(work.name)));
+  }
+
+  std::string_view patch_word() const {
+    switch (outcome_.guest_status->patch) {
+      case PatchState::none:
+        return "not patched";
+      case PatchState::patched:
+        return "patched";
+      case PatchState::restoring:
+        return "reverted, but for what its next boot puts back";
+      case PatchState::unknown:
+        break;
+    }
+    return "has traces of a patch, but no record of it";
+  }
+
   void conclusion() {
+    if (outcome_.guest_status) {
+      const bool pending = outcome_.status == Status::pending;
+      line(fmt::format("{}: {}{}", image(), patch_word(), pending ? ", pending" : ""));
+      return;
+    }
     const std::string image = this->image();
     if (outcome_.recovered) line(image + ": an interrupted patch was completed first");
     const std::size_t n = outcome_.edits.size();
@@ -170,6 +285,11 @@ class Text {
     switch (outcome_.status) {
       case Status::patched:
         line(fmt::format("{}: patched, {}{}", image, changes, in_copy()));
+        break;
+      case Status::reverted:
+        line(fmt::format("{}: reverted, {}{}", image, changes, in_copy()));
+        break;
+      case Status::reported:
         break;
       case Status::unchanged:
         line(fmt::format("{}: nothing to do{}", image, in_copy()));

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +11,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <iostream>
+#include <string>
 
 #include "src/apply/hive_file.h"
 #include "src/apply/job.h"
@@ -22,6 +25,7 @@
 #include "src/plan/netsh.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
+#include "src/support/reasons_manual.h"
 #include "src/wall/wall.h"
 
 namespace kvmnet::cli {
@@ -34,6 +38,11 @@ int number(ExitStatus status) {
 void print(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
     throw system_error("writing to standard output", errno);
+}
+
+void leave_no_core() {
+  const rlimit none = {0, 0};
+  if (::setrlimit(RLIMIT_CORE, &none) != 0) throw system_error("turning off cores", errno);
 }
 
 ReportOptions report_options(const Options& options) {
@@ -65,10 +74,54 @@ Settings settings_of(const Options& options) {
   return make_settings(settings);
 }
 
+// ID:key:WORDS or ID:file:FILE, as virt-* tools take it.
+VolumeKey volume_key(const std::string& word) {
+  const std::size_t first = word.find(':');
+  const std::size_t second = word.find(':', first == std::string::npos ? first : first + 1);
+  const std::string kind =
+      second == std::string::npos ? "" : word.substr(first + 1, second - first - 1);
+  // The word itself may hold the key.
+  if (kind != "key" && kind != "file")
+    throw UsageError("--key: write ID:key:WORDS or ID:file:FILE");
+  VolumeKey key = {word.substr(0, first), word.substr(second + 1)};
+  if (kind == "key") return key;
+  constexpr std::size_t largest = 64 << 10;
+  std::string text = read_text(open_file(key.key, O_RDONLY), largest);
+  while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
+  key.key = std::move(text);
+  return key;
+}
+
+// Keys must not get into a core either: that of the worker has been turned off, too.
+std::vector<VolumeKey> volume_keys(const Options& options) {
+  std::vector<VolumeKey> keys;
+  if (!options.keys.empty() || options.keys_from_stdin) leave_no_core();
+  for (const std::string& word : options.keys) keys.push_back(volume_key(word));
+  std::string line;
+  while (options.keys_from_stdin && std::getline(std::cin, line)) {
+    if (line.ends_with('\r')) line.pop_back();
+    if (!line.empty()) keys.push_back({"all", line});
+  }
+  return keys;
+}
+
+void decide_by(const Options& options, PatchRequest& request) {
+  const bool writes = options.command == Command::patch || options.command == Command::revert;
+  request.guest.mode = writes ? Mode::patch : Mode::plan;
+  request.only_look = options.command == Command::status;
+  if (options.command == Command::revert || options.command == Command::plan_revert) {
+    request.guest.decide = to_revert({options.force, options.settings.firstboot != "none"});
+    request.guest.done = Status::reverted;
+  } else if (!request.only_look) {
+    request.guest.decide = to_patch(settings_of(options));
+  }
+}
+
 PatchRequest patch_request(const Options& options) {
   PatchRequest request;
-  request.guest.mode = options.command == Command::patch ? Mode::patch : Mode::plan;
-  request.guest.settings = settings_of(options);
+  decide_by(options, request);
+  request.guest.accept_unclean_ntfs = options.accept_unclean_ntfs;
+  request.guest.keys = volume_keys(options);
   request.guest.root = options.root;
   request.guest.dirty_hive = options.dirty_hive;
   request.guest.backup_directory = options.backup;
@@ -86,7 +139,8 @@ PatchRequest patch_request(const Options& options) {
 BatchRequest batch_request(const Options& options) {
   BatchRequest request;
   request.images = options.files;
-  request.writes = options.command != Command::plan;
+  request.writes = options.command == Command::patch || options.command == Command::revert ||
+                   options.command == Command::recover;
   if (options.command == Command::recover) {
     request.accelerator = AcceleratorChoice::tcg;  // no appliance: nothing is to be tried or said
     const auto interruption =
@@ -221,10 +275,16 @@ int run(const Options& options) {
   switch (options.command) {
     case Command::patch:
     case Command::plan:
+    case Command::revert:
+    case Command::plan_revert:
+    case Command::status:
     case Command::recover:
       return run_images(options);
     case Command::script:
       return run_script(options);
+    case Command::reasons:
+      print(manual_of_reasons());
+      return number(ExitStatus::ok);
     case Command::hive_patch:
     case Command::hive_plan:
     case Command::hive_replay:

@@ -40,6 +40,10 @@ EditText words(const WriteFile& edit) {
           file_text(edit.content), edit.why};
 }
 
+EditText words(const RemoveDirectory& edit) {
+  return {"remove", guest_path(edit.path), "directory", std::string(absent), edit.why};
+}
+
 EditText words(const RemoveFile& edit) {
   return {"remove", guest_path(edit.path), "file", std::string(absent), edit.why};
 }
@@ -47,7 +51,8 @@ EditText words(const RemoveFile& edit) {
 }  // namespace
 
 bool is_registry_edit(const Edit& edit) {
-  return !std::holds_alternative<WriteFile>(edit) && !std::holds_alternative<RemoveFile>(edit);
+  return std::holds_alternative<SetValue>(edit) || std::holds_alternative<DeleteValue>(edit) ||
+         std::holds_alternative<DeleteKey>(edit);
 }
 
 EditText describe(const Edit& edit) {

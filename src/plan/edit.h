@@ -53,7 +53,13 @@ struct RemoveFile {
   std::string why;
 };
 
-using Edit = std::variant<SetValue, DeleteValue, DeleteKey, WriteFile, RemoveFile>;
+// Takes away a directory that nothing is in any more.
+struct RemoveDirectory {
+  std::string path;
+  std::string why;
+};
+
+using Edit = std::variant<SetValue, DeleteValue, DeleteKey, WriteFile, RemoveFile, RemoveDirectory>;
 bool is_registry_edit(const Edit& edit);
 
 // The edit in three parts for people: what it touches, what was there, what will be.

@@ -5,6 +5,12 @@
 
 namespace kvmnet {
 
+bool is_control_set_name(std::string_view name) {
+  constexpr std::string_view start = "ControlSet";
+  return name.starts_with(start) && name.size() >= start.size() + 3 && name.size() <= 20 &&
+         name.find_first_not_of("0123456789", start.size()) == std::string_view::npos;
+}
+
 bool has_key(const ControlSet& set, std::string_view key) {
   const auto found = set.keys.find(std::string(key));
   return found != set.keys.end() && found->second.has_value();

@@ -11,6 +11,7 @@
 
 #include "hive/base_block.h"
 #include "hive/value.h"
+#include "src/plan/record.h"
 #include "src/plan/windows.h"
 
 namespace kvmnet {
@@ -30,10 +31,13 @@ struct Select {
 struct ControlSet {
   std::string name;                                                          // ControlSet001
   std::map<std::string, std::optional<std::vector<hive::NamedValue>>> keys;  // nothing: no such key
+  std::set<std::string> with_subkeys = {};  // those of the keys that have any
   // Names of the keys below Tcpip\Parameters\Interfaces that have a TcpWindowSize of their own.
   std::vector<std::string> interfaces_with_window;
   bool operator==(const ControlSet&) const = default;
 };
+// Whether Windows gives a control set such a name: "ControlSet001".
+bool is_control_set_name(std::string_view name);
 bool has_key(const ControlSet& set, std::string_view key);
 // Nothing: no such key, or no such value in it.
 std::optional<hive::Value> value_of(const ControlSet& set, std::string_view key,
@@ -69,9 +73,13 @@ struct Facts {
   std::string system_root;   // on the volume, e.g. "/Windows"; empty for a bare hive file
   // Windows Setup has still to run in this guest: a generalised (sysprepped) image.
   bool setup_unfinished = false;
+  bool is_windows_pe = false;
+  bool setup_in_progress = false;  // it is running, and not at a point where it may be changed
   Select select;
   // The control sets to edit: Select\Default first, then Current if it differs.
   std::vector<ControlSet> control_sets;
+  // All others that the hive has: a patch may have been made in one of them.
+  std::vector<ControlSet> other_sets;
   // Content of those of asked_files() (plan.h) that exist, by path relative to the system root.
   std::map<std::string, std::string> files;
   // Those of them that are there, but are no plain files, or too large to be read.
@@ -79,6 +87,14 @@ struct Facts {
   // Those of private_paths() (plan.h) that are there and that others than SYSTEM and Administrators
   // have access to.
   std::set<std::string> open_paths;
+  // Our directory: the plain files in it that kvmnet makes, as asked_files() has paths, and whether
+  // there is anything else in it.
+  bool has_our_directory = false;
+  std::set<std::string> our_files;
+  bool has_other_files = false;
+  // What an earlier patch has left; nothing: no record, or one that cannot be trusted, and why.
+  std::optional<Record> record;
+  std::string record_damage;
   bool operator==(const Facts&) const = default;
 };
 

@@ -18,8 +18,8 @@ inline constexpr std::string_view script_path = "kvmnet/firstboot.cmd";
 inline constexpr std::string_view result_path = "kvmnet/firstboot.result";
 // There once a script has finished or given up and is about to remove itself.
 inline constexpr std::string_view done_path = "kvmnet/firstboot.done";
-// What netsh said of its settings before the first of all commands of kvmnet: `netsh exec` is to
-// make them again. Stays in the guest; empty where netsh could not say it.
+// What netsh said of its settings before the first of all commands of kvmnet, for revert. Stays in
+// the guest; empty where netsh could not say it.
 inline constexpr std::string_view before_path = "kvmnet/firstboot-before.txt";
 // What an earlier script may have left behind; removed when a new one is put in.
 std::vector<std::string> state_paths();

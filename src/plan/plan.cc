@@ -7,6 +7,9 @@
 #include <algorithm>
 #include <array>
 
+#include "src/plan/firstboot.h"
+#include "src/plan/plan_record.h"
+
 namespace kvmnet {
 namespace {
 
@@ -15,8 +18,17 @@ constexpr std::string_view afd_parameters = "Services\\AFD\\Parameters";
 constexpr std::string_view tcpip_service = "Services\\Tcpip";
 constexpr std::string_view tcpip_parameters = "Services\\Tcpip\\Parameters";
 
+std::optional<Refusal> check_installed(const Facts& facts) {
+  if (facts.is_windows_pe) return Refusal{Reason::windows_pe, "the guest's Windows is Windows PE"};
+  if (facts.setup_in_progress)
+    return Refusal{Reason::setup_in_progress,
+                   "Windows Setup is in the middle of its work (IMAGE_STATE_UNDEPLOYABLE)"};
+  return std::nullopt;
+}
+
 // Refusals that need nothing but the facts, in the order in which they matter.
 std::optional<Refusal> check_identity(const Facts& facts, Scope scope) {
+  if (auto refusal = check_installed(facts)) return refusal;
   if (!facts.version)
     return Refusal{Reason::unknown_version, "the guest does not say which Windows version it is"};
   const bool build_matters = scope == Scope::guest;
@@ -61,6 +73,8 @@ class Planner {
       if (auto refusal = add_firstboot()) return *refusal;
     warn_about_control_sets();
     warn_about_logs();
+    if (scope_ == Scope::guest)
+      if (auto refusal = add_record()) return *refusal;
     std::move(values_.begin(), values_.end(), std::back_inserter(plan_.edits));
     return plan_;
   }
@@ -166,6 +180,18 @@ class Planner {
     return std::nullopt;
   }
 
+  // What all this changes, for revert. Nothing is changed: nothing is noted either.
+  std::optional<Refusal> add_record() {
+    if (plan_.edits.empty() && values_.empty()) return std::nullopt;
+    std::vector<Edit> all = plan_.edits;
+    all.insert(all.end(), values_.begin(), values_.end());
+    auto written = plan_record(facts_, settings_, all);
+    if (auto* refusal = std::get_if<Refusal>(&written)) return *refusal;
+    if (auto& edit = std::get<std::optional<WriteFile>>(written))
+      plan_.edits.emplace_back(std::move(*edit));
+    return std::nullopt;
+  }
+
   void warn(std::string text) { plan_.warnings.push_back(std::move(text)); }
 
   const Facts& facts_;
@@ -186,7 +212,16 @@ std::vector<std::string> asked_keys() {
 }
 
 std::vector<std::string> asked_files() {
-  return firstboot_files();
+  std::vector<std::string> files = firstboot_files();
+  for (const std::string_view path : {record_path, firstboot::before_path})
+    if (std::find(files.begin(), files.end(), path) == files.end()) files.emplace_back(path);
+  return files;
+}
+
+std::optional<Refusal> check_record(const Facts& facts) {
+  if (facts.record_damage.empty()) return std::nullopt;
+  return Refusal{Reason::record_damaged,
+                 fmt::format("%SystemRoot%\\kvmnet\\record.json: {}", facts.record_damage)};
 }
 
 std::vector<std::string> private_paths() {
@@ -212,6 +247,8 @@ std::variant<Plan, Refusal> make_plan(const Facts& facts, const Settings& settin
     if (auto refusal = check_condition(facts.software, "SOFTWARE")) return *refusal;
   if (auto refusal = check_identity(facts, scope)) return *refusal;
   if (auto refusal = check_services(facts)) return *refusal;
+  if (scope == Scope::guest)
+    if (auto refusal = check_record(facts)) return *refusal;
   return Planner(facts, settings, scope).run();
 }
 

@@ -11,6 +11,7 @@
 #include "src/plan/edit.h"
 #include "src/plan/facts.h"
 #include "src/plan/plan_firstboot.h"
+#include "src/plan/restore.h"
 #include "src/plan/settings.h"
 #include "src/support/refusal.h"
 
@@ -22,6 +23,8 @@ struct Plan {
   std::vector<Edit> edits;  // files first, then values of the SYSTEM hive; to be done in this order
   std::vector<std::string> warnings;
   std::optional<FirstBoot> firstboot;  // nothing: a bare hive
+  // Of a revert: what a first boot has set, and the next one will put back.
+  std::vector<RestoredSetting> restored;
 };
 
 // What part of a guest is planned for.
@@ -40,6 +43,9 @@ std::vector<std::string> private_paths();
 
 // A hive that is not clean; `name`: for the message.
 std::optional<Refusal> check_condition(const HiveFacts& hive, std::string_view name);
+
+// A record of an earlier patch that cannot be trusted.
+std::optional<Refusal> check_record(const Facts& facts);
 
 std::variant<Plan, Refusal> make_plan(const Facts& facts, const Settings& settings, Scope scope);
 

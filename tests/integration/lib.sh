@@ -103,6 +103,12 @@ expect_private() {
 
 # hive_value HIVE KEY NAME: with hivex' own program.
 hive_value() { hivexget "$1" "$2" "$3"; }
+# expect_json FILE...: the lines are what docs/report.schema.json says.
+expect_json() {
+  "$KVMNET_TEST_SUPPORT/check-json" "$KVMNET_TEST_SUPPORT/../../docs/report.schema.json" "$@" >&2 ||
+    fail "JSON that the schema does not allow"
+}
+
 # dword NUMBER: as hivexget prints it.
 expect_dword() { # HIVE KEY NAME NUMBER
   expect_equal "$(hive_value "$1" "$2" "$3")" "$(($4))" "$2\\$3"

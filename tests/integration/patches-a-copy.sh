@@ -40,7 +40,7 @@ expect_nothing_left
 
 # A clone with a relative backing file, into another directory; the clone has two names.
 kvmnet 0 patch -o new/clone.qcow2 templates/clone.qcow2
-expect_out 'patched, 5 changes, in the copy new/clone.qcow2'
+expect_out 'patched, 6 changes, in the copy new/clone.qcow2'
 patched new/clone.qcow2
 expect_unchanged
 expect_nothing_left

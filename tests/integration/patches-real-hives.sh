@@ -26,6 +26,7 @@ for name in nt61:101 nt62:1 nt100:117; do
 done
 
 kvmnet 0 patch --json nt61.qcow2 nt62.qcow2 nt100.qcow2
+expect_json out
 expect_equal "$(wc -l <out)" 3 "lines of JSON"
 expect_equal "$(grep -c '"status":"patched"' out)" 3 "images patched"
 expect_out '"nt_version":"6.1","build":7601'
@@ -70,3 +71,27 @@ remember nt100.qcow2
 kvmnet 0 patch nt100.qcow2
 expect_out 'nt100.qcow2: nothing to do'
 expect_unchanged
+
+# Status only reads, also where it may not write; revert leaves nothing behind, and every value as it
+# was: hivexregedit's export is the same, byte for byte.
+export_hive() { hivexregedit --export "$1" "\\"; }
+chmod 400 nt62.qcow2
+remember nt62.qcow2
+kvmnet 4 status --exit-code --json nt62.qcow2
+expect_out '"state":"patched"'
+expect_out '"firstboot":{"state":"pending"}'
+expect_json out
+expect_unchanged
+chmod 600 nt62.qcow2
+kvmnet 0 revert --json nt62.qcow2
+expect_out '"status":"reverted"'
+expect_json out
+expect_nothing_left
+qemu-img check -q nt62.qcow2
+volume nt62.qcow2 1 after.vol
+ntfsfix -n after.vol >/dev/null
+guest_file after.vol /Windows/System32/config/SYSTEM after.hive
+cmp <(export_hive nt62.before.hive) <(export_hive after.hive) >&2 || fail "revert has left a trace"
+! ntfsls -p /Windows/kvmnet after.vol >/dev/null 2>&1 || fail "our directory is still there"
+kvmnet 0 revert nt62.qcow2
+expect_out 'nt62.qcow2: nothing to do'

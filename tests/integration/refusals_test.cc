@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -35,6 +36,12 @@ const std::vector<Case>& cases() {
       {"unclean", Reason::unclean_ntfs, "journal"},
       {"dirty-hive", Reason::dirty_hive, "SYSTEM hive is dirty"},
       {"no-tcpip", Reason::no_service_key, "Services\\Tcpip is missing"},
+      {"damaged", Reason::damaged_ntfs, "not every volume can be looked into"},
+      {"full", Reason::no_guest_space, "bytes left"},
+      {"bitlocker", Reason::encrypted_volume, "encrypted with BitLocker"},
+      {"luks", Reason::encrypted_volume, "encrypted with LUKS"},
+      {"windows-pe", Reason::windows_pe, "Windows PE"},
+      {"setup-in-progress", Reason::setup_in_progress, "in the middle"},
       {"no-version", Reason::unknown_version, "version"},
   };
   return all;
@@ -50,6 +57,11 @@ class OneDisk : public guestfs::GuestFiles {
     for (const guestfs::Volume& volume : all_.volumes())
       if (volume.device.starts_with(disk_)) own.push_back(volume);
     return own;
+  }
+  std::string uuid(const std::string& device) override { return all_.uuid(device); }
+  std::optional<guestfs::Volume> unlock(const std::string& device,
+                                        const std::string& key) override {
+    return all_.unlock(device, key);
   }
   guestfs::NtfsState ntfs_state(const std::string& device) override {
     return all_.ntfs_state(device);
@@ -70,6 +82,7 @@ class OneDisk : public guestfs::GuestFiles {
     return all_.read_at(path, offset, size);
   }
   void download(const std::string& path, int fd) override { all_.download(path, fd); }
+  std::uint64_t free_space() override { return all_.free_space(); }
   bool is_writable(const std::string& directory) override { return all_.is_writable(directory); }
   void write_at(const std::string&, std::uint64_t, std::span<const std::byte>) override {
     ADD_FAILURE() << "a refused guest was written to";
@@ -81,6 +94,9 @@ class OneDisk : public guestfs::GuestFiles {
     ADD_FAILURE() << "a refused guest was written to";
   }
   void remove(const std::string&) override { ADD_FAILURE() << "a refused guest was written to"; }
+  void remove_directory(const std::string&) override {
+    ADD_FAILURE() << "a refused guest was written to";
+  }
   void set_private(const std::string&, guestfs::FileType) override {
     ADD_FAILURE() << "a refused guest was written to";
   }
@@ -127,7 +143,7 @@ TEST_F(Refusals, NameTheStateAndWriteNothing) {
     OneDisk guest(*appliance, std::string("/dev/sd") + letter++);
     GuestRequest request;
     request.mode = Mode::patch;
-    request.settings = make_settings({});
+    request.decide = to_patch(make_settings({}));
     Outcome outcome;
     PhaseClock clock({}, outcome.phases);
     try {
@@ -139,6 +155,41 @@ TEST_F(Refusals, NameTheStateAndWriteNothing) {
     }
     appliance->unmount();
   }
+}
+
+// The same appliance: volumes that are opened with a key, and one that is not as it should be but
+// is accepted. What would be changed is foretold, and nothing is written.
+Outcome plan(guestfs::GuestFiles& guest, GuestRequest request) {
+  request.decide = to_patch(make_settings({}));
+  Outcome outcome;
+  PhaseClock clock({}, outcome.phases);
+  patch_guest(guest, request, clock, outcome);
+  guest.unmount();
+  return outcome;
+}
+
+std::string disk_of(const std::string& image) {
+  const auto found =
+      std::find_if(cases().begin(), cases().end(), [&](const Case& c) { return c.image == image; });
+  return std::string("/dev/sd") + static_cast<char>('a' + (found - cases().begin()));
+}
+
+TEST_F(Refusals, AreNoneWithTheRightKey) {
+  OneDisk guest(*appliance, disk_of("luks"));
+  GuestRequest request;
+  request.keys = {{"all", "wrong"}};
+  EXPECT_THROW(plan(guest, request), Refused);
+  request.keys.push_back({disk_of("luks") + "1", "secret"});
+  const Outcome outcome = plan(guest, request);
+  EXPECT_EQ(outcome.status, Status::pending);
+  EXPECT_TRUE(outcome.device.starts_with("/dev/mapper/")) << outcome.device;
+}
+
+TEST_F(Refusals, AreNoneForAnUncleanNtfsThatIsAccepted) {
+  OneDisk guest(*appliance, disk_of("unclean"));
+  GuestRequest request;
+  request.accept_unclean_ntfs = true;
+  EXPECT_EQ(plan(guest, request).status, Status::pending);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Windows Server 2003: five registry values and nothing else, in qcow2 and raw images of one run; a
+# Windows Server 2003: five registry values, their record, and nothing else, in qcow2 and raw images of one run; a
 # second run changes no byte.
 # shellcheck source=tests/integration/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -13,7 +13,7 @@ remember nt52.qcow2
 kvmnet 4 plan --exit-code nt52.qcow2
 expect_out 'TcpWindowSize'
 expect_out '(absent) -> dword:0x00100000'
-expect_out 'nt52.qcow2: 5 changes pending'
+expect_out 'nt52.qcow2: 6 changes pending'
 expect_unchanged
 
 umask 000
@@ -21,8 +21,8 @@ umask 000
 mkdir links
 ln -s ../nt52-per-interface.qcow2 links/link.qcow2
 kvmnet 0 patch nt52.qcow2 nt52-raw.raw links/link.qcow2
-expect_out 'nt52.qcow2: patched, 5 changes'
-expect_out 'nt52-raw.raw: patched, 5 changes'
+expect_out 'nt52.qcow2: patched, 6 changes'
+expect_out 'nt52-raw.raw: patched, 6 changes'
 expect_out 'GlobalMaxTcpWindowSize=0xffff limits TcpWindowSize'
 expect_out 'has a TcpWindowSize of its own, which wins'
 expect_nothing_left

@@ -38,6 +38,15 @@ FakeGuest::Volume& FakeGuest::volume(const std::string& device) {
   return volumes_.at(device);
 }
 
+FakeGuest::Volume& FakeGuest::add_encrypted(const std::string& outer, guestfs::Content content,
+                                            const std::string& key, const std::string& device) {
+  Volume& volume = add(outer);
+  volume.content = content;
+  volume.key = key;
+  volume.contains = device;
+  return volumes_[device];
+}
+
 void FakeGuest::forget_calls() {
   calls_.clear();
   changes_.clear();
@@ -92,18 +101,34 @@ std::vector<guestfs::Volume> FakeGuest::volumes() {
   return volumes;
 }
 
+std::string FakeGuest::uuid(const std::string& device) {
+  begin("uuid " + device);
+  return volumes_.at(device).uuid;
+}
+
+std::optional<guestfs::Volume> FakeGuest::unlock(const std::string& device,
+                                                 const std::string& key) {
+  begin("unlock " + device);
+  const Volume& volume = volumes_.at(device);
+  if (volume.contains.empty() || volume.key != key) return std::nullopt;
+  return guestfs::Volume{volume.contains, volumes_.at(volume.contains).content};
+}
+
 guestfs::NtfsState FakeGuest::ntfs_state(const std::string& device) {
   begin("ntfs_state " + device);
   return volumes_.at(device).state;
 }
 
 void FakeGuest::mount(const std::string& device, Access access) {
-  const bool writing = access == Access::read_write;
+  const bool writing = access != Access::read_only;
   const std::string call = (writing ? "mount-rw " : "mount-ro ") + device;
   if (mounted_ != nullptr) throw std::logic_error("fake: something is mounted: " + call);
   begin(call);
   if (writing) changes_.push_back(call);
   Volume& volume = volumes_.at(device);
+  if (access == Access::read_write && volume.state == guestfs::NtfsState::unclean)
+    throw Error("fake: not cleanly unmounted: " + device);
+  if (access == Access::read_write_unclean) volume.state = guestfs::NtfsState::clean;
   if (!volume.mountable) throw Error("fake: wrong fs type, bad superblock: " + device);
   mounted_ = &volume;
   writable_ = writing && !volume.read_only;
@@ -163,6 +188,11 @@ void FakeGuest::download(const std::string& path, int fd) {
     throw Error("fake: cannot write to the host's file: " + path);
 }
 
+std::uint64_t FakeGuest::free_space() {
+  begin("free_space");
+  return mounted().free_space;
+}
+
 bool FakeGuest::is_writable(const std::string& directory) {
   begin("is_writable " + directory);
   if (!is_directory(directory)) throw Error("fake: not a directory: " + directory);
@@ -200,6 +230,18 @@ void FakeGuest::remove(const std::string& path) {
   mounted_->files.erase(path);
   mounted_->private_paths.erase(path);
   mounted_->directories.insert(parent);  // which does not go with its last file
+}
+
+void FakeGuest::remove_directory(const std::string& path) {
+  begin_change("remove_directory " + path);
+  if (!is_directory(path)) throw Error("fake: no such directory: " + path);
+  const std::set<std::string> all = paths();
+  if (std::any_of(all.begin(), all.end(),
+                  [&path](const std::string& p) { return parent_of(p) == path; }))
+    throw Error("fake: not empty: " + path);
+  mounted_->directories.erase(path);
+  mounted_->private_paths.erase(path);
+  mounted_->directories.insert(parent_of(path));
 }
 
 void FakeGuest::set_private(const std::string& path, guestfs::FileType type) {

@@ -20,6 +20,10 @@ class FakeGuest : public guestfs::GuestFiles {
     guestfs::Content content = guestfs::Content::ntfs;
     guestfs::NtfsState state = guestfs::NtfsState::clean;
     bool mountable = true;
+    std::string key;       // of an encrypted volume
+    std::string contains;  // the device of the volume that is in it
+    std::string uuid;
+    std::uint64_t free_space = 1 << 30;
     bool read_only = false;      // mounts read-write without an error, but is not
     bool lose_writes = false;    // what is written is gone with the next unmount
     bool garble_writes = false;  // write_at stores the last byte wrong
@@ -33,6 +37,9 @@ class FakeGuest : public guestfs::GuestFiles {
   // Adds a volume behind those that there are; the reference stays good.
   Volume& add(const std::string& device);
   Volume& volume(const std::string& device);
+  // The same, and seen only once the encrypted volume `outer` is unlocked.
+  Volume& add_encrypted(const std::string& outer, guestfs::Content content, const std::string& key,
+                        const std::string& device);
 
   // The n-th call from now on (0: the next) fails, and the one after it does not.
   void fail_at(std::size_t call) { fail_at_ = calls_.size() + call; }
@@ -45,6 +52,8 @@ class FakeGuest : public guestfs::GuestFiles {
   bool is_mounted() const { return mounted_ != nullptr; }
 
   std::vector<guestfs::Volume> volumes() override;
+  std::string uuid(const std::string& device) override;
+  std::optional<guestfs::Volume> unlock(const std::string& device, const std::string& key) override;
   guestfs::NtfsState ntfs_state(const std::string& device) override;
   void mount(const std::string& device, guestfs::Access access) override;
   void unmount() override;
@@ -54,12 +63,14 @@ class FakeGuest : public guestfs::GuestFiles {
   std::vector<std::byte> read_at(const std::string& path, std::uint64_t offset,
                                  std::size_t size) override;
   void download(const std::string& path, int fd) override;
+  std::uint64_t free_space() override;
   bool is_writable(const std::string& directory) override;
   void write_at(const std::string& path, std::uint64_t offset,
                 std::span<const std::byte> bytes) override;
   void write(const std::string& path, std::string_view content) override;
   void make_directory(const std::string& path) override;
   void remove(const std::string& path) override;
+  void remove_directory(const std::string& path) override;
   void set_private(const std::string& path, guestfs::FileType type) override;
   bool is_private(const std::string& path, guestfs::FileType type) override;
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// ntfs-state IMAGE OFFSET unclean|fast-startup: makes the NTFS volume at that byte offset of a raw
-// image look as if Windows had lost power (journal in use, version 1.1) or had shut down for a
-// fast startup (journal version 2.0). Only the two restart pages of $LogFile are written.
+// ntfs-state IMAGE OFFSET unclean|fast-startup|damaged: makes the NTFS volume at that byte offset
+// of a raw image look as if Windows had lost power (journal in use, version 1.1) or had shut down
+// for a fast startup (journal version 2.0): only the two restart pages of $LogFile are written. Or
+// it takes away the master file table: the boot sector then names clusters that have something
+// else.
 #include <bit>
 #include <charconv>
 #include <cstdint>
@@ -177,19 +179,32 @@ void set_state(const std::string& path, std::uint64_t volume, bool fast_startup)
   write_block(image, volume + log.offset + page_size, page);
 }
 
+void damage(const std::string& path, std::uint64_t volume) {
+  std::fstream image(path, std::ios::in | std::ios::out | std::ios::binary);
+  if (!image) throw std::runtime_error("cannot open the image");
+  Block boot_sector = read_block(image, volume, sector_size);
+  store(boot_sector, 0x30, 8, 0);  // cluster of the master file table
+  store(boot_sector, 0x38, 8, 0);  // and of its copy
+  write_block(image, volume, boot_sector);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   std::uint64_t offset = 0;
-  if (words.size() != 3 || (words[2] != "unclean" && words[2] != "fast-startup") ||
+  if (words.size() != 3 ||
+      (words[2] != "unclean" && words[2] != "fast-startup" && words[2] != "damaged") ||
       std::from_chars(words[1].data(), words[1].data() + words[1].size(), offset).ptr !=
           words[1].data() + words[1].size()) {
-    std::cerr << "usage: ntfs-state RAW-IMAGE BYTE-OFFSET unclean|fast-startup\n";
+    std::cerr << "usage: ntfs-state RAW-IMAGE BYTE-OFFSET unclean|fast-startup|damaged\n";
     return 2;
   }
   try {
-    set_state(words[0], offset, words[2] == "fast-startup");
+    if (words[2] == "damaged")
+      damage(words[0], offset);
+    else
+      set_state(words[0], offset, words[2] == "fast-startup");
   } catch (const std::exception& e) {
     std::cerr << "ntfs-state: " << words[0] << ": " << e.what() << '\n';
     return 1;

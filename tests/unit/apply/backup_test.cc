@@ -72,7 +72,8 @@ class BackupTest : public test::DiskTest {
   }
   static void patch_into(FakeGuest& guest, Outcome& outcome, const std::string& directory,
                          Mode mode = Mode::patch) {
-    const GuestRequest request = {mode, test::default_settings(), "single", directory, "w7.img"};
+    const GuestRequest request = {mode, to_patch(test::default_settings()), "single", directory,
+                                  "w7.img"};
     PhaseClock clock({}, outcome.phases);
     patch_guest(guest, request, clock, outcome);
   }

@@ -30,7 +30,7 @@ class BatchTest : public test::DiskTest {
     request.writes = mode == Mode::patch;
     PatchRequest patch;
     patch.guest.mode = mode;
-    patch.guest.settings = test::default_settings();
+    patch.guest.decide = to_patch(test::default_settings());
     request.job = [patch](const std::string& image, const JobContext& context) {
       return patch_image(image, patch, context);
     };

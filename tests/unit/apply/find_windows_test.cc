@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/support/fake_guest.h"
+#include "tests/unit/apply/windows_guest.h"
 
 namespace kvmnet {
 namespace {
@@ -190,17 +190,44 @@ TEST(ChooseRoot, NamesWhatThereIsToChooseFrom) {
 TEST(ChooseRoot, SaysWhyThereIsNoWindows) {
   EXPECT_NE(message(choose_root({}, "single")).find("no volumes"), std::string::npos);
   using guestfs::Content;
-  const Search data = {
-      {}, {{"/dev/sda1", Content::ntfs}, {"/dev/sda2", Content::other}}, {"trouble"}};
+  Search data = {{}, {{"/dev/sda1", Content::ntfs}, {"/dev/sda2", Content::other}}, {}};
   const std::string text = message(choose_root(data, "single"));
-  for (const char* part : {"/dev/sda1", "/dev/sda2", "trouble"})
+  for (const char* part : {"/dev/sda1", "/dev/sda2"})
     EXPECT_NE(text.find(part), std::string::npos) << text;
-  const Search locked = {{}, {{"/dev/sda1", Content::ntfs}, {"/dev/sda2", Content::bitlocker}}, {}};
+  // The Windows may be where nobody could look.
+  data.problems = {"/dev/sda1: trouble"};
+  EXPECT_EQ(word(choose_root(data, "single")), "damaged-ntfs");
+  EXPECT_NE(message(choose_root(data, "single")).find("trouble"), std::string::npos);
+  const Search locked = {{},
+                         {{"/dev/sda1", Content::ntfs}, {"/dev/sda2", Content::bitlocker}},
+                         {},
+                         Refusal{Reason::encrypted_volume, "/dev/sda2"}};
   EXPECT_EQ(word(choose_root(locked, "single")), "encrypted-volume");
-  EXPECT_NE(message(choose_root(locked, "single")).find("/dev/sda2"), std::string::npos);
   // A locked data volume beside a Windows does not matter.
-  const Search both = {{{"/dev/sda1", "/Windows"}}, locked.volumes, {}};
+  const Search both = {{{"/dev/sda1", "/Windows"}}, locked.volumes, {}, locked.locked};
   EXPECT_EQ(word(choose_root(both, "single")), "/dev/sda1/Windows");
+}
+
+TEST(FindWindows, OpensEncryptedVolumesWithTheKeysThatAreMeantForThem) {
+  for (const guestfs::Content content : {guestfs::Content::bitlocker, guestfs::Content::luks}) {
+    FakeGuest guest;
+    test::install(guest.add_encrypted("/dev/sda2", content, "secret", "/dev/mapper/x"), test::ten);
+    guest.volume("/dev/sda2").uuid = "1234";
+    const auto reason = [&guest](const std::vector<VolumeKey>& keys) -> std::string {
+      const auto root = choose_root(find_windows(guest, keys), "single");
+      if (const auto* refusal = std::get_if<Refusal>(&root)) {
+        EXPECT_EQ(refusal->message.find("wrong"), std::string::npos) << "the key is in a message";
+        return std::string(code(refusal->reason));
+      }
+      EXPECT_EQ(std::get<WindowsRoot>(root).device, "/dev/mapper/x");
+      return "";
+    };
+    EXPECT_EQ(reason({}), "encrypted-volume");
+    EXPECT_EQ(reason({{"/dev/sda1", "secret"}}), "encrypted-volume");
+    EXPECT_EQ(reason({{"/dev/sda2", "wrong"}}), "wrong-key");
+    EXPECT_EQ(reason({{"/dev/sda2", "wrong"}, {"all", "secret"}}), "");
+    EXPECT_EQ(reason({{"1234", "secret"}}), "");
+  }
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "src/plan/firstboot.h"
 #include "src/plan/setup_complete.h"
 #include "src/support/error.h"
+#include "src/support/subprocess.h"
 #include "src/support/temp_dir.h"
 #include "tests/support/log_writer.h"
 #include "tests/unit/apply/windows_guest.h"
@@ -22,7 +23,7 @@ using Calls = std::vector<std::string>;
 
 // Runs patch_guest; throws what it throws.
 Outcome patch(FakeGuest& guest, Mode mode = Mode::patch, const std::string& root = "single") {
-  const GuestRequest request = {mode, test::default_settings(), root};
+  const GuestRequest request = {mode, to_patch(test::default_settings()), root};
   Outcome outcome;
   PhaseClock clock({}, outcome.phases);
   patch_guest(guest, request, clock, outcome);
@@ -93,14 +94,117 @@ TEST_P(PatchGuestOf, ForetellsInPlanModeAndWritesNothing) {
 INSTANTIATE_TEST_SUITE_P(PatchGuest, PatchGuestOf, testing::ValuesIn(test::releases),
                          [](const auto& instance) { return std::string(instance.param.label); });
 
+Outcome revert(FakeGuest& guest, const RevertOptions& options = {}) {
+  GuestRequest request = {Mode::patch, to_revert(options), "single"};
+  request.done = Status::reverted;
+  Outcome outcome;
+  PhaseClock clock({}, outcome.phases);
+  patch_guest(guest, request, clock, outcome);
+  return outcome;
+}
+
+Outcome look(FakeGuest& guest) {
+  GuestRequest request;
+  Outcome outcome;
+  PhaseClock clock({}, outcome.phases);
+  look_at_guest(guest, request, clock, outcome);
+  return outcome;
+}
+
+// What hivexregedit makes of the hive, and all other files.
+std::string export_of(const FakeGuest::Volume& volume, const std::string& hive_path) {
+  const TempDir directory;
+  const std::string file = directory.path() + "/hive";
+  test::write_file(file, test::bytes_of(volume.files.at(hive_path)));
+  return run_checked({"sh", "-c", "hivexregedit --export \"$1\" '\\' | sha256sum", "sh", file});
+}
+
+TEST_P(PatchGuestOf, IsUndoneByRevert) {
+  FakeGuest guest;
+  FakeGuest::Volume& volume = guest.add("/dev/sda1");
+  install(volume, GetParam());
+  const std::string hive = "/Windows/System32/config/SYSTEM";
+  auto files = volume.files;
+  const std::string before = export_of(volume, hive);
+  patch(guest);
+  EXPECT_NE(export_of(volume, hive), before);
+  guest.unmount();
+  EXPECT_EQ(revert(guest).status, Status::reverted);
+  EXPECT_EQ(export_of(volume, hive), before);
+  files[hive] = volume.files.at(hive);
+  EXPECT_EQ(volume.files, files);
+  EXPECT_FALSE(volume.directories.contains("/Windows/kvmnet"));
+  guest.unmount();
+  EXPECT_EQ(revert(guest).status, Status::unchanged);
+}
+
+TEST(PatchGuest, RevertsAHostileRecordToARefusal) {
+  const std::string path = "/Windows/" + std::string(record_path);
+  for (const std::string& record :
+       {std::string("\x1b[2J"), std::string(2 << 20, ' '), std::string(500'000, '['),
+        std::string("{\"kvmnet_record\":1}")}) {
+    FakeGuest guest;
+    install(guest.add("/dev/sda1"), test::ten);
+    patch(guest);
+    guest.unmount();
+    guest.volume("/dev/sda1").files[path] = record;
+    EXPECT_EQ(refusal(guest), "record-damaged");
+    guest.unmount();
+    EXPECT_THROW(revert(guest, {true, true}), Refused);
+    guest.unmount();
+    EXPECT_EQ(look(guest).guest_status->patch, PatchState::unknown);
+  }
+}
+
+TEST(PatchGuest, OnlyReadsWhereItIsOnlyToLook) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::ten);
+  EXPECT_EQ(look(guest).status, Status::reported);
+  guest.unmount();
+  patch(guest);
+  guest.unmount();
+  guest.forget_calls();
+  const Outcome outcome = look(guest);
+  EXPECT_EQ(outcome.status, Status::pending);
+  EXPECT_EQ(outcome.guest_status->firstboot, FirstBootState::pending);
+  EXPECT_TRUE(guest.changes().empty());
+}
+
+TEST(PatchGuest, NeedsRoomInTheGuest) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::ten);
+  guest.volume("/dev/sda1").free_space = 1000;
+  EXPECT_EQ(refusal(guest), "no-guest-space");
+  EXPECT_EQ(file_changes(guest), 0U);
+}
+
+TEST(PatchGuest, AcceptsAnUncleanNtfsOnlyIfTheUserSaysSo) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::ten);
+  guest.volume("/dev/sda1").state = guestfs::NtfsState::unclean;
+  EXPECT_EQ(refusal(guest), "unclean-ntfs");
+  EXPECT_TRUE(guest.changes().empty());
+  GuestRequest request = {Mode::patch, to_patch(test::default_settings()), "single"};
+  request.accept_unclean_ntfs = true;
+  Outcome outcome;
+  PhaseClock clock({}, outcome.phases);
+  patch_guest(guest, request, clock, outcome);
+  EXPECT_EQ(outcome.status, Status::patched);
+  EXPECT_NE(outcome.warnings.front().find("--unclean-ntfs accept"), std::string::npos);
+}
+
 TEST(PatchGuest, WritesTheHiveLast) {
   FakeGuest guest;
   install(guest.add("/dev/sda1"), test::ten);
   patch(guest);
   const Calls& changes = guest.changes();
-  const Calls files = {"mount-rw /dev/sda1", "make_directory /Windows/kvmnet",
-                       "set_private /Windows/kvmnet", "write /Windows/kvmnet/firstboot.cmd",
-                       "set_private /Windows/kvmnet/firstboot.cmd"};
+  const Calls files = {"mount-rw /dev/sda1",
+                       "make_directory /Windows/kvmnet",
+                       "set_private /Windows/kvmnet",
+                       "write /Windows/kvmnet/firstboot.cmd",
+                       "set_private /Windows/kvmnet/firstboot.cmd",
+                       "write /Windows/kvmnet/record.json",
+                       "set_private /Windows/kvmnet/record.json"};
   ASSERT_GT(changes.size(), files.size());
   EXPECT_TRUE(std::equal(files.begin(), files.end(), changes.begin()));
   for (std::size_t i = files.size(); i < changes.size(); ++i)
@@ -196,7 +300,7 @@ TEST(PatchGuest, NeverReportsSuccessWhenTheGuestsDiskFails) {
       FakeGuest guest;
       install(guest.add("/dev/sda1"), *release);
       guest.fail_at(n);
-      const GuestRequest request = {Mode::patch, test::default_settings(), "single"};
+      const GuestRequest request = {Mode::patch, to_patch(test::default_settings()), "single"};
       Outcome outcome;
       PhaseClock clock({}, outcome.phases);
       bool threw = false;
@@ -370,7 +474,7 @@ TEST(PatchGuest, GoesOnWithoutLogsThatDoNotApplyWhereTheUserSaysSo) {
   Outcome outcome;
   PhaseClock::Log log;
   PhaseClock clock({}, log);
-  GuestRequest request = {Mode::patch, test::default_settings()};
+  GuestRequest request = {Mode::patch, to_patch(test::default_settings())};
   request.dirty_hive = DirtyHive::use_primary;
   patch_guest(guest, request, clock, outcome);
   EXPECT_EQ(outcome.status, Status::patched);
@@ -413,7 +517,7 @@ TEST(PatchGuest, SaysHowFarItCame) {
     install(guest.add("/dev/sda1"), test::ten);
     PhaseClock clock([&begun](Phase phase) { begun.push_back(phase); }, log);
     Outcome outcome;
-    patch_guest(guest, {Mode::patch, test::default_settings(), "single"}, clock, outcome);
+    patch_guest(guest, {Mode::patch, to_patch(test::default_settings()), "single"}, clock, outcome);
   }
   EXPECT_EQ(begun, (std::vector<Phase>{Phase::inspect, Phase::probe, Phase::apply, Phase::verify}));
   Calls names;

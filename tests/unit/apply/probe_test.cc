@@ -322,6 +322,43 @@ TEST(Probe, SaysWhenWindowsSetupHasStillToRun) {
   }
 }
 
+TEST(Probe, SaysWhenWindowsIsNotInstalled) {
+  EXPECT_TRUE(Guest("nt100-19045.software+setup-in-progress.software", "nt100.system")
+                  .facts()
+                  .setup_in_progress);
+  const Facts facts = Guest("nt100-19045.software+windows-pe.software", "nt100.system").facts();
+  EXPECT_FALSE(facts.setup_in_progress);
+  EXPECT_TRUE(facts.is_windows_pe);
+  EXPECT_FALSE(Guest(test::ten).facts().is_windows_pe);
+}
+
+// A log of a megabyte is only seen to be there; the record goes through the wall.
+TEST(Probe, LooksIntoOurDirectory) {
+  Guest guest(test::ten);
+  EXPECT_FALSE(guest.facts().has_our_directory);
+  guest.volume().files["/Windows/KVMNET/Firstboot.LOG"] = std::string(1 << 20, '\x1b');
+  guest.volume().files["/Windows/KVMNET/record.json"] = record_text(Record{});
+  const Facts facts = guest.facts();
+  EXPECT_TRUE(facts.has_our_directory);
+  EXPECT_EQ(facts.our_files, (std::set<std::string>{"kvmnet/firstboot.log", "kvmnet/record.json"}));
+  EXPECT_FALSE(facts.files.contains("kvmnet/firstboot.log"));
+  EXPECT_FALSE(facts.has_other_files);
+  EXPECT_EQ(facts.record, Record{});
+  guest.volume().files["/Windows/KVMNET/notes.txt"] = "";
+  guest.volume().files["/Windows/KVMNET/record.json"] = "{}";
+  const Facts odd = guest.facts();
+  EXPECT_TRUE(odd.has_other_files);
+  EXPECT_FALSE(odd.record);
+  EXPECT_FALSE(odd.record_damage.empty());
+}
+
+TEST(Probe, ReadsTheControlSetsThatAreNotInUse) {
+  const Facts facts = Guest(test::ten.software, "two-control-sets.system").facts();
+  EXPECT_EQ(facts.control_sets.size(), 2U);
+  ASSERT_EQ(facts.other_sets.size(), 1U);
+  EXPECT_TRUE(is_control_set_name(facts.other_sets.front().name));
+}
+
 TEST(Probe, FailsWhenTheGuestsDiskDoes) {
   FakeGuest counting;
   install(counting.add("/dev/sda1"), test::seven);

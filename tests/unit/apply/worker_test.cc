@@ -24,7 +24,7 @@ WorkerTask task(std::function<std::string(const Outcome&)> render) {
   task.image = "/nowhere/disk.img";
   PatchRequest request;
   request.guest.mode = Mode::plan;
-  request.guest.settings = test::default_settings();
+  request.guest.decide = to_patch(test::default_settings());
   task.job = [request](const std::string& image, const JobContext& context) {
     return patch_image(image, request, context);
   };

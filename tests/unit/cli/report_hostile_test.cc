@@ -57,6 +57,26 @@ Outcome hostile_message(Status status, const std::string& hostile) {
   return outcome;
 }
 
+// What `status` says of a guest that says `hostile` wherever it can.
+Outcome hostile_status(const std::string& hostile) {
+  Outcome outcome;
+  outcome.image = "a.img";
+  outcome.status = Status::pending;
+  GuestStatus& status = outcome.guest_status.emplace();
+  status.patch = PatchState::unknown;
+  status.damage = status.version = status.profile = hostile;
+  const hive::Value broken_utf16 = {hive::Type::sz,
+                                    {std::byte{0x00}, std::byte{0xD8}, std::byte{0x1B}}};
+  status.values = {{{"ControlSet001", "Services\\Tcpip\\Parameters", "TcpWindowSize",
+                     text_value(hostile), hive::dword(1)},
+                    broken_utf16,
+                    ValueStatus::State::changed}};
+  status.result = firstboot::Result{
+      "0123456789abcdef", 1, firstboot::Status::retry, {{true, -1, hostile}}, {{"0", hostile, {}}}};
+  outcome.warnings = {hostile};
+  return outcome;
+}
+
 bool is_utf8(const std::string& text) {
   try {
     return !json(text).dump().empty();
@@ -109,6 +129,21 @@ TEST(ReportHostile, JsonIsOneLineOfUtf8WhateverTheGuestSays) {
       EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
       EXPECT_NE(json::parse(text)["status"], "patched");
     }
+  }
+}
+
+TEST(ReportHostile, StatusEscapesWhatTheGuestSays) {
+  const std::string long_text(1 << 20, '\x1b');
+  for (const std::string& hostile : {controls, not_utf8, long_text}) {
+    expect_harmless(report(hostile_status(hostile), {}), 10);
+    const std::string text = report(hostile_status(hostile), {.json = true});
+    expect_harmless(text, 1);
+    const json patch = json::parse(text)["patch"];
+    for (const json& shown :
+         {patch["record_damage"], patch["version"], patch["values"][0]["before"],
+          patch["values"][0]["present"], patch["firstboot"]["result"]["commands"][0]["command"],
+          patch["firstboot"]["result"]["work"][0]["name"]})
+      expect_harmless(shown.get<std::string>(), 0);
   }
 }
 

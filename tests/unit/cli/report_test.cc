@@ -21,7 +21,7 @@ Facts windows_7() {
   facts.product_type = ProductType::client;
   facts.product_name = "Windows 7 Professional";
   facts.system_root = "/Windows";
-  facts.control_sets = {{"ControlSet001", {}, {}}};
+  facts.control_sets.emplace_back().name = "ControlSet001";
   return facts;
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "src/plan/firstboot.h"
 #include "src/support/overloaded.h"
 
 namespace kvmnet::plan_tests {
@@ -27,13 +28,15 @@ std::string line(const Edit& edit) {
                                },
                                [](const DeleteKey& e) { return "delete " + e.key.to_string(); },
                                [](const WriteFile& e) { return "write " + e.path; },
-                               [](const RemoveFile& e) { return "remove " + e.path; }},
+                               [](const RemoveFile& e) { return "remove " + e.path; },
+                               [](const RemoveDirectory& e) { return "remove " + e.path; }},
                     edit);
 }
 
 ControlSet control_set(const WindowsVersion& version) {
   const hive::NamedValue start = {"Start", hive::dword(1)};
-  ControlSet set{"ControlSet001", {}, {}};
+  ControlSet set;
+  set.name = "ControlSet001";
   for (const std::string& key : asked_keys()) set.keys[key] = std::nullopt;
   set.keys["Services\\AFD"] = {start};
   set.keys[afd_key] = std::vector<hive::NamedValue>();
@@ -79,14 +82,18 @@ void apply(Facts& facts, const DeleteKey& edit) {
 }
 
 void apply(Facts& facts, const WriteFile& edit) {
-  facts.files[edit.path] = edit.content;
+  put_file(facts, edit.path, edit.content);
   if (!edit.make_private) return;
   facts.open_paths.erase(edit.path);
   facts.open_paths.erase("kvmnet");
 }
 
 void apply(Facts& facts, const RemoveFile& edit) {
-  facts.files.erase(edit.path);
+  remove_file(facts, edit.path);
+}
+
+void apply(Facts& facts, const RemoveDirectory& /*edit*/) {
+  facts.has_our_directory = false;
 }
 
 }  // namespace
@@ -182,6 +189,7 @@ std::vector<std::string> lines(const std::vector<NetshStep>& steps) {
 std::vector<std::string> lines(const std::vector<Edit>& edits) {
   std::vector<std::string> all;
   for (const Edit& edit : edits) all.push_back(line(edit));
+  std::erase(all, "write " + std::string(record_path));
   return all;
 }
 
@@ -202,6 +210,31 @@ Facts guest(const WindowsVersion& version, ProductType product) {
   facts.select = {1, 1, 0, 1};
   facts.control_sets = {control_set(version)};
   return facts;
+}
+
+void put_file(Facts& facts, const std::string& path, const std::string& content) {
+  facts.files[path] = content;
+  if (!is_our_file(path)) return;
+  facts.has_our_directory = true;
+  facts.our_files.insert(path);
+  if (path == record_path) facts.record = parse_record(content);
+}
+
+void remove_file(Facts& facts, const std::string& path) {
+  facts.files.erase(path);
+  facts.our_files.erase(path);
+  if (path == record_path) facts.record.reset();
+}
+
+void boot(Facts& facts, const std::string& status) {
+  const auto script = facts.files.find(std::string(firstboot::script_path));
+  if (script == facts.files.end()) return;
+  const std::string id = script->second.substr(script->second.find("set \"ID=") + 8, 16);
+  remove_file(facts, std::string(firstboot::script_path));
+  put_file(facts, std::string(firstboot::result_path),
+           "kvmnet-firstboot-result 1\r\nid " + id + "\r\nboot 1\r\nstatus " + status + "\r\n");
+  put_file(facts, "kvmnet/firstboot.log", "log");
+  for (ControlSet& set : facts.control_sets) set.keys[our_service_key] = std::nullopt;
 }
 
 void add_current_set(Facts& facts, std::uint32_t number) {

@@ -69,7 +69,8 @@ Refusal refusal_of(const Facts& facts, const Settings& settings, Scope scope = S
 
 // A step as "mandatory set global ...", each command to fall back on as "else mandatory ...".
 std::vector<std::string> lines(const std::vector<NetshStep>& steps);
-// An edit as "set ControlSet001\...\Name: OLD -> NEW", "write PATH", "remove PATH".
+// Without the record, which plan_record_test.cc is about. An edit as "set ControlSet001\...\Name:
+// OLD -> NEW", "write PATH", "remove PATH".
 std::vector<std::string> lines(const std::vector<Edit>& edits);
 
 // True if one of the texts has `part` in it.
@@ -79,6 +80,12 @@ bool any_has(const std::vector<std::string>& texts, std::string_view part);
 Facts guest(const WindowsVersion& version, ProductType product = ProductType::client);
 // A second control set, a copy of the first. `number` becomes Select\Current.
 void add_current_set(Facts& facts, std::uint32_t number);
+// A file that is in the guest, or not any more.
+void put_file(Facts& facts, const std::string& path, const std::string& content);
+void remove_file(Facts& facts, const std::string& path);
+// A first boot that has run the script that is there, and removed it and its service; `status` as
+// in the result.
+void boot(Facts& facts, const std::string& status = "done");
 // The values of a key of a control set, which is made where it is missing.
 std::vector<hive::NamedValue>& values(ControlSet& set, const std::string& key);
 // The guest with the edits done.

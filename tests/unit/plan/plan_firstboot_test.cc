@@ -62,7 +62,7 @@ const std::size_t all_service_values = firstboot::service_values(true).size();
 TEST(PlanFirstBoot, WritesTheScriptOfTheNetshCommands) {
   const Settings settings = make_settings({});
   const Facts facts = patched(settings);
-  EXPECT_EQ(facts.files.size(), 1U);
+  EXPECT_EQ(facts.files.size(), 2U);  // and the record
   EXPECT_EQ(facts.files.at("kvmnet/firstboot.cmd"),
             firstboot::script(plan_tests::netsh_of(version, ProductType::client, settings)));
 }
@@ -166,8 +166,8 @@ TEST(PlanFirstBoot, OtherCommandsReplaceTheScriptAndRemoveItsState) {
   const std::string before = facts.files.at("kvmnet/firstboot.cmd");
   const Plan plan = plan_of(facts, make_settings({}));
   EXPECT_EQ(lines(plan.edits), expected);
-  EXPECT_EQ(std::get<WriteFile>(plan.edits.back()).old, before);
-  EXPECT_EQ(applied(facts, plan.edits).files.size(), 2U);  // the script and the log
+  EXPECT_EQ(std::get<WriteFile>(plan.edits.at(plan.edits.size() - 2)).old, before);
+  EXPECT_EQ(applied(facts, plan.edits).files.size(), 3U);  // the script, the record and the log
 }
 
 TEST(PlanFirstBoot, AScriptThatWaitsOrTriesAgainIsLeftAlone) {

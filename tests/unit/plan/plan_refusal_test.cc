@@ -11,6 +11,7 @@ namespace kvmnet {
 namespace {
 
 using plan_tests::guest;
+using plan_tests::lines;
 using plan_tests::plan_of;
 using plan_tests::refusal_of;
 
@@ -121,13 +122,22 @@ TEST(PlanRefusal, ASystemRootThatCannotStandInACommandLineIsRefusedWhereAScriptI
     EXPECT_FALSE(plan_of(facts, make_settings({}), Scope::bare_hive).edits.empty());
     EXPECT_TRUE(plan_of(facts, make_settings(plan_tests::keep_options())).edits.empty());
     facts.version = plan_tests::xp;
-    EXPECT_EQ(plan_of(facts, make_settings({})).edits.size(), 5U);
+    EXPECT_EQ(lines(plan_of(facts, make_settings({})).edits).size(), 5U);
   }
   for (const std::string root : {"/Windows", "/WINNT.SBS", "/os/windows-2_a"}) {
     Facts facts = guest(plan_tests::windows_7);
     facts.system_root = root;
     EXPECT_FALSE(plan_of(facts, make_settings({})).edits.empty()) << root;
   }
+}
+
+TEST(PlanRefusal, AWindowsThatIsNotInstalledIsRefused) {
+  Facts pe = guest(plan_tests::windows_10_22h2);
+  pe.is_windows_pe = true;
+  EXPECT_EQ(code(refusal_of(pe, make_settings({})).reason), "windows-pe");
+  Facts setup = guest(plan_tests::windows_10_22h2);
+  setup.setup_in_progress = true;
+  EXPECT_EQ(code(refusal_of(setup, make_settings({})).reason), "setup-in-progress");
 }
 
 void expect_unsupported(const WindowsVersion& version, const SettingOptions& options,
@@ -146,7 +156,7 @@ TEST(PlanRefusal, XpHasNoneOfTheNetshOptions) {
       expect_unsupported(version, plan_tests::heuristics_option("disabled"), "--heuristics", scope);
       expect_unsupported(version, plan_tests::forcews_option("default"), "--forcews", scope);
       const Plan kept = plan_of(guest(version), make_settings(plan_tests::keep_options()), scope);
-      EXPECT_EQ(kept.edits.size(), 5U) << "keep asks for nothing";
+      EXPECT_EQ(lines(kept.edits).size(), 5U) << "keep asks for nothing";
     }
 }
 

@@ -121,7 +121,7 @@ TEST(Plan, ANumberOfAnotherTypeOrLengthIsNotSatisfied) {
         hive::Value{hive::Type::dword, {}}, hive::sz("1048576")}) {
     Facts facts = guest(plan_tests::xp);
     values(facts.control_sets[0], plan_tests::tcpip_key).push_back({"TcpWindowSize", value});
-    EXPECT_EQ(plan_of(facts, make_settings({})).edits.size(), 5U) << hive::describe(value);
+    EXPECT_EQ(lines(plan_of(facts, make_settings({})).edits).size(), 5U) << hive::describe(value);
   }
 }
 

@@ -6,12 +6,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <set>
 #include <string>
 #include <vector>
+
+#include "src/support/reasons_manual.h"
 
 namespace kvmnet {
 namespace {
@@ -65,6 +68,19 @@ TEST(Refusal, EveryReasonSaysWhatToDo) {
     EXPECT_GT(remedy(reason).size(), 20U) << code(reason);
     EXPECT_FALSE(remedy(reason).ends_with('.')) << code(reason) << ": reports go on behind it";
   }
+}
+
+TEST(Refusal, TheManualIsMadeOfTheTable) {
+  const auto path = std::filesystem::path(KVMNET_FIXTURES).parent_path() / "docs" / "reasons.md";
+  std::ifstream file(path);
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  file.close();
+  const std::size_t table = text.find("| code |");
+  ASSERT_NE(table, std::string::npos);
+  if (std::getenv("KVMNET_UPDATE_GOLDEN") != nullptr)
+    std::ofstream(path) << text.substr(0, table) + manual_of_reasons();
+  else
+    EXPECT_EQ(text.substr(table), manual_of_reasons());
 }
 
 TEST(Refusal, EveryCodeIsInTheDocumentForPrograms) {

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/plan/guest_status.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "src/plan/firstboot.h"
+#include "src/plan/plan_record.h"
+#include "src/plan/setup_complete.h"
+
+namespace kvmnet {
+namespace {
+
+constexpr std::string_view tcpip_parameters = "Services\\Tcpip\\Parameters";
+
+const ControlSet* set_named(const Facts& facts, std::string_view name) {
+  for (const auto* sets : {&facts.control_sets, &facts.other_sets})
+    for (const ControlSet& set : *sets)
+      if (set.name == name) return &set;
+  return nullptr;
+}
+
+ValueStatus status_of(const RecordedValue& value, const Facts& facts) {
+  ValueStatus status = {value, std::nullopt, ValueStatus::State::set_is_gone};
+  const ControlSet* set = set_named(facts, value.set);
+  if (set == nullptr) return status;
+  status.present = value_of(*set, value.key, value.name);
+  status.state = status.present == value.after    ? ValueStatus::State::as_patched
+                 : status.present == value.before ? ValueStatus::State::as_before
+                                                  : ValueStatus::State::changed;
+  return status;
+}
+
+bool has_our_service(const Facts& facts) {
+  return std::any_of(facts.control_sets.begin(), facts.control_sets.end(),
+                     [](const ControlSet& set) { return has_key(set, firstboot_service_key); });
+}
+
+bool has_setup_call(const Facts& facts) {
+  const auto file = facts.files.find(std::string(firstboot::setup_complete_path));
+  return file != facts.files.end() &&
+         firstboot::without_setup_call(file->second) != std::optional(file->second);
+}
+
+PatchState patch_state(const Facts& facts) {
+  if (facts.record)
+    return facts.record->state == Record::State::restoring ? PatchState::restoring
+                                                           : PatchState::patched;
+  const bool has_traces =
+      !facts.our_files.empty() || has_our_service(facts) || has_setup_call(facts);
+  return has_traces || !facts.record_damage.empty() ? PatchState::unknown : PatchState::none;
+}
+
+// A result that is there counts for the script that has gone; one that waits has removed it.
+FirstBootState firstboot_state(const Facts& facts, const GuestStatus& status) {
+  const bool waits = facts.our_files.contains(std::string(firstboot::script_path));
+  if (status.result) {
+    if (status.result->status == firstboot::Status::done) return FirstBootState::done;
+    if (status.result->status == firstboot::Status::failed) return FirstBootState::failed;
+    return FirstBootState::retry;
+  }
+  const std::vector<std::string> state = firstboot::state_paths();
+  const bool begun = std::any_of(state.begin(), state.end(), [&](const std::string& path) {
+    return facts.our_files.contains(path);
+  });
+  if (waits) return begun ? FirstBootState::begun : FirstBootState::pending;
+  const bool was_added =
+      facts.record && std::find(facts.record->files.begin(), facts.record->files.end(),
+                                firstboot::script_path) != facts.record->files.end();
+  return was_added || begun ? FirstBootState::unknown : FirstBootState::none;
+}
+
+void add_warning(GuestStatus& status, std::string text) {
+  status.warnings.push_back(std::move(text));
+}
+
+// Windows 5.x: see plan.cc.
+void warn_about_windows(const ControlSet& set, GuestStatus& status) {
+  for (const std::string& name : set.interfaces_with_window)
+    add_warning(status, fmt::format("{}: interface {} has a TcpWindowSize of its own, which wins",
+                                    set.name, hive::escaped(name)));
+  const auto cap = value_of(set, tcpip_parameters, "GlobalMaxTcpWindowSize");
+  const auto window = value_of(set, tcpip_parameters, "TcpWindowSize");
+  const auto limit = cap ? hive::as_dword(*cap) : std::nullopt;
+  const auto size = window ? hive::as_dword(*window) : std::nullopt;
+  if (limit && size && *limit < *size)
+    add_warning(status, fmt::format("{}: GlobalMaxTcpWindowSize={:#x} limits TcpWindowSize",
+                                    set.name, *limit));
+}
+
+void add_warnings(const Facts& facts, GuestStatus& status) {
+  if (facts.version && is_legacy(*facts.version))
+    for (const ControlSet& set : facts.control_sets) warn_about_windows(set, status);
+  for (const OtherFirstBoot& other : status.beside)
+    add_warning(status, fmt::format("the guest has a first-boot service of {} (service {})",
+                                    other.program, other.service));
+  if (facts.unreadable_files.contains(std::string(firstboot::result_path)))
+    add_warning(status, "the result of the first boot is not a plain file of 1 MiB at most");
+  const auto result = facts.files.find(std::string(firstboot::result_path));
+  if (result != facts.files.end() && !status.result)
+    add_warning(status, "the result of the first boot has not the form that kvmnet gives it");
+}
+
+template <typename State, std::size_t count>
+std::string_view word(State state, const std::array<std::string_view, count>& words) {
+  return words.at(static_cast<std::size_t>(state));
+}
+
+}  // namespace
+
+std::string_view to_string(PatchState state) {
+  return word(state, std::array<std::string_view, 4>{"none", "patched", "restoring", "unknown"});
+}
+
+std::string_view to_string(ValueStatus::State state) {
+  return word(state, std::array<std::string_view, 4>{"as patched", "as before", "changed",
+                                                     "control set is gone"});
+}
+
+std::string_view to_string(FirstBootState state) {
+  return word(state, std::array<std::string_view, 7>{"none", "pending", "begun", "retry", "done",
+                                                     "failed", "unknown"});
+}
+
+bool GuestStatus::is_pending() const {
+  const bool waits = firstboot == FirstBootState::pending || firstboot == FirstBootState::begun ||
+                     firstboot == FirstBootState::retry;
+  return waits || patch == PatchState::restoring ||
+         std::any_of(values.begin(), values.end(), [](const ValueStatus& value) {
+           return value.state != ValueStatus::State::as_patched;
+         });
+}
+
+GuestStatus status_of(const Facts& facts) {
+  GuestStatus status;
+  status.patch = patch_state(facts);
+  status.damage = facts.record_damage;
+  if (facts.record) {
+    status.version = facts.record->version;
+    status.profile = facts.record->profile;
+    for (const RecordedValue& value : facts.record->values)
+      status.values.push_back(status_of(value, facts));
+  }
+  const auto result = facts.files.find(std::string(firstboot::result_path));
+  if (result != facts.files.end()) status.result = firstboot::parse_result(result->second);
+  status.firstboot = firstboot_state(facts, status);
+  status.beside = other_firstboots(facts.control_sets);
+  add_warnings(facts, status);
+  return status;
+}
+
+}  // namespace kvmnet

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/plan/plan_record.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "src/plan/firstboot.h"
+#include "src/plan/netsh.h"
+#include "version.h"
+
+namespace kvmnet {
+namespace {
+
+// An edited key as its control set and the rest.
+RecordedKey place_of(const hive::KeyPath& key) {
+  const std::string path = key.to_string();
+  const std::size_t slash = path.find('\\');
+  return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
+bool is_there(const Facts& facts, const RecordedKey& place) {
+  return std::any_of(
+      facts.control_sets.begin(), facts.control_sets.end(),
+      [&](const ControlSet& set) { return set.name == place.set && has_key(set, place.key); });
+}
+
+template <typename Element>
+void add_once(std::vector<Element>& list, Element element) {
+  if (std::find(list.begin(), list.end(), element) == list.end())
+    list.push_back(std::move(element));
+}
+
+void note_value(const SetValue& edit, const RecordedKey& place, Record& record) {
+  for (RecordedValue& value : record.values) {
+    if (value.set != place.set || value.key != place.key || value.name != edit.name) continue;
+    value.after = edit.value;
+    return;
+  }
+  record.values.push_back({place.set, place.key, edit.name, edit.old, edit.value});
+}
+
+void note(const Facts& facts, const SetValue& edit, Record& record) {
+  RecordedKey place = place_of(edit.key);
+  // The service goes as a whole.
+  if (place.key != firstboot_service_key) note_value(edit, place, record);
+  if (!is_there(facts, place)) add_once(record.keys, std::move(place));
+}
+
+void note_commands(const Facts& facts, const Settings& settings, Record& record) {
+  const auto planned = plan_netsh(*facts.version, *facts.product_type, settings);
+  if (!std::holds_alternative<NetshPlan>(planned)) return;
+  for (const NetshStep& step : std::get<NetshPlan>(planned).steps) {
+    add_once(record.commands, step.command.arguments);
+    for (const NetshCommand& other : step.otherwise) add_once(record.commands, other.arguments);
+  }
+}
+
+void note(const Facts& facts, const Settings& settings, const WriteFile& edit, Record& record) {
+  add_once(record.files, edit.path);
+  std::sort(record.files.begin(), record.files.end());
+  if (edit.path == firstboot::script_path) note_commands(facts, settings, record);
+}
+
+std::optional<Refusal> check(const Record& record) {
+  for (const RecordedValue& value : record.values)
+    if (value.before && !can_be_recorded(*value.before))
+      return Refusal{Reason::hive_not_editable,
+                     fmt::format("{}\\{}\\{} has a type that Windows does not name ({}): it could "
+                                 "not be put back",
+                                 value.set, value.key, value.name,
+                                 static_cast<std::uint32_t>(value.before->type))};
+  if (record_text(record).size() > largest_record)
+    return Refusal{Reason::hive_not_editable,
+                   "the values that are there are too long to be noted for a later revert"};
+  return std::nullopt;
+}
+
+}  // namespace
+
+bool has_begun(const Facts& facts) {
+  const auto has = [&facts](std::string_view path) {
+    return facts.our_files.contains(std::string(path));
+  };
+  if (facts.record && facts.record->begun) return true;
+  const std::vector<std::string> state = firstboot::state_paths();
+  return has(firstboot::before_path) || std::any_of(state.begin(), state.end(), has);
+}
+
+std::optional<WriteFile> write_record(const Facts& facts, const Record& record, std::string why) {
+  const auto there = facts.files.find(std::string(record_path));
+  const auto old =
+      there != facts.files.end() ? std::optional(there->second) : std::optional<std::string>();
+  std::string text = record_text(record);
+  if (old == text) return std::nullopt;
+  return WriteFile{std::string(record_path), old, std::move(text), std::move(why), true};
+}
+
+std::variant<std::optional<WriteFile>, Refusal> plan_record(const Facts& facts,
+                                                            const Settings& settings,
+                                                            const std::vector<Edit>& edits) {
+  Record record = facts.record.value_or(Record{});
+  record.state = Record::State::patched;
+  record.version = version;
+  record.profile = settings.profile;
+  record.begun = has_begun(facts);
+  for (const Edit& edit : edits) {
+    if (const auto* set = std::get_if<SetValue>(&edit)) note(facts, *set, record);
+    if (const auto* written = std::get_if<WriteFile>(&edit))
+      note(facts, settings, *written, record);
+  }
+  if (auto refusal = check(record)) return *refusal;
+  return write_record(facts, record, "notes how everything was, for revert");
+}
+
+}  // namespace kvmnet

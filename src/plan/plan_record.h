@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The part of a plan that notes what the rest of it changes, so that revert can take it back.
+#pragma once
+
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "src/plan/edit.h"
+#include "src/plan/facts.h"
+#include "src/plan/settings.h"
+#include "src/support/refusal.h"
+
+namespace kvmnet {
+
+// Whether the guest has run a first-boot script of ours, or begun to.
+bool has_begun(const Facts& facts);
+
+// Writes the record of a guest in which `edits` are made. What an earlier patch has noted stays:
+// the state before the first one counts. Nothing: the record that is there says all that. Refused:
+// a value that a record cannot hold.
+std::variant<std::optional<WriteFile>, Refusal> plan_record(const Facts& facts,
+                                                            const Settings& settings,
+                                                            const std::vector<Edit>& edits);
+
+// The edit that brings that record into the guest; nothing if it is there.
+std::optional<WriteFile> write_record(const Facts& facts, const Record& record, std::string why);
+
+}  // namespace kvmnet

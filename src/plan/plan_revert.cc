@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/plan/plan_revert.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+#include "src/plan/firstboot.h"
+#include "src/plan/firstboot_result.h"
+#include "src/plan/firstboot_service.h"
+#include "src/plan/plan_record.h"
+#include "src/plan/setup_complete.h"
+
+namespace kvmnet {
+namespace {
+
+constexpr std::string_view nsi_service = "Services\\nsi";
+constexpr std::string_view as_before = "as it was before the first patch";
+
+std::vector<const ControlSet*> all_sets(const Facts& facts) {
+  std::vector<const ControlSet*> sets;
+  for (const ControlSet& set : facts.control_sets) sets.push_back(&set);
+  for (const ControlSet& set : facts.other_sets) sets.push_back(&set);
+  return sets;
+}
+
+hive::KeyPath key_in(const ControlSet& set, std::string_view key) {
+  return hive::KeyPath::parse(set.name) / key;
+}
+
+std::string shown(const std::optional<hive::Value>& value) {
+  return value ? hive::describe(*value) : "(absent)";
+}
+
+bool has_service(const Facts& facts) {
+  const auto sets = all_sets(facts);
+  return std::any_of(sets.begin(), sets.end(),
+                     [](const ControlSet* set) { return has_key(*set, firstboot_service_key); });
+}
+
+class Planner {
+ public:
+  Planner(const Facts& facts, const RevertOptions& options, const Record& record)
+      : facts_(facts), options_(options), record_(record), sets_(all_sets(facts)) {}
+
+  std::variant<Plan, Refusal> run() {
+    plan_values();
+    if (!drift_.empty() && !options_.force) return changed_since();
+    if (auto refusal = plan_firstboot()) return *refusal;
+    plan_keys();
+    std::move(values_.begin(), values_.end(), std::back_inserter(plan_.edits));
+    return plan_;
+  }
+
+ private:
+  const ControlSet* set_named(std::string_view name) const {
+    const auto found = std::find_if(sets_.begin(), sets_.end(),
+                                    [name](const ControlSet* set) { return set->name == name; });
+    return found != sets_.end() ? *found : nullptr;
+  }
+
+  void plan_values() {
+    for (const RecordedValue& value : record_.values) {
+      const ControlSet* set = set_named(value.set);
+      if (set == nullptr) {
+        warn(fmt::format("{} is not there any more, and needs nothing", value.set));
+        continue;
+      }
+      plan_value(*set, value);
+    }
+  }
+
+  void plan_value(const ControlSet& set, const RecordedValue& value) {
+    const auto present = value_of(set, value.key, value.name);
+    if (present == value.before) return;
+    if (present != value.after)
+      drift_.push_back(fmt::format("{}\\{}\\{} is {}, was set to {}", value.set, value.key,
+                                   value.name, shown(present), shown(value.after)));
+    const hive::KeyPath key = key_in(set, value.key);
+    if (value.before) {
+      values_.push_back(SetValue{key, value.name, present, *value.before, std::string(as_before)});
+    } else {
+      values_.push_back(DeleteValue{key, value.name, *present, "was not there before"});
+      ++gone_from_[value.set + "\\" + value.key];
+    }
+  }
+
+  Refusal changed_since() const {
+    constexpr std::size_t most = 20;
+    const auto shown_end =
+        drift_.begin() + static_cast<std::ptrdiff_t>(std::min(most, drift_.size()));
+    return {Reason::changed_since_patch, fmt::format("somebody has changed since the patch: {}",
+                                                     fmt::join(drift_.begin(), shown_end, "; "))};
+  }
+
+  // Keys that a patch has made go again, unless somebody has put something into them.
+  void plan_keys() {
+    for (const RecordedKey& key : record_.keys) {
+      const ControlSet* set = set_named(key.set);
+      if (key.key == firstboot_service_key || set == nullptr || !has_key(*set, key.key)) continue;
+      const std::string path = key.set + "\\" + key.key;
+      const auto gone = gone_from_.find(path);
+      const std::size_t going = gone != gone_from_.end() ? gone->second : 0;
+      if (set->keys.at(key.key)->size() != going || set->with_subkeys.contains(key.key)) {
+        warn(fmt::format("{} stays: there is something in it that kvmnet has not put there", path));
+        continue;
+      }
+      std::erase_if(values_, [&](const Edit& edit) {
+        const auto* deleted = std::get_if<DeleteValue>(&edit);
+        return deleted != nullptr && deleted->key == key_in(*set, key.key);
+      });
+      values_.push_back(DeleteKey{key_in(*set, key.key), "made by a patch"});
+    }
+  }
+
+  bool has(std::string_view path) const { return facts_.our_files.contains(std::string(path)); }
+
+  std::optional<std::string> content_of(std::string_view path) const {
+    const auto found = facts_.files.find(std::string(path));
+    return found != facts_.files.end() ? std::optional(found->second) : std::nullopt;
+  }
+
+  bool was_added(std::string_view path) const {
+    return std::find(record_.files.begin(), record_.files.end(), path) != record_.files.end();
+  }
+
+  // The commands may have been run: the script has left something behind, or has gone.
+  bool has_run() const {
+    if (record_.state == Record::State::restoring) return true;
+    if (!was_added(firstboot::script_path)) return false;
+    return has_begun(facts_) || !has(firstboot::script_path);
+  }
+
+  std::optional<firstboot::Result> result() const {
+    const auto content = content_of(firstboot::result_path);
+    return content ? firstboot::parse_result(*content) : std::nullopt;
+  }
+
+  // The guest has run the restoring script to its end, whatever came of it.
+  bool has_ended(const std::vector<NetshStep>& steps, firstboot::Status status) const {
+    const auto found = result();
+    return found && found->id == firstboot::script_id(steps) && found->status == status;
+  }
+
+  std::optional<Refusal> plan_firstboot() {
+    plan_setup_complete();
+    const Restoration restoration =
+        plan_restoration(record_.commands, content_of(firstboot::before_path).value_or(""));
+    const auto& steps = restoration.steps;
+    const bool restored = !has_service(facts_) && has_ended(steps, firstboot::Status::done);
+    if (steps.empty() || !has_run() || restored || !options_.firstboot || gives_up(steps)) {
+      if (!steps.empty() && has_run() && !restored) warn_about_settings(restoration);
+      remove_all();
+      return std::nullopt;
+    }
+    return restore(restoration);
+  }
+
+  bool gives_up(const std::vector<NetshStep>& steps) const {
+    return options_.force && has_ended(steps, firstboot::Status::failed);
+  }
+
+  void warn_about_settings(const Restoration& restoration) {
+    for (const RestoredSetting& setting : restoration.settings)
+      warn(fmt::format("the guest keeps what its first boot has set: {}", setting.name));
+  }
+
+  std::optional<Refusal> restore(const Restoration& restoration) {
+    for (const ControlSet& set : facts_.control_sets)
+      if (value_of(set, firstboot_service_key, "DeleteFlag"))
+        return Refusal{Reason::service_marked_for_deletion,
+                       fmt::format("{}\\{} is marked for deletion: Windows would remove it before "
+                                   "it runs",
+                                   set.name, firstboot_service_key)};
+    plan_.restored = restoration.settings;
+    plan_.firstboot = {Mechanism::service, "puts back what an earlier first boot has set", {}};
+    plan_script(restoration.steps);
+    for (const ControlSet& set : facts_.control_sets) plan_service(set);
+    for (const ControlSet& set : facts_.other_sets) remove_service(set);
+    plan_record();
+    return std::nullopt;
+  }
+
+  void plan_script(const std::vector<NetshStep>& steps) {
+    std::string content = firstboot::script({steps, {"global"}, {}});
+    const auto old = content_of(firstboot::script_path);
+    // A script that has given up and is still there would only remove itself.
+    const bool gave_up = has(firstboot::done_path) && !has_ended(steps, firstboot::Status::done);
+    if (old == content && !gave_up) return;
+    for (const std::string& path : firstboot::state_paths())
+      if (has(path)) remove(path, "left by an earlier first-boot script");
+    for (std::size_t number = 1; number <= most_user_work; ++number)
+      if (has(firstboot::work_path(number)))
+        remove(firstboot::work_path(number), "work of a patch");
+    if (old != content)
+      plan_.edits.emplace_back(WriteFile{std::string(firstboot::script_path), old,
+                                         std::move(content),
+                                         "netsh commands that put the settings back", true});
+  }
+
+  void plan_service(const ControlSet& set) {
+    for (hive::NamedValue& v : firstboot::service_values(has_key(set, nsi_service))) {
+      auto old = value_of(set, firstboot_service_key, v.name);
+      if (old != v.value)
+        values_.emplace_back(SetValue{key_in(set, firstboot_service_key), v.name, std::move(old),
+                                      std::move(v.value), "service that runs the script"});
+    }
+  }
+
+  // What is left to be taken back when the script has run.
+  void plan_record() {
+    Record left;
+    left.state = Record::State::restoring;
+    left.version = record_.version;
+    left.profile = record_.profile;
+    left.commands = record_.commands;
+    left.files = {std::string(firstboot::script_path)};
+    left.begun = true;
+    if (auto edit = write_record(facts_, left, "what the guest itself has still to put back"))
+      plan_.edits.emplace_back(std::move(*edit));
+  }
+
+  void plan_setup_complete() {
+    const auto old = content_of(firstboot::setup_complete_path);
+    if (!old) return;
+    auto content = firstboot::without_setup_call(*old);
+    if (!content)
+      remove(std::string(firstboot::setup_complete_path), "made by a patch");
+    else if (old != content)
+      plan_.edits.emplace_back(WriteFile{std::string(firstboot::setup_complete_path), old,
+                                         std::move(*content), "without the part of the patch"});
+  }
+
+  void remove_all() {
+    for (const std::string& path : facts_.our_files) remove(path, "made by a patch");
+    if (facts_.has_our_directory && !facts_.has_other_files)
+      plan_.edits.emplace_back(
+          RemoveDirectory{std::string(firstboot::directory), "made by a patch"});
+    else if (facts_.has_other_files)
+      warn("%SystemRoot%\\kvmnet stays: there is something in it that is not kvmnet's");
+    for (const ControlSet* set : sets_) remove_service(*set);
+    if (has(firstboot::begun_path))
+      warn("what the user's own first-boot work has done in the guest stays as it is");
+  }
+
+  void remove_service(const ControlSet& set) {
+    if (has_key(set, firstboot_service_key))
+      values_.emplace_back(DeleteKey{key_in(set, firstboot_service_key), "made by a patch"});
+  }
+
+  void remove(std::string path, std::string why) {
+    plan_.edits.emplace_back(RemoveFile{std::move(path), std::move(why)});
+  }
+
+  void warn(std::string text) {
+    if (std::find(plan_.warnings.begin(), plan_.warnings.end(), text) == plan_.warnings.end())
+      plan_.warnings.push_back(std::move(text));
+  }
+
+  const Facts& facts_;
+  const RevertOptions& options_;
+  const Record& record_;
+  std::vector<const ControlSet*> sets_;
+  std::vector<std::string> drift_;
+  std::map<std::string, std::size_t> gone_from_;  // a key: values of it that go
+  std::vector<Edit> values_;
+  Plan plan_;
+};
+
+// Something of ours is there, but not what was before it.
+bool has_patch_without_record(const Facts& facts) {
+  const auto setup = facts.files.find(std::string(firstboot::setup_complete_path));
+  return !facts.our_files.empty() || has_service(facts) ||
+         (setup != facts.files.end() &&
+          firstboot::without_setup_call(setup->second) != std::optional(setup->second));
+}
+
+}  // namespace
+
+std::variant<Plan, Refusal> make_revert(const Facts& facts, const RevertOptions& options) {
+  if (auto refusal = check_condition(facts.system, "SYSTEM")) return *refusal;
+  if (auto refusal = check_record(facts)) return *refusal;
+  if (facts.record) return Planner(facts, options, *facts.record).run();
+  if (has_patch_without_record(facts))
+    return Refusal{Reason::record_missing,
+                   "the guest was patched by a kvmnet that left no record, or the record was "
+                   "removed: what was there before is not known"};
+  return Plan();
+}
+
+}  // namespace kvmnet

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/plan/record.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "src/plan/facts.h"
+#include "src/plan/firstboot.h"
+#include "src/plan/plan_firstboot.h"
+#include "src/plan/record_json.h"
+#include "src/plan/restore.h"
+#include "src/plan/settings.h"
+#include "src/plan/setup_complete.h"
+#include "src/support/error.h"
+
+namespace kvmnet {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr std::string_view log_path = "kvmnet/firstboot.log";
+
+// Raised when a field changes its meaning or goes.
+constexpr int format = 1;
+
+// More than patches of any guest can add.
+constexpr std::size_t most_entries = 1000;
+
+constexpr std::array<std::string_view, 2> states = {"patched", "restoring"};
+
+[[noreturn]] void fail(const std::string& what) {
+  throw Error("not a record of kvmnet: " + what);
+}
+
+// Types without a name are left to those who know them.
+constexpr bool is_known_type(std::uint32_t type) {
+  constexpr std::uint32_t last_of_winnt = 11;  // REG_QWORD
+  return type <= last_of_winnt;
+}
+
+std::string hex(const hive::Bytes& bytes) {
+  std::string text;
+  for (const std::byte byte : bytes) text += fmt::format("{:02x}", std::to_integer<unsigned>(byte));
+  return text;
+}
+
+std::uint8_t digit(char c) {
+  if (c >= '0' && c <= '9') return static_cast<std::uint8_t>(c - '0');
+  if (c >= 'a' && c <= 'f') return static_cast<std::uint8_t>(c - 'a' + 10);
+  fail("data that are not hexadecimal");
+}
+
+hive::Bytes from_hex(std::string_view text) {
+  if (text.size() % 2 != 0) fail("data of half a byte");
+  hive::Bytes bytes;
+  for (std::size_t i = 0; i < text.size(); i += 2)
+    bytes.push_back(static_cast<std::byte>(digit(text[i]) * 16 + digit(text[i + 1])));
+  return bytes;
+}
+
+ordered_json to_json(const hive::Value& value) {
+  return {{"type", static_cast<std::uint32_t>(value.type)}, {"data", hex(value.data)}};
+}
+
+hive::Value to_value(const json& from) {
+  const auto type = from.at("type").get<std::uint32_t>();
+  if (!is_known_type(type)) fail(fmt::format("a value of type {}", type));
+  return {static_cast<hive::Type>(type), from_hex(from.at("data").get<std::string>())};
+}
+
+std::string to_set(const json& from) {
+  auto name = from.get<std::string>();
+  if (!is_control_set_name(name)) fail("a control set with another name than Windows gives");
+  return name;
+}
+
+RecordedKey to_key(const json& from) {
+  RecordedKey key = {to_set(from.at("set")), from.at("key").get<std::string>()};
+  const auto known = known_values();
+  const bool is_known = std::any_of(known.begin(), known.end(),
+                                    [&](const KnownValue& v) { return v.key == key.key; });
+  if (!is_known && key.key != firstboot_service_key) fail("a key that kvmnet does not make");
+  return key;
+}
+
+RecordedValue to_recorded_value(const json& from) {
+  RecordedValue value;
+  value.set = to_set(from.at("set"));
+  value.key = from.at("key").get<std::string>();
+  value.name = from.at("name").get<std::string>();
+  const auto known = known_values();
+  if (std::none_of(known.begin(), known.end(),
+                   [&](const KnownValue& v) { return v.key == value.key && v.name == value.name; }))
+    fail("a value that kvmnet does not set");
+  if (const json& before = from.at("before"); !before.is_null()) value.before = to_value(before);
+  value.after = to_value(from.at("after"));
+  return value;
+}
+
+std::string to_file(const json& from) {
+  auto path = from.get<std::string>();
+  if (!is_our_file(path) && path != firstboot::setup_complete_path)
+    fail("a file that kvmnet does not write");
+  return path;
+}
+
+std::string to_command(const json& from) {
+  auto command = from.get<std::string>();
+  if (!is_known_netsh(command)) fail("a command that kvmnet does not give");
+  return command;
+}
+
+// No entry twice: of two before-states only one can be true.
+template <typename Read>
+auto to_list(const json& from, Read read) {
+  if (!from.is_array() || from.size() > most_entries) fail("too many entries");
+  std::vector<decltype(read(from))> list;
+  for (const json& item : from) list.push_back(read(item));
+  return list;
+}
+
+void check_values(const std::vector<RecordedValue>& values) {
+  for (std::size_t i = 0; i < values.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (values[i].set == values[j].set && values[i].key == values[j].key &&
+          values[i].name == values[j].name)
+        fail("a value that is there twice");
+}
+
+// Shown to people; and no longer than what kvmnet writes.
+std::string to_word(const json& from) {
+  auto word = from.get<std::string>();
+  if (word.size() > 40 ||
+      word.find_first_not_of(
+          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+-~") !=
+          std::string::npos)
+    fail("a version or profile of another form");
+  return word;
+}
+
+}  // namespace
+
+std::string_view to_string(Record::State state) {
+  return states.at(static_cast<std::size_t>(state));
+}
+
+ordered_json to_json(const Record& record) {
+  ordered_json keys = ordered_json::array();
+  for (const RecordedKey& key : record.keys) keys.push_back({{"set", key.set}, {"key", key.key}});
+  ordered_json values = ordered_json::array();
+  for (const RecordedValue& v : record.values)
+    values.push_back({{"set", v.set},
+                      {"key", v.key},
+                      {"name", v.name},
+                      {"before", v.before ? to_json(*v.before) : ordered_json()},
+                      {"after", to_json(v.after)}});
+  return {{"kvmnet_record", format},   {"version", record.version},
+          {"profile", record.profile}, {"state", to_string(record.state)},
+          {"keys", std::move(keys)},   {"values", std::move(values)},
+          {"files", record.files},     {"commands", record.commands},
+          {"begun", record.begun}};
+}
+
+Record to_record(const json& from) {
+  if (from.at("kvmnet_record").get<int>() != format) fail("of a format that is not known here");
+  Record record;
+  record.version = to_word(from.at("version"));
+  record.profile = to_word(from.at("profile"));
+  const auto state = std::find(states.begin(), states.end(), from.at("state").get<std::string>());
+  if (state == states.end()) fail("a state that is none");
+  record.state = static_cast<Record::State>(state - states.begin());
+  record.keys = to_list(from.at("keys"), to_key);
+  record.values = to_list(from.at("values"), to_recorded_value);
+  check_values(record.values);
+  record.files = to_list(from.at("files"), to_file);
+  record.commands = to_list(from.at("commands"), to_command);
+  record.begun = from.at("begun").get<bool>();
+  return record;
+}
+
+std::string record_text(const Record& record) {
+  return to_json(record).dump(1) + "\n";
+}
+
+Record parse_record(std::string_view text) {
+  if (text.size() > largest_record) fail("too long");
+  try {
+    return to_record(json::parse(text));
+  } catch (const json::exception& e) {
+    fail(hive::escaped(e.what()).substr(0, 200));
+  }
+}
+
+bool can_be_recorded(const hive::Value& value) {
+  return is_known_type(static_cast<std::uint32_t>(value.type));
+}
+
+bool is_our_file(std::string_view path) {
+  const std::vector<std::string> files = firstboot_files();
+  if (std::find(files.begin(), files.end(), path) != files.end())
+    return path != firstboot::setup_complete_path;
+  for (const std::string_view other : {record_path, log_path, firstboot::before_path})
+    if (path == other) return true;
+  if (path == "kvmnet/firstboot-before.new") return true;  // the script was cut off there
+  for (std::size_t number = 1; number <= most_user_work; ++number)
+    if (path == fmt::format("{}/firstboot-{:02}.log", firstboot::directory, number)) return true;
+  return false;
+}
+
+}  // namespace kvmnet

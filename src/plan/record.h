@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a patch leaves in the guest about itself, so that it can be taken back: how everything was
+// before the first patch, and what all patches since have added. docs/record.md has the format.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hive/value.h"
+
+namespace kvmnet {
+
+inline constexpr std::string_view record_path = "kvmnet/record.json";  // as WriteFile has paths
+inline constexpr std::size_t largest_record = 1 << 20;                 // bytes
+
+// The key of the first-boot service, relative to a control set.
+inline constexpr std::string_view firstboot_service_key = "Services\\kvmnet-firstboot";
+
+struct RecordedValue {
+  std::string set;  // "ControlSet001"
+  std::string key;  // relative to that; key and name are those of known_values()
+  std::string name;
+  std::optional<hive::Value> before;  // nothing: it was not there
+  hive::Value after;                  // as the last patch has set it
+  bool operator==(const RecordedValue&) const = default;
+};
+
+// A key that a patch has made.
+struct RecordedKey {
+  std::string set;
+  std::string key;
+  bool operator==(const RecordedKey&) const = default;
+};
+
+struct Record {
+  enum class State {
+    patched,
+    restoring,  // taken back, but for what the guest itself has to do at its next boot
+  };
+  State state = State::patched;
+  std::string version;  // of the kvmnet that wrote it
+  std::string profile;  // of the last patch
+  std::vector<RecordedKey> keys;
+  std::vector<RecordedValue> values;
+  std::vector<std::string> files;     // that were written, in the order of their names
+  std::vector<std::string> commands;  // for netsh, that first-boot scripts were given
+  bool begun = false;                 // the guest has run such a script, or begun to
+  bool operator==(const Record&) const = default;
+};
+std::string_view to_string(Record::State state);  // "patched", "restoring"
+
+// The same record has the same text.
+std::string record_text(const Record& record);
+
+// The text comes from a guest, and anybody in there may have written it: whatever is no record, or
+// names keys, values, types, files or commands that no kvmnet writes, throws Error. To be called
+// behind the wall.
+Record parse_record(std::string_view text);
+
+// Types that a record can hold; a value of another one could not be put back.
+bool can_be_recorded(const hive::Value& value);
+
+// `path`, in lower case: whether a file there is one that patches, or their first-boot scripts,
+// make in our directory; SetupComplete.cmd, which is not only ours, is none.
+bool is_our_file(std::string_view path);
+
+}  // namespace kvmnet

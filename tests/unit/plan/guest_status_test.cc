@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/plan/guest_status.h"
+
+#include <gtest/gtest.h>
+
+#include "src/plan/firstboot.h"
+#include "src/plan/plan_revert.h"
+#include "tests/unit/plan/guests.h"
+
+namespace kvmnet {
+namespace {
+
+using plan_tests::any_has;
+using plan_tests::applied;
+using plan_tests::guest;
+using plan_tests::plan_of;
+using plan_tests::values;
+using State = ValueStatus::State;
+
+constexpr WindowsVersion version = plan_tests::windows_7;
+
+Facts patched(const Facts& facts) {
+  return applied(facts, plan_of(facts, make_settings({})).edits);
+}
+
+TEST(GuestStatus, OfAGuestWithoutAPatchIsEmpty) {
+  const GuestStatus status = status_of(guest(version));
+  EXPECT_EQ(status.patch, PatchState::none);
+  EXPECT_EQ(status.firstboot, FirstBootState::none);
+  EXPECT_TRUE(status.values.empty());
+  EXPECT_FALSE(status.is_pending());
+}
+
+TEST(GuestStatus, FollowsAPatchThroughItsFirstBoot) {
+  Facts facts = patched(guest(version));
+  GuestStatus status = status_of(facts);
+  EXPECT_EQ(status.patch, PatchState::patched);
+  EXPECT_EQ(status.profile, "kvm");
+  EXPECT_FALSE(status.version.empty());
+  EXPECT_EQ(status.firstboot, FirstBootState::pending);
+  EXPECT_TRUE(status.is_pending());
+  plan_tests::put_file(facts, "kvmnet/firstboot.boot1", "");
+  EXPECT_EQ(status_of(facts).firstboot, FirstBootState::begun);
+  plan_tests::boot(facts);
+  status = status_of(facts);
+  EXPECT_EQ(status.firstboot, FirstBootState::done);
+  EXPECT_FALSE(status.is_pending());
+  ASSERT_EQ(status.values.size(), 1U);
+  EXPECT_EQ(status.values[0].state, State::as_patched);
+}
+
+TEST(GuestStatus, TellsHowAFirstBootHasFailed) {
+  for (const auto& [word, state] :
+       {std::pair{"retry", FirstBootState::retry}, std::pair{"failed", FirstBootState::failed}}) {
+    Facts facts = patched(guest(version));
+    plan_tests::boot(facts, word);
+    EXPECT_EQ(status_of(facts).firstboot, state);
+  }
+  Facts facts = patched(guest(version));
+  plan_tests::boot(facts);
+  plan_tests::put_file(facts, std::string(firstboot::result_path), "\x1b[2J");
+  EXPECT_EQ(status_of(facts).firstboot, FirstBootState::unknown);
+  EXPECT_TRUE(any_has(status_of(facts).warnings, "has not the form"));
+}
+
+TEST(GuestStatus, FindsTheDriftOfEachValue) {
+  Facts facts = patched(guest(plan_tests::server_2003));
+  auto& tcpip = values(facts.control_sets[0], plan_tests::tcpip_key);
+  for (hive::NamedValue& value : tcpip)
+    if (value.name == "TcpWindowSize") value.value = hive::dword(1);
+  std::erase_if(tcpip, [](const hive::NamedValue& v) { return v.name == "Tcp1323Opts"; });
+  const GuestStatus status = status_of(facts);
+  ASSERT_EQ(status.values.size(), 5U);
+  EXPECT_EQ(status.values[0].state, State::as_patched);
+  EXPECT_EQ(status.values[3].state, State::as_before);
+  EXPECT_EQ(status.values[4].state, State::changed);
+  EXPECT_EQ(status.values[4].present, hive::dword(1));
+  EXPECT_TRUE(status.is_pending());
+  facts.control_sets.clear();
+  EXPECT_EQ(status_of(facts).values[0].state, State::set_is_gone);
+}
+
+TEST(GuestStatus, WarnsOfWindowsThatWin) {
+  Facts facts = patched(guest(plan_tests::server_2003));
+  facts.control_sets[0].interfaces_with_window = {"{1}\x1b[31m"};
+  values(facts.control_sets[0], plan_tests::tcpip_key)
+      .push_back({"GlobalMaxTcpWindowSize", hive::dword(0x8000)});
+  const GuestStatus status = status_of(facts);
+  EXPECT_TRUE(any_has(status.warnings, "{1}\\x1b[31m has a TcpWindowSize of its own"));
+  EXPECT_TRUE(any_has(status.warnings, "GlobalMaxTcpWindowSize=0x8000 limits"));
+}
+
+TEST(GuestStatus, WarnsOfOtherFirstBootServices) {
+  Facts facts = patched(guest(version));
+  facts.control_sets[0].keys["Services\\cloudbase-init"].emplace();
+  EXPECT_TRUE(any_has(status_of(facts).warnings, "cloudbase-init"));
+}
+
+TEST(GuestStatus, KnowsAPatchWithoutARecord) {
+  Facts facts = patched(guest(version));
+  plan_tests::remove_file(facts, std::string(record_path));
+  EXPECT_EQ(status_of(facts).patch, PatchState::unknown);
+  Facts damaged = guest(version);
+  damaged.record_damage = "cut off";
+  EXPECT_EQ(status_of(damaged).patch, PatchState::unknown);
+  EXPECT_EQ(status_of(damaged).damage, "cut off");
+}
+
+TEST(GuestStatus, KnowsARevertThatWaitsForABoot) {
+  Facts facts = patched(guest(version));
+  plan_tests::boot(facts);
+  const auto plan = make_revert(facts, {});
+  facts = applied(facts, std::get<Plan>(plan).edits);
+  EXPECT_EQ(status_of(facts).patch, PatchState::restoring);
+  EXPECT_TRUE(status_of(facts).is_pending());
+}
+
+}  // namespace
+}  // namespace kvmnet

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/plan/plan_revert.h"
+
+#include <gtest/gtest.h>
+
+#include "src/plan/firstboot.h"
+#include "src/plan/setup_complete.h"
+#include "tests/unit/plan/guests.h"
+
+namespace kvmnet {
+namespace {
+
+using plan_tests::any_has;
+using plan_tests::applied;
+using plan_tests::guest;
+using plan_tests::lines;
+using plan_tests::plan_of;
+using plan_tests::values;
+using Lines = std::vector<std::string>;
+
+constexpr WindowsVersion version = plan_tests::windows_7;
+
+Facts patched(const Facts& facts, const SettingOptions& options = {}) {
+  return applied(facts, plan_of(facts, make_settings(options)).edits);
+}
+
+Plan revert_of(const Facts& facts, const RevertOptions& options = {}) {
+  const auto plan = make_revert(facts, options);
+  if (const auto* refusal = std::get_if<Refusal>(&plan)) {
+    ADD_FAILURE() << "was refused: " << refusal->message;
+    return {};
+  }
+  return std::get<Plan>(plan);
+}
+
+Refusal refusal_of(const Facts& facts) {
+  const auto plan = make_revert(facts, {});
+  if (std::holds_alternative<Plan>(plan)) {
+    ADD_FAILURE() << "was not refused";
+    return {};
+  }
+  return std::get<Refusal>(plan);
+}
+
+Facts reverted(const Facts& facts, const RevertOptions& options = {}) {
+  return applied(facts, revert_of(facts, options).edits);
+}
+
+const SettingOptions all_options[] = {{}, plan_tests::wiki_options()};
+
+TEST(PlanRevert, LeavesAGuestAsItWasBeforeAnyPatch) {
+  for (const WindowsVersion& release :
+       {plan_tests::xp, plan_tests::server_2003, plan_tests::vista, version, plan_tests::windows_8,
+        plan_tests::windows_10_1607, plan_tests::windows_11_24h2})
+    for (const bool generalised : {false, true})
+      for (const bool has_parameters : {false, true}) {
+        Facts facts = guest(release);
+        facts.setup_unfinished = generalised;
+        if (!has_parameters) facts.control_sets[0].keys[plan_tests::afd_key] = std::nullopt;
+        plan_tests::add_current_set(facts, 2);
+        values(facts.control_sets[1], plan_tests::tcpip_key)
+            .insert(values(facts.control_sets[1], plan_tests::tcpip_key).begin(),
+                    {"TcpWindowSize", hive::sz("x")});
+        Facts patched_twice = facts;
+        for (const SettingOptions& options : all_options)
+          patched_twice = patched(patched_twice, options);
+        EXPECT_NE(patched_twice, facts);
+        EXPECT_EQ(reverted(patched_twice), facts) << plan_tests::name_of(release);
+        EXPECT_TRUE(revert_of(reverted(patched_twice)).edits.empty());
+      }
+}
+
+TEST(PlanRevert, HasNothingToDoInAGuestWithoutAPatch) {
+  EXPECT_TRUE(revert_of(guest(version)).edits.empty());
+}
+
+TEST(PlanRevert, KeepsWhatIsInSetupCompleteBesideOurPart) {
+  Facts facts = guest(version);
+  facts.setup_unfinished = true;
+  const std::string path(firstboot::setup_complete_path);
+  facts.files[path] = "echo a";
+  EXPECT_EQ(reverted(patched(facts)).files.at(path), "echo a");
+}
+
+TEST(PlanRevert, RefusesWithAListOfWhatSomebodyHasChanged) {
+  Facts facts = patched(guest(plan_tests::server_2003));
+  auto& tcpip = values(facts.control_sets[0], plan_tests::tcpip_key);
+  for (hive::NamedValue& value : tcpip)
+    if (value.name == "TcpWindowSize") value.value = hive::dword(1);
+  std::erase_if(tcpip, [](const hive::NamedValue& v) { return v.name == "Hostname"; });
+  const Refusal refusal = refusal_of(facts);
+  EXPECT_EQ(refusal.reason, Reason::changed_since_patch);
+  EXPECT_NE(refusal.message.find("TcpWindowSize is dword:0x00000001"), std::string::npos)
+      << refusal.message;
+  EXPECT_EQ(refusal.message.find("Tcp1323Opts"), std::string::npos);
+  const Facts forced = reverted(facts, {true, true});
+  EXPECT_EQ(value_of(forced.control_sets[0], plan_tests::tcpip_key, "TcpWindowSize"), std::nullopt);
+  EXPECT_FALSE(forced.record);
+}
+
+TEST(PlanRevert, DoesNotMindWhatSomebodyHasPutBackAlready) {
+  Facts facts = patched(guest(version));
+  std::erase_if(values(facts.control_sets[0], plan_tests::tcpip_key),
+                [](const hive::NamedValue& v) { return v.name == "EnableWsd"; });
+  EXPECT_EQ(reverted(facts), guest(version));
+}
+
+TEST(PlanRevert, LeavesAKeyThatSomethingElseIsInNow) {
+  Facts facts = guest(plan_tests::server_2003);
+  facts.control_sets[0].keys[plan_tests::afd_key] = std::nullopt;
+  Facts with_value = patched(facts);
+  values(with_value.control_sets[0], plan_tests::afd_key).push_back({"Other", hive::dword(1)});
+  const Plan plan = revert_of(with_value);
+  EXPECT_TRUE(any_has(plan.warnings, "stays"));
+  EXPECT_EQ(applied(with_value, plan.edits).control_sets[0].keys.at(plan_tests::afd_key)->size(),
+            1U);
+  Facts with_key = patched(facts);
+  with_key.control_sets[0].with_subkeys.insert(plan_tests::afd_key);
+  EXPECT_FALSE(any_has(lines(revert_of(with_key).edits),
+                       "delete ControlSet001\\Services\\AFD\\Parameters\n"));
+  EXPECT_TRUE(any_has(revert_of(with_key).warnings, "stays"));
+}
+
+TEST(PlanRevert, PutsBackWhatIsInAControlSetThatIsNotUsedAnyMore) {
+  Facts facts = guest(version);
+  plan_tests::add_current_set(facts, 2);
+  facts = patched(facts);
+  facts.other_sets = {facts.control_sets[1]};
+  facts.control_sets.pop_back();
+  const Lines edits = lines(revert_of(facts).edits);
+  EXPECT_TRUE(any_has(edits, "delete ControlSet002\\Services\\Tcpip\\Parameters\\EnableWsd"));
+  EXPECT_TRUE(any_has(edits, "delete ControlSet002\\Services\\kvmnet-firstboot"));
+  facts.other_sets.clear();
+  EXPECT_TRUE(any_has(revert_of(facts).warnings, "ControlSet002 is not there any more"));
+}
+
+TEST(PlanRevert, LeavesTheDirectoryToWhatIsNotOurs) {
+  Facts facts = patched(guest(version));
+  facts.has_other_files = true;
+  const Plan plan = revert_of(facts);
+  EXPECT_FALSE(any_has(lines(plan.edits), "remove kvmnet\n"));
+  EXPECT_TRUE(applied(facts, plan.edits).has_our_directory);
+  EXPECT_TRUE(any_has(plan.warnings, "kvmnet stays"));
+}
+
+TEST(PlanRevert, NeedsARecordOfAPatchThatIsThere) {
+  Facts facts = patched(guest(version));
+  plan_tests::remove_file(facts, std::string(record_path));
+  EXPECT_EQ(refusal_of(facts).reason, Reason::record_missing);
+  facts.record_damage = "cut off";
+  EXPECT_EQ(refusal_of(facts).reason, Reason::record_damaged);
+}
+
+// A guest whose first boot has set everything, and whose netsh had something to say before.
+Facts booted(const std::string& dump = "set global autotuninglevel=restricted\r\n") {
+  Facts facts = patched(guest(version));
+  plan_tests::put_file(facts, std::string(firstboot::before_path), dump);
+  plan_tests::boot(facts);
+  return facts;
+}
+
+TEST(PlanRevert, LetsTheNextBootUndoWhatTheFirstHasSet) {
+  const Plan plan = revert_of(booted());
+  const Facts facts = applied(booted(), plan.edits);
+  const std::string& script = facts.files.at(std::string(firstboot::script_path));
+  EXPECT_NE(script.find("set global autotuninglevel=restricted\r\n"), std::string::npos);
+  EXPECT_NE(script.find("set global congestionprovider=default\r\n"), std::string::npos);
+  EXPECT_TRUE(has_key(facts.control_sets[0], plan_tests::our_service_key));
+  EXPECT_FALSE(value_of(facts.control_sets[0], plan_tests::tcpip_key, "EnableWsd"));
+  EXPECT_EQ(facts.record->state, Record::State::restoring);
+  ASSERT_EQ(plan.restored.size(), 4U);
+  EXPECT_TRUE(plan.restored[2].from_dump);
+  EXPECT_FALSE(plan.restored[3].from_dump);
+  ASSERT_TRUE(plan.firstboot);
+  EXPECT_EQ(plan.firstboot->mechanism, Mechanism::service);
+}
+
+TEST(PlanRevert, WaitsForThatBootAndThenRemovesTheRest) {
+  Facts facts = reverted(booted());
+  EXPECT_TRUE(revert_of(facts).edits.empty());
+  plan_tests::put_file(facts, "kvmnet/firstboot.boot1", "started");
+  EXPECT_TRUE(revert_of(facts).edits.empty()) << "in the middle of that boot";
+  plan_tests::boot(facts);
+  EXPECT_EQ(reverted(facts), guest(version));
+}
+
+TEST(PlanRevert, TriesAgainWhereThatBootHasFailedUnlessForced) {
+  Facts facts = reverted(booted());
+  plan_tests::boot(facts, "failed");
+  EXPECT_TRUE(any_has(lines(revert_of(facts).edits), "write kvmnet/firstboot.cmd"));
+  EXPECT_EQ(reverted(facts, {true, true}), guest(version));
+}
+
+TEST(PlanRevert, CanDoWithoutABoot) {
+  const Plan plan = revert_of(booted(), {false, false});
+  EXPECT_EQ(applied(booted(), plan.edits), guest(version));
+  EXPECT_TRUE(any_has(plan.warnings, "keeps what its first boot has set: congestion provider"));
+}
+
+// Whatever the first boot has left behind: the settings may have been made.
+TEST(PlanRevert, TakesABootThatWasCutOffForOneThatHasRun) {
+  for (const char* trace : {"kvmnet/firstboot.boot1", "kvmnet/firstboot.lock",
+                            "kvmnet/firstboot-before.txt", "kvmnet/firstboot.done"}) {
+    Facts facts = patched(guest(version));
+    plan_tests::put_file(facts, trace, "");
+    EXPECT_FALSE(revert_of(facts).restored.empty()) << trace;
+  }
+  Facts gone = patched(guest(version));
+  plan_tests::remove_file(gone, std::string(firstboot::script_path));
+  EXPECT_FALSE(revert_of(gone).restored.empty());
+}
+
+TEST(PlanRevert, RemembersABootBeforeALaterPatch) {
+  Facts facts = patched(guest(version));
+  plan_tests::boot(facts);
+  facts = patched(facts, plan_tests::wiki_options());  // which removes the result
+  EXPECT_FALSE(revert_of(facts).restored.empty());
+}
+
+TEST(PlanRevert, IsUndoneByAnotherPatch) {
+  Facts facts = reverted(booted());
+  facts = patched(facts);
+  EXPECT_EQ(facts.record->state, Record::State::patched);
+  EXPECT_TRUE(plan_of(facts, make_settings({})).edits.empty());
+  plan_tests::boot(facts);
+  EXPECT_FALSE(revert_of(facts).restored.empty());
+}
+
+TEST(PlanRevert, SaysThatTheUsersWorkStays) {
+  Facts facts = patched(guest(version));
+  plan_tests::put_file(facts, std::string(firstboot::begun_path), "work 1 begun command\r\n");
+  EXPECT_TRUE(any_has(revert_of(facts, {false, false}).warnings, "own first-boot work"));
+}
+
+}  // namespace
+}  // namespace kvmnet
