@@ -43,8 +43,9 @@ struct Outcome {
   bool recovered = false;  // `patch` has finished an interrupted patch first
   std::string output;      // the patched copy, if one was asked for
   std::vector<std::string> warnings;
-  std::string backup;                                  // directory that has the untouched hive
-  std::string accelerator;                             // "KVM", "TCG"; empty: no appliance
+  std::string backup;       // directory that has the untouched hive
+  std::string backend;      // "libguestfs", "direct"; empty: none was used
+  std::string accelerator;  // "KVM", "TCG"; empty: no appliance
   std::vector<std::pair<std::string, double>> phases;  // name and seconds
 };
 

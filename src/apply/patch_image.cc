@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <memory>
 
 #include "guestfs/image.h"
+#include "src/apply/direct_guest.h"
 #include "src/disk/backing_users.h"
 #include "src/disk/beside.h"
 #include "src/disk/commit.h"
@@ -14,7 +16,9 @@
 #include "src/disk/image_info.h"
 #include "src/disk/image_lock.h"
 #include "src/disk/overlay.h"
+#include "src/disk/qemu_commit.h"
 #include "src/disk/recover.h"
+#include "src/disk/served_disk.h"
 #include "src/support/error.h"
 
 namespace kvmnet {
@@ -56,7 +60,7 @@ class Patch {
     // Under the lock: another kvmnet may have begun meanwhile.
     refuse_if(disk::check_committed(name()));
     const Overlay overlay = Overlay::in(context_.temporary_directory, image);
-    work_on(overlay.path());
+    work_on(overlay.path(), image);
   }
 
   void patch_in_place() {
@@ -66,7 +70,7 @@ class Patch {
     refuse_if(check_room(image));
     const ImageLock lock = take(image, disk::Use::write);
     Overlay overlay = Overlay::beside(image);
-    work_on(overlay.path());
+    work_on(overlay.path(), image);
     if (!is_changed()) return;
     clock_.begin(Phase::prepare);
     warn(disk::commit(std::move(overlay), image, lock, [this] { begin_writing(); }));
@@ -79,7 +83,7 @@ class Patch {
     disk::Copy copy = copy_of(image);
     {
       const Overlay overlay = Overlay::beside(copy.info());
-      work_on(overlay.path());
+      work_on(overlay.path(), copy.info());
       begin_writing();
       if (is_changed()) warn(disk::commit_to_private_file(overlay, copy.info()));
     }
@@ -155,9 +159,16 @@ class Patch {
     return lock;
   }
 
-  // Ends with the appliance stopped and the overlay at rest.
-  void work_on(const std::string& overlay) {
+  // Ends with the overlay at rest, and nobody that has it open.
+  void work_on(const std::string& overlay, const ImageInfo& image) {
     clock_.begin(Phase::launch);
+    if (request_.backend == Backend::libguestfs || !work_directly(overlay, image))
+      work_in_appliance(overlay);
+  }
+
+  void work_in_appliance(const std::string& overlay) {
+    clock_.begin(Phase::launch);
+    outcome_.backend = "libguestfs";
     guestfs::LaunchOptions options;
     options.accelerator = context_.accelerator;
     options.throw_away = request_.guest.mode == Mode::plan || request_.only_look;
@@ -166,13 +177,48 @@ class Patch {
     options.temporary_directory = context_.temporary_directory;
     guestfs::Image guest({{overlay, "qcow2"}}, options);
     outcome_.accelerator = guestfs::to_string(context_.accelerator);
+    work_in(guest);
+    if (is_changed()) guest.finish();
+  }
+
+  // False: nothing was done, because the disk has a layout that only an appliance reads. No other
+  // refusal is put to a second judge.
+  bool work_directly(const std::string& overlay, const ImageInfo& image) {
+    outcome_.backend = "direct";
+    DirectGuest guest(serve(overlay, image));
+    try {
+      work_in(guest);
+    } catch (const Refused& e) {
+      const bool may_be_elsewhere =
+          e.refusal.reason == Reason::no_windows && guest.has_unknown_layout();
+      if (request_.backend == Backend::automatic && may_be_elsewhere) return false;
+      throw;
+    }
+    if (is_changed()) guest.finish();
+    return true;
+  }
+
+  std::unique_ptr<disk::ServedDisk> serve(const std::string& overlay,
+                                          const ImageInfo& image) const {
+    using disk::ServedDisk;
+    using landlock::Access;
+    const std::string options = disk::overlay_options(overlay, image.path, image.format);
+    const auto writes = request_.guest.mode == Mode::plan || request_.only_look
+                            ? ServedDisk::Writes::thrown_away
+                            : ServedDisk::Writes::kept;
+    if (!request_.sandboxed) return ServedDisk::unconfined(options, writes);
+    std::vector<landlock::Rule> files = {{overlay, Access::read_write}, {image.path, Access::read}};
+    for (const std::string& backing : image.backing_files) files.push_back({backing, Access::read});
+    return std::make_unique<ServedDisk>(options, writes, files);
+  }
+
+  void work_in(guestfs::GuestFiles& guest) {
     GuestRequest of_this_guest = request_.guest;
     of_this_guest.backup_name = std::filesystem::path(name()).filename().string();
     if (request_.only_look)
       look_at_guest(guest, of_this_guest, clock_, outcome_);
     else
       patch_guest(guest, of_this_guest, clock_, outcome_);
-    if (is_changed()) guest.finish();
   }
 
   bool is_changed() const { return outcome_.status == request_.guest.done; }

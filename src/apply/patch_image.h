@@ -13,6 +13,13 @@
 
 namespace kvmnet {
 
+// How to reach a guest's files.
+enum class Backend {
+  libguestfs,  // in an appliance
+  direct,      // see DirectGuest
+  automatic,   // direct; the appliance only for layouts of disks that direct does not know
+};
+
 struct PatchRequest {
   GuestRequest guest;
   bool only_look = false;             // say what the guest says of patches, see look_at_guest()
@@ -21,8 +28,10 @@ struct PatchRequest {
   mode_t umask = 077;                 // for that copy
   bool allow_backing_file = false;    // patch an image that others are based on
   std::vector<std::string> images;    // all of the run
-  bool verbose = false;               // libguestfs' debug messages on standard error
-  bool trace = false;                 // libguestfs' calls
+  Backend backend = Backend::libguestfs;
+  bool sandboxed = true;  // direct: the QEMU that serves the image is confined
+  bool verbose = false;   // libguestfs' debug messages on standard error
+  bool trace = false;     // libguestfs' calls
 };
 
 // A Job.

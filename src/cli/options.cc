@@ -174,6 +174,20 @@ void add_guest_options(CLI::App& app, Options& options) {
       ->type_name("single|first|DEVICE")
       ->capture_default_str();
   app.add_option_function<std::string>(
+         "--backend",
+         [&options](const std::string& word) {
+           options.backend = word == "direct" ? Backend::direct
+                             : word == "auto" ? Backend::automatic
+                                              : Backend::libguestfs;
+         },
+         "how to reach a guest's files: in an appliance; direct, without one; auto: direct, and "
+         "the "
+         "appliance for layouts of disks that only it reads")
+      ->check(CLI::IsMember({"libguestfs", "direct", "auto"}).description(""))
+      ->type_name("libguestfs|direct|auto")
+      ->envname("KVMNET_BACKEND")
+      ->default_str("libguestfs");
+  app.add_option_function<std::string>(
          "--accel",
          [&options](const std::string& word) {
            options.accelerator = word == "kvm"   ? AcceleratorChoice::kvm

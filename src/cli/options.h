@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/apply/batch.h"
+#include "src/apply/patch_image.h"
 #include "src/plan/facts.h"
 #include "src/plan/settings.h"
 
@@ -44,6 +45,7 @@ struct Options {
   std::vector<std::string> logs;  // of the hive file; none: those beside it
   std::optional<std::string> format;
   std::string root = "single";
+  Backend backend = Backend::libguestfs;
   AcceleratorChoice accelerator = AcceleratorChoice::automatic;
   std::string output;  // patch: of the patched copy; empty: in place
   std::string backup;  // patch: directory for the untouched hive; empty: none

@@ -158,6 +158,7 @@ std::string json(const Outcome& outcome) {
   if (outcome.guest_status) object["patch"] = status_json(*outcome.guest_status);
   object["warnings"] = outcome.warnings;
   if (!outcome.backup.empty()) object["backup"] = outcome.backup;
+  if (!outcome.backend.empty()) object["backend"] = outcome.backend;
   if (!outcome.accelerator.empty()) object["accelerator"] = outcome.accelerator;
   object["phases"] = ordered_json::object();
   for (const auto& [name, seconds] : outcome.phases) object["phases"][name] = seconds;
@@ -344,6 +345,7 @@ class Text {
       total += seconds;
     }
     line(fmt::format("{} total {:.2f} s", text, total));
+    if (!outcome_.backend.empty()) line("  backend: " + outcome_.backend);
     if (!outcome_.accelerator.empty()) line("  accelerator: " + outcome_.accelerator);
   }
 

@@ -131,6 +131,8 @@ PatchRequest patch_request(const Options& options) {
   ::umask(request.umask);
   request.allow_backing_file = options.allow_backing_file;
   request.images = options.files;
+  request.backend = options.backend;
+  request.sandboxed = !options.no_sandbox;
   request.trace = options.trace;
   request.verbose = options.verbose && options.trace;
   return request;
@@ -150,7 +152,9 @@ BatchRequest batch_request(const Options& options) {
     };
     return request;
   }
-  request.accelerator = options.accelerator;
+  // Without an appliance nothing is to be tried or said.
+  request.accelerator =
+      options.backend == Backend::direct ? AcceleratorChoice::tcg : options.accelerator;
   request.time_limit = std::chrono::seconds(options.time_limit);
   request.output = options.output;
   request.job = [patch = patch_request(options)](const std::string& image,

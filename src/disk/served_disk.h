@@ -32,8 +32,8 @@ class ServedDisk {
   // Throws Error where the kernel has no Landlock.
   ServedDisk(const std::string& options, Writes writes, std::span<const landlock::Rule> files);
   // The same without that, for the user who knowingly does without.
-  static ServedDisk unconfined(const std::string& options, Writes writes) {
-    return {options, writes, Fd()};
+  static std::unique_ptr<ServedDisk> unconfined(const std::string& options, Writes writes) {
+    return std::unique_ptr<ServedDisk>(new ServedDisk(options, writes, Fd()));
   }
   ServedDisk(const ServedDisk&) = delete;
   ServedDisk& operator=(const ServedDisk&) = delete;

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 namespace kvmnet::cli {
 namespace {
 
@@ -117,6 +119,19 @@ TEST(Options, ImageOptionsArriveAsWritten) {
               options.exit_code);
   EXPECT_EQ(options_of({"plan", "--accel", "kvm", "a"}).accelerator, AcceleratorChoice::kvm);
   EXPECT_EQ(options_of({"plan", "--accel", "auto", "a"}).accelerator, AcceleratorChoice::automatic);
+}
+
+TEST(Options, TheBackendIsChosenByOptionOrEnvironment) {
+  EXPECT_EQ(options_of({"plan", "a"}).backend, Backend::libguestfs);
+  EXPECT_EQ(options_of({"plan", "--backend", "direct", "a"}).backend, Backend::direct);
+  EXPECT_EQ(options_of({"patch", "--backend", "auto", "a"}).backend, Backend::automatic);
+  ::setenv("KVMNET_BACKEND", "direct", 1);
+  EXPECT_EQ(options_of({"plan", "a"}).backend, Backend::direct);
+  EXPECT_EQ(options_of({"plan", "--backend", "libguestfs", "a"}).backend, Backend::libguestfs);
+  ::setenv("KVMNET_BACKEND", "nbd", 1);
+  expect_usage_error({"plan", "a"}, "nbd");
+  ::unsetenv("KVMNET_BACKEND");
+  expect_usage_error({"plan", "a", "--backend", "nbd"}, "nbd");
 }
 
 TEST(Options, ImagesMayHaveTheNamesOfCommands) {

@@ -31,6 +31,7 @@ Outcome outcome(Status status) {
   result.status = status;
   result.facts = windows_7();
   result.device = "/dev/sda2";
+  result.backend = "libguestfs";
   result.accelerator = "KVM";
   result.phases = {{"open", 1.25}, {"probe", 0.5}};
   return result;
@@ -161,11 +162,11 @@ TEST(Report, QuietSaysOnlyWhatWentWrong) {
   EXPECT_EQ(report(failed(), quiet), failed_text);
 }
 
-TEST(Report, VerboseAddsThePhasesTheirSumAndTheAccelerator) {
+TEST(Report, VerboseAddsThePhasesTheirSumTheBackendAndTheAccelerator) {
   constexpr ReportOptions verbose = {.verbose = true};
-  EXPECT_EQ(
-      report(failed(), verbose),
-      failed_text + "  phases: open 1.25 s, probe 0.50 s, total 1.75 s\n  accelerator: KVM\n");
+  EXPECT_EQ(report(failed(), verbose), failed_text +
+                                           "  phases: open 1.25 s, probe 0.50 s, total 1.75 s\n  "
+                                           "backend: libguestfs\n  accelerator: KVM\n");
 }
 
 TEST(Report, OnlyColourPaints) {
@@ -189,6 +190,7 @@ TEST(Report, JsonIsOneLineWithTheWordOfTheStatus) {
     EXPECT_EQ(object["status"], word);
     EXPECT_EQ(object["schema"], schema_version);
     EXPECT_EQ(object["image"], "w7.qcow2");
+    EXPECT_EQ(object["backend"], "libguestfs");
     EXPECT_EQ(object["accelerator"], "KVM");
     EXPECT_EQ(object["phases"], (json{{"open", 1.25}, {"probe", 0.5}}));
     EXPECT_EQ(object.contains("reason"), word == "refused");

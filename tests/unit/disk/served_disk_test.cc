@@ -81,9 +81,9 @@ TEST_F(ServedDiskTest, AConfinedServerOpensNoFileThatAnImageNamesAsItsData) {
   EXPECT_NE(problem.find("Permission denied"), std::string::npos) << problem;
   EXPECT_EQ(test::text_of(path("data")), std::string(1 << 20, 'h'));
   // Without it would have been written to: that is what the rules are for.
-  ServedDisk disk = ServedDisk::unconfined(options, Writes::kept);
-  put(disk, 0, "written");
-  disk.finish();
+  const auto disk = ServedDisk::unconfined(options, Writes::kept);
+  put(*disk, 0, "written");
+  disk->finish();
   EXPECT_EQ(test::text_of(path("data")).substr(0, 7), "written");
 }
 
