@@ -207,6 +207,11 @@ std::optional<guestfs::Volume> DirectGuest::unlock(const std::string& /*device*/
 }
 
 void DirectGuest::mount(const std::string& device, guestfs::Access access) {
+  if (access == guestfs::Access::read_write_unclean)
+    throw Refused{{Reason::unclean_ntfs,
+                   fmt::format("{}: the NTFS was not cleanly unmounted, and only --backend "
+                               "libguestfs writes to such a one",
+                               device)}};
   const disk::Range range = part(device);
   const bool writable = access == guestfs::Access::read_write;
   writable_.reset();

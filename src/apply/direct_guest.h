@@ -38,6 +38,7 @@ class DirectGuest : public guestfs::GuestFiles {
   std::string uuid(const std::string& device) override;
   std::optional<guestfs::Volume> unlock(const std::string& device, const std::string& key) override;
   guestfs::NtfsState ntfs_state(const std::string& device) override;
+  // Throws Refused for read_write_unclean: libntfs-3g would have to empty the journal.
   void mount(const std::string& device, guestfs::Access access) override;
   void unmount() override;
   std::optional<std::string> resolve(const std::string& path) override;

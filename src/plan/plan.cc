@@ -225,7 +225,9 @@ std::optional<Refusal> check_record(const Facts& facts) {
 }
 
 std::vector<std::string> private_paths() {
-  return firstboot_private_paths();
+  std::vector<std::string> paths = firstboot_private_paths();
+  paths.emplace_back(record_path);
+  return paths;
 }
 
 std::optional<Refusal> check_condition(const HiveFacts& hive, std::string_view name) {

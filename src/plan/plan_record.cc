@@ -92,7 +92,10 @@ std::optional<WriteFile> write_record(const Facts& facts, const Record& record, 
   const auto old =
       there != facts.files.end() ? std::optional(there->second) : std::optional<std::string>();
   std::string text = record_text(record);
-  if (old == text) return std::nullopt;
+  // Whoever may change it says what revert does.
+  const bool is_open = facts.open_paths.contains(std::string(record_path)) ||
+                       facts.open_paths.contains(std::string(firstboot::directory));
+  if (old == text && !is_open) return std::nullopt;
   return WriteFile{std::string(record_path), old, std::move(text), std::move(why), true};
 }
 

@@ -22,7 +22,7 @@ PatchedGuest patch(const Release& release, const SettingOptions& options,
   const auto before = guest.volume("/dev/sda1").files;
   Outcome outcome;
   PhaseClock clock({}, outcome.phases);
-  patch_guest(guest, {Mode::patch, make_settings(options), "single"}, clock, outcome);
+  patch_guest(guest, {Mode::patch, to_patch(make_settings(options))}, clock, outcome);
   if (outcome.status != Status::patched) throw Error("not patched: " + outcome.error);
 
   PatchedGuest result;
