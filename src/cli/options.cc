@@ -164,6 +164,8 @@ void add_key_options(CLI::App& app, Options& options) {
 }
 
 void add_guest_options(CLI::App& app, Options& options) {
+  // Without it CLI11 lets the environment set options of commands that are not the one given.
+  app.parse_complete_callback([] {});
   add_images(app, options);
   app.add_option("--format", options.format, "format of the images; default: by their content")
       ->check(CLI::IsMember({"qcow2", "raw"}).description(""))
