@@ -222,10 +222,14 @@ bool Machine::has_script() const {
   return fs::exists(host_file("kvmnet/firstboot.cmd"));
 }
 
+std::string Machine::record() const {
+  return read_text(host_file(std::string("kvmnet/") + patch_record));
+}
+
 std::vector<std::string> Machine::files() const {
   std::vector<std::string> names;
   for (const auto& file : fs::directory_iterator(host_file("kvmnet")))
-    names.push_back(file.path().filename());
+    if (file.path().filename() != patch_record) names.push_back(file.path().filename());
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -66,7 +66,10 @@ class Machine {
 
   bool has_service() const;
   bool has_script() const;
-  // Names of all files in the directory of ours, sorted.
+  // What the patch notes of itself there for revert: not the first boot's business.
+  static constexpr const char* patch_record = "record.json";
+  std::string record() const;
+  // Names of all other files in the directory of ours, sorted.
   std::vector<std::string> files() const;
   std::string host_file(std::string_view path) const;  // relative to the system root
 

@@ -52,7 +52,10 @@ class FirstBootOf : public testing::TestWithParam<Case> {};
 TEST_P(FirstBootOf, RunsTheseCommandsOnceAndRemovesItself) {
   Machine machine(patch(release_of(GetParam()), GetParam().options), GetParam().played);
   ASSERT_TRUE(machine.has_service());
+  const std::string record = machine.record();
+  EXPECT_FALSE(record.empty());
   machine.boot();
+  EXPECT_EQ(machine.record(), record);
   EXPECT_EQ(machine.sets(), GetParam().sets);
   EXPECT_EQ(machine.result().status, "done");
   EXPECT_EQ(machine.result().commands, GetParam().sets);
