@@ -97,7 +97,8 @@ std::string sleep(const Call&) {
 
 // For so many milliseconds.
 std::string nap(const Call& call) {
-  const timespec time = {0, std::stol(std::string(call.message)) * 1'000'000};
+  const long milliseconds = std::stol(std::string(call.message));
+  const timespec time = {milliseconds / 1000, milliseconds % 1000 * 1'000'000};
   int word = 0;
   ::syscall(SYS_futex, &word, FUTEX_WAIT, 0, &time);
   return "awake";
