@@ -146,6 +146,11 @@ void DirectGuest::finish() {
   disk_->finish();
 }
 
+bool DirectGuest::is_for_appliance(Reason reason, bool has_keys) const {
+  if (reason == Reason::no_windows) return has_unknown_layout_;
+  return has_keys && (reason == Reason::encrypted_volume || reason == Reason::wrong_key);
+}
+
 std::vector<guestfs::Volume> DirectGuest::volumes() {
   constexpr std::size_t most = 1024;
   const std::string answer = ask(operation::volumes, MessageWriter().number(disk_->size()).take());

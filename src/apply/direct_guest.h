@@ -16,6 +16,7 @@
 #include "src/disk/range.h"
 #include "src/disk/served_disk.h"
 #include "src/support/fd.h"
+#include "src/support/refusal.h"
 #include "src/wall/wall.h"
 
 namespace kvmnet {
@@ -30,8 +31,10 @@ class DirectGuest : public guestfs::GuestFiles {
   // written is on the host's disk. Of no use afterwards.
   void finish();
 
-  // Whether there are volumes that may hold a Windows which this way does not find.
-  bool has_unknown_layout() const { return has_unknown_layout_; }
+  // Whether an appliance may get further than this way, which ended with that refusal: there are
+  // volumes of a layout that this way does not read, or keys for encrypted ones, which it does not
+  // open. Never where the refusal says that writing is not safe.
+  bool is_for_appliance(Reason reason, bool has_keys) const;
 
   std::vector<guestfs::Volume> volumes() override;
   // Encrypted volumes are for the appliance: nothing opens one here.

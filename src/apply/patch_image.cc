@@ -189,9 +189,9 @@ class Patch {
     try {
       work_in(guest);
     } catch (const Refused& e) {
-      const bool may_be_elsewhere =
-          e.refusal.reason == Reason::no_windows && guest.has_unknown_layout();
-      if (request_.backend == Backend::automatic && may_be_elsewhere) return false;
+      const bool is_for_appliance =
+          guest.is_for_appliance(e.refusal.reason, !request_.guest.keys.empty());
+      if (request_.backend == Backend::automatic && is_for_appliance) return false;
       throw;
     }
     if (is_changed()) guest.finish();

@@ -75,7 +75,7 @@ TEST_F(DirectGuestTest, AGuestsFilesAreReadWrittenAndSeenByOthers) {
   DirectGuest guest(serve());
   const std::vector<guestfs::Volume> volumes = {{"/dev/sda1", guestfs::Content::ntfs}};
   ASSERT_EQ(guest.volumes(), volumes);
-  EXPECT_FALSE(guest.has_unknown_layout());
+  EXPECT_FALSE(guest.is_for_appliance(Reason::no_windows, true));
   EXPECT_EQ(guest.ntfs_state("/dev/sda1"), guestfs::NtfsState::clean);
   guest.mount("/dev/sda1", Access::read_write);
   const std::string system = "/Windows/System32/SYSTEM";
@@ -141,7 +141,22 @@ TEST_F(DirectGuestTest, LayoutsThatOnlyAnApplianceReadsAreTold) {
   DirectGuest guest(serve());
   const std::vector<guestfs::Volume> volumes = {{"/dev/sda1", guestfs::Content::other}};
   EXPECT_EQ(guest.volumes(), volumes);
-  EXPECT_TRUE(guest.has_unknown_layout());
+  EXPECT_TRUE(guest.is_for_appliance(Reason::no_windows, false));
+}
+
+TEST_F(DirectGuestTest, OnlyAnApplianceOpensEncryptedVolumesButOverrulesNoRefusal) {
+  overwrite(mebibyte + 3, std::string_view("-FVE-FS-", 8));
+  DirectGuest guest(serve());
+  const std::vector<guestfs::Volume> volumes = {{"/dev/sda1", guestfs::Content::bitlocker}};
+  EXPECT_EQ(guest.volumes(), volumes);
+  EXPECT_EQ(guest.unlock("/dev/sda1", "key"), std::nullopt);
+  for (const Reason reason : {Reason::wrong_key, Reason::encrypted_volume}) {
+    EXPECT_TRUE(guest.is_for_appliance(reason, true));
+    EXPECT_FALSE(guest.is_for_appliance(reason, false));
+  }
+  for (const Reason reason : {Reason::hibernated, Reason::unclean_ntfs, Reason::damaged_ntfs,
+                              Reason::image_in_use, Reason::no_windows})
+    EXPECT_FALSE(guest.is_for_appliance(reason, true));
 }
 
 // ---- a child that the disk has got hold of
