@@ -9,11 +9,10 @@
 #include "src/plan/firstboot.h"
 #include "src/plan/plan_record.h"
 #include "src/plan/setup_complete.h"
+#include "src/plan/window_warnings.h"
 
 namespace kvmnet {
 namespace {
-
-constexpr std::string_view tcpip_parameters = "Services\\Tcpip\\Parameters";
 
 const ControlSet* set_named(const Facts& facts, std::string_view name) {
   for (const auto* sets : {&facts.control_sets, &facts.other_sets})
@@ -76,18 +75,10 @@ void add_warning(GuestStatus& status, std::string text) {
   status.warnings.push_back(std::move(text));
 }
 
-// Windows 5.x: see plan.cc.
 void warn_about_windows(const ControlSet& set, GuestStatus& status) {
-  for (const std::string& name : set.interfaces_with_window)
-    add_warning(status, fmt::format("{}: interface {} has a TcpWindowSize of its own, which wins",
-                                    set.name, hive::escaped(name)));
-  const auto cap = value_of(set, tcpip_parameters, "GlobalMaxTcpWindowSize");
   const auto window = value_of(set, tcpip_parameters, "TcpWindowSize");
-  const auto limit = cap ? hive::as_dword(*cap) : std::nullopt;
-  const auto size = window ? hive::as_dword(*window) : std::nullopt;
-  if (limit && size && *limit < *size)
-    add_warning(status, fmt::format("{}: GlobalMaxTcpWindowSize={:#x} limits TcpWindowSize",
-                                    set.name, *limit));
+  for (std::string& text : window_warnings(set, window ? hive::as_dword(*window) : std::nullopt))
+    add_warning(status, std::move(text));
 }
 
 void add_warnings(const Facts& facts, GuestStatus& status) {

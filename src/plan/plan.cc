@@ -9,6 +9,7 @@
 
 #include "src/plan/firstboot.h"
 #include "src/plan/plan_record.h"
+#include "src/plan/window_warnings.h"
 
 namespace kvmnet {
 namespace {
@@ -16,7 +17,6 @@ namespace {
 constexpr std::string_view afd_service = "Services\\AFD";
 constexpr std::string_view afd_parameters = "Services\\AFD\\Parameters";
 constexpr std::string_view tcpip_service = "Services\\Tcpip";
-constexpr std::string_view tcpip_parameters = "Services\\Tcpip\\Parameters";
 
 std::optional<Refusal> check_installed(const Facts& facts) {
   if (facts.is_windows_pe) return Refusal{Reason::windows_pe, "the guest's Windows is Windows PE"};
@@ -130,18 +130,11 @@ class Planner {
                                std::move(value), std::move(why)});
   }
 
-  // Windows 5.x: a window per interface wins over the global one, and GlobalMaxTcpWindowSize caps
-  // it (learn cc938219, cc757802).
   void warn_about_windows(const ControlSet& set) {
-    for (const std::string& name : set.interfaces_with_window)
-      warn(fmt::format("{}: interface {} has a TcpWindowSize of its own, which wins", set.name,
-                       hive::escaped(name)));
-    const auto cap = value_of(set, tcpip_parameters, "GlobalMaxTcpWindowSize");
-    const auto limit = cap ? hive::as_dword(*cap) : std::nullopt;
+    std::optional<std::uint32_t> window;
     for (const RegistrySetting& setting : settings_.registry)
-      if (limit && setting.known->name == "TcpWindowSize" && *limit < setting.data)
-        warn(
-            fmt::format("{}: GlobalMaxTcpWindowSize={:#x} limits TcpWindowSize", set.name, *limit));
+      if (setting.known->name == "TcpWindowSize") window = setting.data;
+    for (std::string& text : window_warnings(set, window)) warn(std::move(text));
   }
 
   // Whatever edits the hive has to bring it to its end first.

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/plan/window_warnings.h"
+
+#include <fmt/format.h>
+
+#include "hive/value.h"
+
+namespace kvmnet {
+
+std::vector<std::string> window_warnings(const ControlSet& set,
+                                         std::optional<std::uint32_t> window) {
+  std::vector<std::string> warnings;
+  for (const std::string& name : set.interfaces_with_window)
+    warnings.push_back(fmt::format("{}: interface {} has a TcpWindowSize of its own, which wins",
+                                   set.name, hive::escaped(name)));
+  const auto cap = value_of(set, tcpip_parameters, "GlobalMaxTcpWindowSize");
+  const auto limit = cap ? hive::as_dword(*cap) : std::nullopt;
+  if (limit && window && *limit < *window)
+    warnings.push_back(
+        fmt::format("{}: GlobalMaxTcpWindowSize={:#x} limits TcpWindowSize", set.name, *limit));
+  return warnings;
+}
+
+}  // namespace kvmnet
