@@ -149,12 +149,13 @@ void Image::finish() {
 
 // guestfs_sync and guestfs_shutdown flush the disks, too, but keep to themselves whether that
 // succeeded (libguestfs 1.48.6, daemon/sync.c), and QEMU ends with status 0 even if it could not
-// write its tables. sync(1) reports it.
+// write its tables. sync(1) reports it. libguestfs translates the names of disks in calls of its
+// API, but not for a shell, and the appliance's kernel may number its disks (one of them is the
+// appliance's own) in another order than they were added: so all of them.
 void Image::flush() {
   for (const std::string& device : unlocked_)
     shell("sync " + device, "writing the changes to an encrypted volume");
-  for (std::size_t i = 0; i < drives_; ++i)
-    shell("sync " + disk_name(i), "writing the changes to the host's disk");
+  shell("sync /dev/sd*", "writing the changes to the host's disk");
 }
 
 std::string Image::shell(std::string command, std::string_view what) const {
