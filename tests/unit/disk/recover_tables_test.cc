@@ -60,6 +60,26 @@ class RecoverTables : public CommitTest {
     const std::string state = journal.substr(0, first_line - 65);
     file("disk.kvmnet-journal", state + sha256(std::as_bytes(std::span(body))) + "\n" + body);
   }
+  // Of two compressed clusters, which share one of the file. Both are written anew, which frees
+  // that one, and what is written next is put there.
+  std::string compressed_and_used_again(const std::string& name) {
+    const std::string path = this->path(name);
+    run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=2M", path, "64M"});
+    run_checked({"qemu-io", "-f", "qcow2", "-c", "write -q -c -P 0x11 0 2M", "-c",
+                 "write -q -c -P 0x11 2M 2M", path});
+    fs::copy(path, path + ".before");
+    die_committing(path, "qemu-img \"$@\"", [](const std::string& overlay) {
+      run_checked({"qemu-io", "-f", "qcow2", "-c", "write -q -P 0x21 0 4M", "-c",
+                   "write -q -P 0x22 8M 48M", overlay});
+    });
+    return path;
+  }
+  void expect_clusters_written(const std::string& path) {
+    EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
+    EXPECT_EQ(check(path), 0);
+    EXPECT_NO_THROW(run_checked({"qemu-io", "-r", "-f", "qcow2", "-c", "read -q -P 0x21 0 4M", "-c",
+                                 "read -q -P 0 4M 4M", "-c", "read -q -P 0x22 8M 48M", path}));
+  }
   // What QEMU did after a flush that failed: it wrote data where its tables are.
   static void overwrite_tables(const std::string& path, std::uint64_t start, std::uint64_t length) {
     const std::string bytes(length, '\xd8');
@@ -166,6 +186,41 @@ TEST_F(RecoverTables, OfCompressedClustersThatHaveBeenUsedAgain) {
   EXPECT_NO_THROW(run_checked({"qemu-io", "-r", "-f", "qcow2", "-c", "read -q -P 0x21 0 2M", "-c",
                                "read -q -P 0 2M 6M", "-c", "read -q -P 0x22 8M 48M", "-c",
                                "read -q -P 0x23 64M 1k", path}));
+}
+
+// An entry that still led there would have QEMU uncompress what is something else by now.
+TEST_F(RecoverTables, WithoutTheEntriesOfCompressedClusters) {
+  expect_clusters_written(compressed_and_used_again("disk"));
+}
+
+// The data had been written when the machine died, and the tables had not.
+TEST_F(RecoverTables, WhereCompressedClustersCannotBeRead) {
+  const std::string path = compressed_and_used_again("disk");
+  const Fd before = open_file(path + ".before", O_RDONLY);
+  const auto journal = Journal::open(path, Use::read);
+  for (const Range& table : journal->content()->tables) {
+    std::vector<std::byte> bytes(table.length);
+    read_at(before, table.start, bytes);
+    write_at(open_file(commit_path(path), O_WRONLY), table.start, bytes);
+  }
+  EXPECT_ANY_THROW(
+      run_checked({"qemu-io", "-r", "-f", "qcow2", "-c", "read -q 0 4M", commit_path(path)}));
+  ASSERT_EQ(check(commit_path(path)), 0);
+  expect_clusters_written(path);
+}
+
+// Whoever owns the image can write to it until it has its name back.
+TEST_F(RecoverTables, NotInAnImageThatIsDoneAndLeadsToAnotherFile) {
+  const std::string path = image("disk", "qcow2");
+  die_committing(path, "qemu-img \"$@\"");
+  Journal::open(path, Use::write)->set_state(State::done);
+  constexpr off_t incompatible_features = 79;
+  const char external_data = 4;
+  ASSERT_EQ(::pwrite(open_file(commit_path(path), O_WRONLY).get(), &external_data, 1,
+                     incompatible_features),
+            1);
+  EXPECT_EQ(refusal_of(path).substr(0, 18), "external-data-file");
+  EXPECT_FALSE(fs::exists(path));
 }
 
 // Whoever owns the image can write one, and root follows it.
