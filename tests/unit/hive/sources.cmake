@@ -13,6 +13,7 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/hive_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/key_path_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/log_kind_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/merge_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/reader_hostile_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/reader_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/readers_agree_test.cc

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hive/merge.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <utility>
+
+#include "hive/contents.h"
+#include "hive/error.h"
+#include "hive/stored_name.h"
+
+namespace kvmnet::hive {
+namespace {
+
+struct RootName {
+  std::string_view name;
+  std::string_view abbreviation;
+};
+constexpr std::array roots = {RootName{"HKEY_LOCAL_MACHINE", "HKLM"}, RootName{"HKEY_USERS", "HKU"},
+                              RootName{"HKEY_CURRENT_USER", "HKCU"},
+                              RootName{"HKEY_CLASSES_ROOT", "HKCR"},
+                              RootName{"HKEY_CURRENT_CONFIG", "HKCC"}};
+
+constexpr const char* current_control_set = "CurrentControlSet";
+
+void spell_out_root(std::vector<std::string>& path) {
+  for (const RootName& root : roots)
+    if (same_name(path.front(), root.abbreviation)) path.front() = root.name;
+}
+
+std::string joined(const std::vector<std::string>& path) {
+  std::string text;
+  for (const std::string& name : path) text += (text.empty() ? "" : "\\") + name;
+  return text;
+}
+
+bool is_below(const std::vector<std::string>& path, const std::vector<std::string>& key) {
+  return key.size() >= path.size() &&
+         std::equal(path.begin(), path.end(), key.begin(),
+                    [](const std::string& a, const std::string& b) { return same_name(a, b); });
+}
+
+// A name as it is compared.
+struct Name {
+  std::string text;
+  Bytes utf16;
+
+  explicit Name(std::string name) : text(std::move(name)), utf16(to_utf16le(text)) {}
+  StoredName stored() const { return {utf16, false}; }
+  bool operator<(const Name& other) const { return is_before(stored(), other.stored()); }
+};
+using Path = std::vector<Name>;
+
+bool starts_with(const Path& path, const Path& start) {
+  return path.size() >= start.size() &&
+         std::equal(start.begin(), start.end(), path.begin(),
+                    [](const Name& a, const Name& b) { return !(a < b) && !(b < a); });
+}
+
+// What all sections together want of a key.
+struct Wanted {
+  bool removed = false;  // with all that is in it; what follows comes after that
+  bool present = false;
+  std::map<Name, RegValue> values;
+  unsigned line = 0;
+};
+
+// Windows' own table of upper-case letters would decide.
+[[noreturn]] void throw_undecided(const std::string& name) {
+  throw Unsupported(fmt::format(
+      "the hive has a name that Windows may or may not take for '{}': spell it as the hive does",
+      escaped(name)));
+}
+
+// Looks for names as Windows does. Each key is read once.
+class Names {
+ public:
+  explicit Names(const Tree& tree) : tree_(tree) {}
+
+  struct Found {
+    CellOffset offset = no_cell;
+    std::string name;  // as the hive spells it
+  };
+  std::optional<Found> subkey(CellOffset key, const Name& name) {
+    return find(keys_, key, name, [this](CellOffset offset) {
+      const KeyRecord record = tree_.key(offset);
+      return StoredName{record.name, record.latin1_name};
+    });
+  }
+  std::optional<Found> value(CellOffset key, const Name& name) {
+    return find(values_, key, name, [this](CellOffset offset) {
+      const ValueRecord record = tree_.value(offset);
+      return StoredName{record.name, record.latin1_name};
+    });
+  }
+
+ private:
+  using Listed = std::map<Name, CellOffset>;
+  using All = std::map<CellOffset, Listed>;
+
+  template <typename NameOf>
+  std::optional<Found> find(All& all, CellOffset key, const Name& name, NameOf name_of) {
+    auto [listed, is_new] = all.try_emplace(key);
+    if (is_new)
+      for (const CellOffset offset : &all == &keys_ ? tree_.subkeys(key) : tree_.values(key))
+        listed->second.emplace(Name(name_of(offset).text()), offset);
+    if (const auto found = listed->second.find(name); found != listed->second.end())
+      return Found{found->second, found->first.text};
+    for (const auto& [other, offset] : listed->second)
+      if (other.utf16.size() == name.utf16.size() && !compare_names(other.stored(), name.stored()))
+        throw_undecided(name.text);
+    return std::nullopt;
+  }
+
+  const Tree& tree_;
+  All keys_;
+  All values_;
+};
+
+class Merger {
+ public:
+  explicit Merger(const Tree& tree) : tree_(tree), names_(tree) {}
+
+  void add(const RegSection& section) {
+    Path path;
+    for (const std::string& name : section.key) path.emplace_back(name);
+    if (section.remove) {
+      if (path.empty()) throw Unsupported("the root of a hive cannot be removed");
+      forget_below(path);
+      wanted_[path] = {true, false, {}, section.line};
+      return;
+    }
+    Wanted& key = wanted_[path];
+    if (!key.present) key.line = section.line;
+    key.present = true;
+    for (const RegValue& value : section.values)
+      key.values.insert_or_assign(Name(value.name), value);
+  }
+
+  Merge run() {
+    for (auto key = wanted_.begin(); key != wanted_.end(); ++key) {
+      const auto& [path, wanted] = *key;
+      Place place = find(path);
+      if (wanted.removed && place.offset != no_cell) {
+        remove_key(key, place.path);
+        place.offset = no_cell;
+      }
+      if (wanted.present) change(place, wanted);
+    }
+    return std::move(merge_);
+  }
+
+ private:
+  struct Place {
+    KeyPath path;  // as the hive spells it, as far as it is there
+    CellOffset offset = no_cell;
+  };
+  using Keys = std::map<Path, Wanted>;
+
+  void forget_below(const Path& path) {
+    auto end = wanted_.lower_bound(path);
+    const auto begin = end;
+    while (end != wanted_.end() && starts_with(end->first, path)) ++end;
+    wanted_.erase(begin, end);
+  }
+
+  // Nothing is below a key that goes.
+  Place find(const Path& path) {
+    const bool gone = removed_ && starts_with(path, *removed_);
+    Place place = {{}, gone ? no_cell : tree_.root()};
+    for (const Name& name : path) {
+      const auto next = place.offset == no_cell ? std::nullopt : names_.subkey(place.offset, name);
+      place.path = place.path / (next ? next->name : name.text);
+      place.offset = next ? next->offset : no_cell;
+    }
+    return place;
+  }
+
+  // What is wanted at or below it comes afterwards.
+  void remove_key(Keys::const_iterator key, const KeyPath& path) {
+    removed_ = &key->first;
+    merge_.changes.push_back(
+        {Change::What::delete_key, path, {}, std::nullopt, std::nullopt, key->second.line});
+    const auto next = std::next(key);
+    const bool comes_again =
+        key->second.present || (next != wanted_.end() && starts_with(next->first, key->first));
+    KeyEdit edit = {path, {}, {}, true};
+    (comes_again ? merge_.first : merge_.second).push_back(std::move(edit));
+  }
+
+  void change(const Place& place, const Wanted& wanted) {
+    KeyEdit edit = {place.path, {}};
+    for (const auto& [name, value] : wanted.values) change_value(edit, place.offset, name, value);
+    if (place.offset == no_cell && edit.set.empty())
+      merge_.changes.push_back({Change::What::create_key, edit.key, {}, {}, {}, wanted.line});
+    if (place.offset == no_cell || !edit.set.empty() || edit.removes())
+      merge_.second.push_back(std::move(edit));
+  }
+
+  void change_value(KeyEdit& edit, CellOffset key, const Name& name, const RegValue& value) {
+    const auto there = key == no_cell ? std::nullopt : names_.value(key, name);
+    const std::string spelling = there ? there->name : value.name;
+    std::optional<Value> old;
+    if (there)
+      old = Value{static_cast<Type>(tree_.value(there->offset).type),
+                  tree_.value_data(there->offset)};
+    if (old == value.value) return;
+    Change change = {Change::What::set_value, edit.key, spelling, old, value.value, value.line};
+    if (value.value) {
+      edit.set.push_back({spelling, *value.value});
+    } else {
+      change.what = Change::What::delete_value;
+      edit.remove.push_back(spelling);
+    }
+    merge_.changes.push_back(std::move(change));
+  }
+
+  const Tree& tree_;
+  Names names_;
+  Keys wanted_;
+  const Path* removed_ = nullptr;  // the last key that goes; its descendants follow in the map
+  Merge merge_;
+};
+
+}  // namespace
+
+std::vector<std::string> parse_reg_path(std::string_view path) {
+  const KeyPath parsed = KeyPath::parse(path);
+  std::vector<std::string> elements = parsed.elements();
+  if (elements.empty()) throw Error("an empty path");
+  spell_out_root(elements);
+  const bool known = std::any_of(roots.begin(), roots.end(), [&](const RootName& root) {
+    return same_name(elements.front(), root.name);
+  });
+  if (!known)
+    throw Error(
+        fmt::format("{}: does not begin with HKEY_LOCAL_MACHINE or another root", escaped(path)));
+  return elements;
+}
+
+std::vector<RegSection> below(const std::vector<std::string>& path,
+                              std::vector<RegSection> sections) {
+  for (RegSection& section : sections) {
+    spell_out_root(section.key);
+    if (!is_below(path, section.key))
+      throw Error(fmt::format("line {}: {} is not in {}", section.line,
+                              escaped(joined(section.key)), joined(path)));
+    section.key.erase(section.key.begin(),
+                      section.key.begin() + static_cast<std::ptrdiff_t>(path.size()));
+  }
+  return sections;
+}
+
+void resolve_control_set(const Tree& tree, std::vector<std::string>& key) {
+  if (key.empty() || !same_name(key.front(), current_control_set)) return;
+  const auto select = find_subkey(tree, tree.root(), "Select");
+  std::optional<std::uint32_t> number;
+  if (select)
+    for (const CellOffset value : tree.values(*select)) {
+      const ValueRecord record = tree.value(value);
+      if (same_name(StoredName{record.name, record.latin1_name}.text(), "Default"))
+        number = as_dword({static_cast<Type>(record.type), tree.value_data(value)});
+    }
+  const std::string name = number ? fmt::format("ControlSet{:03}", *number) : std::string();
+  if (!number || !find_subkey(tree, tree.root(), name))
+    throw Unsupported(
+        "the hive has no control set that boots next: Select\\Default does not name one");
+  key.front() = name;
+}
+
+Merge merge(const Tree& tree, const std::vector<RegSection>& sections) {
+  Merger merger(tree);
+  for (const RegSection& section : sections) merger.add(section);
+  return merger.run();
+}
+
+}  // namespace kvmnet::hive

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the sections of .reg files come to in a given hive: the same as if Windows had taken them
+// one after the other, in as few edits as possible.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "hive/compare.h"
+#include "hive/reg_file.h"
+#include "hive/tree.h"
+
+namespace kvmnet::hive {
+
+// Sections whose keys are paths below the root of a hive: those of `path` in a .reg file, e.g.
+// HKEY_LOCAL_MACHINE, SYSTEM. The names of roots may be abbreviated (HKLM), in both. Throws
+// hive::Error, "line L: WHAT", for a key that is elsewhere.
+std::vector<RegSection> below(const std::vector<std::string>& path,
+                              std::vector<RegSection> sections);
+
+// "HKLM\SYSTEM" in its parts, the root by its whole name. Throws hive::Error if it is no such path.
+std::vector<std::string> parse_reg_path(std::string_view path);
+
+// In a SYSTEM hive CurrentControlSet stands for the control set that boots next (Select\Default,
+// Microsoft KB102984). Puts its name in the place of the first element; other paths stay. Throws
+// Unsupported if the hive does not have it.
+void resolve_control_set(const Tree& tree, std::vector<std::string>& key);
+
+// One difference that merging makes.
+struct Change {
+  enum class What { set_value, delete_value, create_key, delete_key };
+  What what = What::set_value;
+  KeyPath key;
+  std::string name;          // of the value
+  std::optional<Value> old;  // of the value; nothing: it is not there
+  std::optional<Value> value;
+  unsigned line = 0;  // of the .reg file
+  bool operator==(const Change&) const = default;
+};
+
+struct Merge {
+  std::vector<Change> changes;  // empty: the hive has all of it
+  // To be edited one after the other. Keys that go and come again are in the first, which may be
+  // empty.
+  std::vector<KeyEdit> first;
+  std::vector<KeyEdit> second;
+};
+
+// The sections' keys are below the root, with CurrentControlSet resolved. What is to go and is not
+// there is left out, as is what is there already. Throws Unsupported for a name that is not ASCII
+// where one that Windows may take for the same one is there in another letter case, and for the
+// removal of the root.
+Merge merge(const Tree& tree, const std::vector<RegSection>& sections);
+
+}  // namespace kvmnet::hive

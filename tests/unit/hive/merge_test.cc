@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "hive/merge.h"
+
+#include <gtest/gtest.h>
+
+#include "hive/contents.h"
+#include "hive/edit.h"
+#include "hive/error.h"
+#include "hive/reg_export.h"
+#include "src/support/fd.h"
+#include "src/support/temp_dir.h"
+#include "tests/support/minimal_hive.h"
+#include "tests/unit/hive/hive_files.h"
+
+namespace kvmnet::hive {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+constexpr const char* present =
+    "[\\Key]\n"
+    "\"Text\"=\"old\"\n"
+    "\"Number\"=dword:00000001\n"
+    "[\\Key\\Below]\n"
+    "\"Deep\"=\"x\"\n"
+    "[\\Key\\Below\\Deeper]\n"
+    "[\\Other]\n";
+
+// hivexregedit wants an empty line before each key.
+Bytes hive_of(std::string reg) {
+  const TempDir directory;
+  for (std::size_t at = 0; (at = reg.find("\n[", at)) != std::string::npos; at += 3)
+    reg.insert(at, "\n");
+  const std::string file = directory.path() + "/hive";
+  test::write_file(file, test::minimal_hive());
+  test::merge(file, reg);
+  return test::read_file(file);
+}
+
+std::vector<RegSection> sections(const std::string& text) {
+  return below({"HKEY_LOCAL_MACHINE", "SYSTEM"},
+               parse_reg("Windows Registry Editor Version 5.00\n" + text, CodePage(1252)));
+}
+
+Bytes edited(const Bytes& hive, const std::vector<KeyEdit>& edits) {
+  if (edits.empty()) return hive;
+  const Fd from = make_memory_file("hive");
+  const Fd to = make_memory_file("edited hive");
+  write_whole(from, hive);
+  edit(from.get(), to.get(), edits, {});
+  return read_whole(to);
+}
+
+Bytes merged(const Bytes& hive, const std::string& text) {
+  const Merge merge = hive::merge(Tree(hive), sections(text));
+  return edited(edited(hive, merge.first), merge.second);
+}
+
+std::string exported(const Bytes& hive) {
+  const Tree tree(hive);
+  std::string text;
+  export_reg(tree, tree.root(), "HKLM\\SYSTEM", RegEncoding::utf8, [&](auto piece) {
+    text.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+  });
+  return text;
+}
+
+Lines words(const Merge& merge) {
+  Lines lines;
+  for (const Change& change : merge.changes) {
+    const auto shown = [](const std::optional<Value>& v) { return v ? describe(*v) : "-"; };
+    const std::string key = change.key.to_string();
+    switch (change.what) {
+      case Change::What::set_value:
+        lines.push_back(key + "\\" + change.name + ": " + shown(change.old) + " -> " +
+                        shown(change.value));
+        break;
+      case Change::What::delete_value:
+        lines.push_back(key + "\\" + change.name + ": " + shown(change.old) + " goes");
+        break;
+      case Change::What::create_key:
+        lines.push_back(key + " is made");
+        break;
+      case Change::What::delete_key:
+        lines.push_back(key + " goes");
+        break;
+    }
+  }
+  return lines;
+}
+
+Lines changes(const std::string& text) {
+  const Bytes hive = hive_of(present);
+  return words(merge(Tree(hive), sections(text)));
+}
+
+TEST(Merge, ChangesWhatDiffers) {
+  EXPECT_EQ(changes("[HKLM\\SYSTEM\\Key]\n\"text\"=\"new\"\n\"Number\"=dword:1\n"),
+            Lines{"Key\\Text: \"old\" -> \"new\""});
+  EXPECT_EQ(changes("[HKEY_LOCAL_MACHINE\\system\\KEY\\New\\Newer]\n@=\"x\"\n"),
+            Lines{"Key\\New\\Newer\\: - -> \"x\""});
+  EXPECT_EQ(changes("[HKLM\\SYSTEM\\Key]\n\"Number\"=-\n\"Absent\"=-\n"),
+            Lines{"Key\\Number: dword:0x00000001 goes"});
+  EXPECT_EQ(changes("[HKLM\\SYSTEM\\Key]\n[HKLM\\SYSTEM\\Empty]\n"), Lines{"Empty is made"});
+  EXPECT_EQ(changes("[-HKLM\\SYSTEM\\Key]\n[-HKLM\\SYSTEM\\Absent]\n"), Lines{"Key goes"});
+}
+
+TEST(Merge, OfOneSectionAfterTheOtherGivesWhatTheLastSays) {
+  EXPECT_EQ(changes("[HKLM\\SYSTEM\\Key]\n\"Text\"=\"a\"\n[HKLM\\SYSTEM\\key]\n\"TEXT\"=\"b\"\n"),
+            Lines{"Key\\Text: \"old\" -> \"b\""});
+  EXPECT_EQ(changes("[HKLM\\SYSTEM\\Key]\n\"Text\"=\"a\"\n\"Text\"=\"old\"\n"), Lines());
+  EXPECT_EQ(changes("[HKLM\\SYSTEM\\Key]\n\"Text\"=\"a\"\n[-HKLM\\SYSTEM\\Key]\n"),
+            Lines{"Key goes"});
+  EXPECT_EQ(changes("[HKLM\\SYSTEM\\New\\Key]\n\"a\"=\"a\"\n[-HKLM\\SYSTEM\\New]\n"), Lines());
+  EXPECT_EQ(changes("[-HKLM\\SYSTEM\\Key]\n[-HKLM\\SYSTEM\\Key\\Below]\n"), Lines{"Key goes"});
+}
+
+TEST(Merge, MakesAKeyAnewThatGoes) {
+  const std::string text =
+      "[HKLM\\SYSTEM\\Key]\n\"Lost\"=\"x\"\n[-HKLM\\SYSTEM\\Key]\n"
+      "[HKLM\\SYSTEM\\Key\\Below]\n\"Kept\"=\"y\"\n";
+  EXPECT_EQ(changes(text), (Lines{"Key goes", "Key\\Below\\Kept: - -> \"y\""}));
+  EXPECT_EQ(exported(merged(hive_of(present), text)),
+            exported(hive_of("[\\Key]\n[\\Key\\Below]\n\"Kept\"=\"y\"\n[\\Other]\n")));
+}
+
+TEST(Merge, GivesTheHiveThatItForetells) {
+  const std::string text =
+      "[HKLM\\SYSTEM\\Key]\n\"Text\"=-\n\"Big\"=hex:01,02\n[-HKLM\\SYSTEM\\Other]\n"
+      "[HKLM\\SYSTEM\\A\\B]\n";
+  const Bytes after = merged(hive_of(present), text);
+  EXPECT_EQ(words(merge(Tree(after), sections(text))), Lines());
+  EXPECT_EQ(exported(after),
+            exported(hive_of("[\\A]\n[\\A\\B]\n[\\Key]\n\"Number\"=dword:00000001\n"
+                             "\"Big\"=hex(3):01,02\n[\\Key\\Below]\n\"Deep\"=\"x\"\n"
+                             "[\\Key\\Below\\Deeper]\n")));
+}
+
+TEST(Merge, TakesNamesForTheSameAsWindowsDoes) {
+  const Bytes hive = hive_of("[\\Key]\n\"\xc3\x84rger\"=\"old\"\n\"\xc4\xb1x\"=\"dotless\"\n");
+  const Merge found =
+      merge(Tree(hive), sections("[HKLM\\SYSTEM\\Key]\n\"\xc3\xa4RGER\"=\"new\"\n"));
+  EXPECT_EQ(words(found), Lines{"Key\\\xc3\x84rger: \"old\" -> \"new\""});
+  // Whether a dotless i has an upper case differs among Windows versions.
+  EXPECT_THROW(merge(Tree(hive), sections("[HKLM\\SYSTEM\\Key]\n\"Ix\"=\"y\"\n")), Unsupported);
+}
+
+TEST(Merge, NeverRemovesTheRoot) {
+  const Bytes hive = hive_of(present);
+  EXPECT_THROW(merge(Tree(hive), sections("[-HKLM\\SYSTEM]\n")), Unsupported);
+}
+
+TEST(Merge, IntoAnotherHiveIsRefusedByName) {
+  try {
+    sections("\n[HKEY_CURRENT_USER\\Software]\n");
+    ADD_FAILURE() << "taken for a key of SYSTEM";
+  } catch (const Error& e) {
+    EXPECT_STREQ(e.what(),
+                 "line 3: HKEY_CURRENT_USER\\Software is not in HKEY_LOCAL_MACHINE\\SYSTEM");
+  }
+  EXPECT_THROW(parse_reg_path("SYSTEM"), Error);
+  EXPECT_EQ(parse_reg_path("hklm\\Software"), (Lines{"HKEY_LOCAL_MACHINE", "Software"}));
+}
+
+TEST(Merge, PutsTheControlSetThatBootsNextInThePlaceOfTheCurrentOne) {
+  const Bytes& hive = test::fixture_hive("two-control-sets.system");
+  Lines key = {"currentcontrolset", "Services"};
+  resolve_control_set(Tree(hive), key);
+  EXPECT_EQ(key, (Lines{"ControlSet002", "Services"}));
+  const Bytes none = hive_of(present);
+  key = {"CurrentControlSet"};
+  EXPECT_THROW(resolve_control_set(Tree(none), key), Unsupported);
+  key = {"Key", "CurrentControlSet"};
+  resolve_control_set(Tree(none), key);
+  EXPECT_EQ(key, (Lines{"Key", "CurrentControlSet"}));
+}
+
+}  // namespace
+}  // namespace kvmnet::hive
