@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/bare_hive.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+
+#include "hive/key_path.h"
+#include "hive/log_file.h"
+#include "src/support/error.h"
+
+namespace kvmnet {
+namespace {
+
+constexpr off_t largest_hive = 256 << 20;
+
+bool is_unchanged(const std::string& path, const struct stat& before) {
+  struct stat now {};
+  return ::stat(path.c_str(), &now) == 0 && now.st_dev == before.st_dev &&
+         now.st_ino == before.st_ino && now.st_size == before.st_size &&
+         now.st_mtim.tv_sec == before.st_mtim.tv_sec &&
+         now.st_mtim.tv_nsec == before.st_mtim.tv_nsec;
+}
+
+// The logs that lie beside the hive, whatever their letter case, in the order of log_endings.
+std::vector<std::string> logs_beside(const std::string& path) {
+  const std::filesystem::path hive = path;
+  std::vector<std::string> logs;
+  for (const std::string_view ending : hive::log_endings)
+    for (const auto& entry : std::filesystem::directory_iterator(hive.parent_path()))
+      if (hive::same_name(entry.path().filename().string(),
+                          hive.filename().string() + std::string(ending)) &&
+          entry.is_regular_file())
+        logs.push_back(entry.path().string());
+  return logs;
+}
+
+}  // namespace
+
+BareHive::OpenFile BareHive::open(const std::string& path) {
+  OpenFile file = {real_path(path), {}, {}};
+  file.fd = open_file(file.path, O_RDONLY | O_NONBLOCK);
+  if (::fstat(file.fd.get(), &file.st) != 0) throw system_error(path, errno);
+  if (!S_ISREG(file.st.st_mode)) throw Error(path + ": not a regular file");
+  if (file.st.st_size > largest_hive)
+    throw Error(path + ": larger than 256 MiB, more than kvmnet takes into memory");
+  return file;
+}
+
+Fd BareHive::copy_of(const OpenFile& file) {
+  Fd copy = make_memory_file("hive");
+  copy_whole(file.fd, copy);
+  return copy;
+}
+
+BareHive::BareHive(const std::string& path, const std::vector<std::string>& given)
+    : file_(open(path)), hive_(copy_of(file_)) {
+  for (const std::string& log : given) add_log(log);
+  given_ = logs_.size();
+  const std::vector<std::string> beside = logs_beside(file_.path);
+  for (const std::string& log : beside) add_log(log);
+  in_use_ = given_ != 0 ? given_ : hive::count_in_use(beside);
+}
+
+// The same file may be named twice.
+void BareHive::add_log(const std::string& path) {
+  OpenFile log = open(path);
+  if (log.is(file_)) throw Error(path + ": is the hive itself, not a log of it");
+  for (const OpenFile& other : logs_)
+    if (log.is(other)) return;
+  log_copies_.push_back(copy_of(log));
+  logs_.push_back(std::move(log));
+}
+
+std::vector<const BareHive::OpenFile*> BareHive::files() const {
+  std::vector<const OpenFile*> all = {&file_};
+  for (const OpenFile& log : logs_) all.push_back(&log);
+  return all;
+}
+
+std::string BareHive::why_not_replaceable() const {
+  for (const OpenFile* file : files())
+    if (file->st.st_nlink > 1)
+      return file->path +
+             ": has more than one hard link, and its other names are to stay as they are";
+  return {};
+}
+
+void BareHive::begin_replacing() {
+  if (const std::string why = why_not_replaceable(); !why.empty()) throw Error(why);
+  replacement_.emplace(file_.path, file_.fd);
+  replacement_->begin(hive_);
+}
+
+void BareHive::replace(const Fd& hive, const std::vector<hive::LogKind>& kinds) {
+  const std::vector<const OpenFile*> own = own_logs(kinds);
+  std::vector<Fd> writable;  // before the hive is replaced
+  for (const OpenFile* log : own)
+    writable.push_back(open_file(log->path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK));
+  replacement_->complete(hive);
+  for (const OpenFile* file : files())  // at the last moment
+    if (!is_unchanged(file->path, file->st))
+      throw Error(file->path + ": was changed by somebody else meanwhile");
+  replacement_->finish();
+  for (std::size_t i = 0; i < own.size(); ++i) neutralise(*own[i], writable[i]);
+}
+
+// What is no log of this hive is not written to, whatever it is called.
+std::vector<const BareHive::OpenFile*> BareHive::own_logs(
+    const std::vector<hive::LogKind>& kinds) const {
+  std::vector<const OpenFile*> own;
+  for (std::size_t i = 0; i < logs_.size(); ++i) {
+    if (kinds[i] == hive::LogKind::own) own.push_back(&logs_[i]);
+    if (i < given_ && (kinds[i] == hive::LogKind::foreign || kinds[i] == hive::LogKind::not_a_log))
+      throw Error(logs_[i].path + ": is not a log of this hive");
+  }
+  return own;
+}
+
+void BareHive::neutralise(const OpenFile& log, const Fd& fd) const {
+  try {
+    write_whole(fd,
+                std::string(static_cast<std::size_t>(std::min<off_t>(512, log.st.st_size)), '\0'));
+    sync_file(fd, log.path);
+  } catch (const std::exception& e) {
+    throw Error(
+        fmt::format("{}: has been written, but a log of it could not be made invalid: {}; "
+                    "make it empty yourself: {}",
+                    file_.path, e.what(), log.path));
+  }
+}
+
+}  // namespace kvmnet
