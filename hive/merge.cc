@@ -64,7 +64,8 @@ bool starts_with(const Path& path, const Path& start) {
 struct Wanted {
   bool removed = false;  // with all that is in it; what follows comes after that
   bool present = false;
-  std::map<Name, RegValue> values;
+  std::vector<RegValue> values;  // Windows, too, keeps new values in the order that they came in
+  std::map<Name, std::size_t> indices;
   unsigned line = 0;
 };
 
@@ -130,14 +131,18 @@ class Merger {
     if (section.remove) {
       if (path.empty()) throw Unsupported("the root of a hive cannot be removed");
       forget_below(path);
-      wanted_[path] = {true, false, {}, section.line};
+      wanted_[path] = {true, false, {}, {}, section.line};
       return;
     }
     Wanted& key = wanted_[path];
     if (!key.present) key.line = section.line;
     key.present = true;
     for (const RegValue& value : section.values)
-      key.values.insert_or_assign(Name(value.name), value);
+      if (const auto [at, is_new] = key.indices.try_emplace(Name(value.name), key.values.size());
+          is_new)
+        key.values.push_back(value);
+      else
+        key.values[at->second] = value;
   }
 
   Merge run() {
@@ -150,6 +155,8 @@ class Merger {
       }
       if (wanted.present) change(place, wanted);
     }
+    std::stable_sort(merge_.changes.begin(), merge_.changes.end(),
+                     [](const Change& a, const Change& b) { return a.line < b.line; });
     return std::move(merge_);
   }
 
@@ -193,15 +200,15 @@ class Merger {
 
   void change(const Place& place, const Wanted& wanted) {
     KeyEdit edit = {place.path, {}};
-    for (const auto& [name, value] : wanted.values) change_value(edit, place.offset, name, value);
+    for (const RegValue& value : wanted.values) change_value(edit, place.offset, value);
     if (place.offset == no_cell && edit.set.empty())
       merge_.changes.push_back({Change::What::create_key, edit.key, {}, {}, {}, wanted.line});
     if (place.offset == no_cell || !edit.set.empty() || edit.removes())
       merge_.second.push_back(std::move(edit));
   }
 
-  void change_value(KeyEdit& edit, CellOffset key, const Name& name, const RegValue& value) {
-    const auto there = key == no_cell ? std::nullopt : names_.value(key, name);
+  void change_value(KeyEdit& edit, CellOffset key, const RegValue& value) {
+    const auto there = key == no_cell ? std::nullopt : names_.value(key, Name(value.name));
     const std::string spelling = there ? there->name : value.name;
     std::optional<Value> old;
     if (there)

@@ -2,6 +2,7 @@
 #include "src/apply/hive_child.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -11,6 +12,7 @@
 #include "hive/edit.h"
 #include "hive/error.h"
 #include "hive/file.h"
+#include "hive/merge.h"
 #include "hive/preload.h"
 #include "hive/replay.h"
 #include "src/apply/hive_facts.h"
@@ -155,6 +157,90 @@ std::string check(const Call& call) {
   return encode(check);
 }
 
+// The hive, one file that is to be written, and the logs behind them.
+struct FilesWithResult {
+  Files files;
+  int result = -1;
+};
+
+FilesWithResult files_with_result(const Call& call) {
+  if (call.files.size() < 2) throw Error("there is no file for what is to be written");
+  return {{call.files[0], sources_of(call.files.subspan(2))}, call.files[1]};
+}
+
+// Makes the hive clean, and looks whether it is sound.
+HiveFacts make_usable(const Files& files, const Cleaning& cleaning) {
+  HiveFacts facts = make_clean(files, cleaning);
+  if (facts.condition != Condition::clean) return facts;
+  try {
+    hive::require_sound(files.hive);
+  } catch (const hive::Error& e) {
+    facts = {Condition::damaged, e.what(), 0, false};
+  }
+  return facts;
+}
+
+void copy_hive(int from, int to) {
+  const hive::MappedFile file(from);
+  hive::resize_file(to, file.bytes().size());
+  hive::write_file(to, 0, file.bytes());
+}
+
+hive::Merge plan_merge(int fd, std::vector<hive::RegSection> sections) {
+  const hive::MappedFile file(fd);
+  const hive::Tree tree(file.bytes());
+  for (hive::RegSection& section : sections) hive::resolve_control_set(tree, section.key);
+  return hive::merge(tree, sections);
+}
+
+std::string merge(const Call& call) {
+  const auto& [files, result] = files_with_result(call);
+  Merging merging = decode_merging(call.message);
+  Merged merged;
+  merged.condition = make_usable(files, merging.cleaning);
+  if (merged.condition.condition != Condition::clean) return encode(merged);
+  merged.logs = kinds_of(files.logs, hive::source_of(files.hive));
+  try {
+    hive::Merge merge = plan_merge(files.hive, std::move(merging.sections));
+    if (!merge.first.empty()) {
+      hive::edit(files.hive, result, merge.first, files.logs);
+      if (!merge.second.empty()) copy_hive(result, files.hive);
+    }
+    if (!merge.second.empty()) hive::edit(files.hive, result, merge.second, files.logs);
+    merged.count = merge.changes.size();
+    merged.changes = std::move(merge.changes);
+  } catch (const hive::Unsupported& e) {
+    merged.unsupported = e.what();
+  }
+  return encode(merged);
+}
+
+std::string write_reg(const Call& call) {
+  const auto& [files, result] = files_with_result(call);
+  Exporting exporting = decode_exporting(call.message);
+  Exported exported;
+  exported.condition = make_usable(files, exporting.cleaning);
+  if (exported.condition.condition != Condition::clean) return encode(exported);
+  const hive::MappedFile file(files.hive);
+  const hive::Tree tree(file.bytes());
+  hive::resolve_control_set(tree, exporting.key);
+  std::optional<hive::CellOffset> key = tree.root();
+  std::string path = fmt::format("{}", fmt::join(exporting.path, "\\"));
+  for (const std::string& name : exporting.key) {
+    if (key) key = hive::find_subkey(tree, *key, name);
+    path += "\\" + name;
+  }
+  exported.found = key.has_value();
+  if (!key) return encode(exported);
+  std::uint64_t at = 0;
+  exported.left_out =
+      hive::export_reg(tree, *key, path, exporting.encoding, [&](std::span<const std::byte> piece) {
+        hive::write_file(result, at, piece);
+        at += piece.size();
+      });
+  return encode(exported);
+}
+
 std::string read_record(const Call& call) {
   RecordReading reading;
   try {
@@ -170,6 +256,8 @@ std::string handle(const Call& call) {
   if (call.operation == hive_operation::edit) return edit(call);
   if (call.operation == hive_operation::software) return read_software_hive(call);
   if (call.operation == hive_operation::check) return check(call);
+  if (call.operation == hive_operation::merge) return merge(call);
+  if (call.operation == hive_operation::write_reg) return write_reg(call);
   if (call.operation == hive_operation::record) return read_record(call);
   throw Error(fmt::format("unknown operation {}", call.operation));
 }

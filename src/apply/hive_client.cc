@@ -97,6 +97,7 @@ std::vector<hive::KeyEdit> by_key(const std::vector<Edit>& edits) {
                      of(e.key).set.push_back({e.name, e.value});
                    },
                    [&of](const DeleteValue& e) { of(e.key).remove.push_back(e.name); },
+                   [&of](const CreateKey& e) { of(e.key); },
                    [&of](const DeleteKey& e) { of(e.key).remove_key = true; }, [](const auto&) {}},
         edit);
   return keys;
@@ -130,6 +131,30 @@ HiveCheck check_hive(const HiveFiles& files, DirtyHive policy) {
   if (check.condition.condition == hive::Condition::clean)
     check.logs = checked(std::move(check.logs), files);
   return check;
+}
+
+MergedHive merge_into_hive(const HiveFiles& files, DirtyHive policy,
+                           std::vector<hive::RegSection> sections) {
+  MergedHive result = {make_memory_file("merged hive"), {}};
+  std::vector<const Fd*> all = pointers(files);
+  all.insert(all.begin() + 1, &result.file);
+  result.merged = decode_merged(
+      call(hive_operation::merge, encode(Merging{{policy, files.logs_in_use}, std::move(sections)}),
+           std::move(all)));
+  if (result.merged.condition.condition == hive::Condition::clean)
+    result.merged.logs = checked(std::move(result.merged.logs), files);
+  return result;
+}
+
+ExportedKey export_key(const HiveFiles& files, DirtyHive policy, const RegKey& key,
+                       hive::RegEncoding encoding) {
+  ExportedKey result = {make_memory_file("key"), {}};
+  std::vector<const Fd*> all = pointers(files);
+  all.insert(all.begin() + 1, &result.file);
+  const Exporting exporting = {{policy, files.logs_in_use}, key.key, key.hive, encoding};
+  result.exported =
+      decode_exported(call(hive_operation::write_reg, encode(exporting), std::move(all)));
+  return result;
 }
 
 RecordReading read_record(const std::string& text) {

@@ -50,6 +50,29 @@ SoftwareFacts probe_software_hive(const DistantHive& hive, DirtyHive policy);
 // hive afterwards.
 HiveCheck check_hive(const HiveFiles& files, DirtyHive policy);
 
+// The place of a key in .reg files.
+struct RegKey {
+  std::vector<std::string> hive;  // of the hive's root, e.g. HKEY_LOCAL_MACHINE, SYSTEM
+  std::vector<std::string> key;   // below it
+};
+
+// What sections of .reg files make of any hive. Their keys are below its root; CurrentControlSet
+// there is the control set that boots next.
+struct MergedHive {
+  Fd file;  // in memory; of no use where nothing changes
+  Merged merged;
+};
+MergedHive merge_into_hive(const HiveFiles& files, DirtyHive policy,
+                           std::vector<hive::RegSection> sections);
+
+// A key of any hive with all that is below it, as a .reg file.
+struct ExportedKey {
+  Fd file;  // in memory
+  Exported exported;
+};
+ExportedKey export_key(const HiveFiles& files, DirtyHive policy, const RegKey& key,
+                       hive::RegEncoding encoding);
+
 // The record that an earlier patch has left in the guest, from its text. One that brings down its
 // reader is damaged, too.
 RecordReading read_record(const std::string& text);

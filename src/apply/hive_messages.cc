@@ -67,6 +67,16 @@ T unpack(std::string_view message, Read read) {
   }
 }
 
+// The same of a message from this program's own side, which may be as large as its files are.
+template <typename T, typename Read>
+T unpack_own(std::string_view message, Read read) {
+  try {
+    return read(json::from_cbor(message.begin(), message.end()));
+  } catch (const json::exception&) {
+    throw Error(nonsense);
+  }
+}
+
 // An enumerator from the other side of the wall.
 template <typename T>
 T checked(int number, T last) {
@@ -74,20 +84,43 @@ T checked(int number, T last) {
   return static_cast<T>(number);
 }
 
+json data_of(const hive::Value& value) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(value.data.data());
+  return json::binary({bytes, bytes + value.data.size()});
+}
+
+hive::Value to_value(const json& type, const json& data) {
+  hive::Value value{static_cast<hive::Type>(type.get<std::uint32_t>()), {}};
+  const auto bytes = std::as_bytes(std::span(data.get_binary()));
+  value.data.assign(bytes.begin(), bytes.end());
+  return value;
+}
+
 json to_json(const hive::NamedValue& value) {
-  const auto* bytes = reinterpret_cast<const std::uint8_t*>(value.value.data.data());
   return {{"name", value.name},
           {"type", static_cast<std::uint32_t>(value.value.type)},
-          {"data", json::binary({bytes, bytes + value.value.data.size()})}};
+          {"data", data_of(value.value)}};
 }
 
 hive::NamedValue to_value(const json& from) {
-  hive::NamedValue value;
-  value.name = from.at("name").get<std::string>();
-  value.value.type = static_cast<hive::Type>(from.at("type").get<std::uint32_t>());
-  const auto bytes = std::as_bytes(std::span(from.at("data").get_binary()));
-  value.value.data.assign(bytes.begin(), bytes.end());
-  return value;
+  return {from.at("name").get<std::string>(), to_value(from.at("type"), from.at("data"))};
+}
+
+// Type and data; nothing: there is no value.
+json to_json(const std::optional<hive::Value>& value) {
+  if (!value) return {};
+  return json::array({static_cast<std::uint32_t>(value->type), data_of(*value)});
+}
+
+std::optional<hive::Value> to_optional_value(const json& from) {
+  if (from.is_null()) return std::nullopt;
+  return to_value(from.at(0), from.at(1));
+}
+
+hive::KeyPath to_key(const json& from) {
+  hive::KeyPath key;
+  for (const auto& name : from.get<std::vector<std::string>>()) key = key / name;
+  return key;
 }
 
 json to_json(const std::vector<hive::NamedValue>& values) {
@@ -195,17 +228,64 @@ Facts to_facts(const json& from) {
   return facts;
 }
 
+json to_json(const Cleaning& cleaning) {
+  return {{"policy", static_cast<int>(cleaning.policy)}, {"in_use", cleaning.logs_in_use}};
+}
+
+Cleaning to_cleaning(const json& from) {
+  return {checked(from.at("policy").get<int>(), DirtyHive::use_primary),
+          from.at("in_use").get<std::size_t>()};
+}
+
+json to_json(const hive::RegSection& section) {
+  json values = json::array();
+  for (const hive::RegValue& value : section.values)
+    values.push_back({value.name, to_json(value.value), value.line});
+  return {{"key", section.key},
+          {"remove", section.remove},
+          {"line", section.line},
+          {"values", std::move(values)}};
+}
+
+hive::RegSection to_section(const json& from) {
+  hive::RegSection section;
+  section.key = from.at("key").get<std::vector<std::string>>();
+  section.remove = from.at("remove").get<bool>();
+  section.line = from.at("line").get<unsigned>();
+  for (const json& value : from.at("values"))
+    section.values.push_back({value.at(0).get<std::string>(), to_optional_value(value.at(1)),
+                              value.at(2).get<unsigned>()});
+  return section;
+}
+
+json to_json(const hive::Change& change) {
+  return json::array({static_cast<int>(change.what), change.key.elements(), change.name,
+                      to_json(change.old), to_json(change.value), change.line});
+}
+
+hive::Change to_change(const json& from) {
+  hive::Change change = {checked(from.at(0).get<int>(), hive::Change::What::delete_key),
+                         to_key(from.at(1)),
+                         from.at(2).get<std::string>(),
+                         to_optional_value(from.at(3)),
+                         to_optional_value(from.at(4)),
+                         from.at(5).get<unsigned>()};
+  using What = hive::Change::What;
+  const bool complete = change.what == What::set_value      ? change.value.has_value()
+                        : change.what == What::delete_value ? change.old.has_value()
+                                                            : true;
+  if (!complete) throw Error(nonsense);
+  return change;
+}
+
 }  // namespace
 
 std::string encode(const Cleaning& cleaning) {
-  return pack({{"policy", static_cast<int>(cleaning.policy)}, {"in_use", cleaning.logs_in_use}});
+  return pack(to_json(cleaning));
 }
 
 Cleaning decode_cleaning(std::string_view message) {
-  return unpack<Cleaning>(message, [](const json& from) {
-    return Cleaning{checked(from.at("policy").get<int>(), DirtyHive::use_primary),
-                    from.at("in_use").get<std::size_t>()};
-  });
+  return unpack<Cleaning>(message, to_cleaning);
 }
 
 std::string encode(const RemoteHive& hive) {
@@ -284,9 +364,7 @@ std::vector<hive::KeyEdit> decode_edits(std::string_view message) {
   return unpack<std::vector<hive::KeyEdit>>(message, [](const json& from) {
     std::vector<hive::KeyEdit> edits;
     for (const json& item : from) {
-      hive::KeyPath key;
-      for (const auto& name : item.at("key").get<std::vector<std::string>>()) key = key / name;
-      edits.push_back({key, to_values(item.at("set")),
+      edits.push_back({to_key(item.at("key")), to_values(item.at("set")),
                        item.at("remove").get<std::vector<std::string>>(),
                        item.at("remove_key").get<bool>()});
     }
@@ -341,6 +419,75 @@ Edited decode_edited(std::string_view message) {
     edited.facts = to_facts(from.at("facts"));
     edited.logs = to_log_kinds(from.at("logs"));
     return edited;
+  });
+}
+
+std::string encode(const Merging& merging) {
+  json sections = json::array();
+  for (const hive::RegSection& section : merging.sections) sections.push_back(to_json(section));
+  return pack({{"cleaning", to_json(merging.cleaning)}, {"sections", std::move(sections)}});
+}
+
+Merging decode_merging(std::string_view message) {
+  return unpack_own<Merging>(message, [](const json& from) {
+    Merging merging = {to_cleaning(from.at("cleaning")), {}};
+    for (const json& section : from.at("sections")) merging.sections.push_back(to_section(section));
+    return merging;
+  });
+}
+
+std::string encode(const Merged& merged) {
+  json changes = json::array();
+  for (const hive::Change& change : merged.changes) {
+    if (changes.size() == most_changes) break;
+    changes.push_back(to_json(change));
+  }
+  return pack({{"condition", to_json(merged.condition)},
+               {"unsupported", merged.unsupported},
+               {"changes", std::move(changes)},
+               {"count", merged.count},
+               {"logs", to_json(merged.logs)}});
+}
+
+Merged decode_merged(std::string_view message) {
+  return unpack<Merged>(message, [](const json& from) {
+    Merged merged;
+    merged.condition = to_hive_facts(from.at("condition"));
+    merged.unsupported = from.at("unsupported").get<std::string>();
+    for (const json& change : from.at("changes")) merged.changes.push_back(to_change(change));
+    merged.count = from.at("count").get<std::size_t>();
+    if (merged.count < merged.changes.size()) throw Error(nonsense);
+    merged.logs = to_log_kinds(from.at("logs"));
+    return merged;
+  });
+}
+
+std::string encode(const Exporting& exporting) {
+  return pack({{"cleaning", to_json(exporting.cleaning)},
+               {"key", exporting.key},
+               {"path", exporting.path},
+               {"encoding", static_cast<int>(exporting.encoding)}});
+}
+
+Exporting decode_exporting(std::string_view message) {
+  return unpack<Exporting>(message, [](const json& from) {
+    return Exporting{to_cleaning(from.at("cleaning")),
+                     from.at("key").get<std::vector<std::string>>(),
+                     from.at("path").get<std::vector<std::string>>(),
+                     checked(from.at("encoding").get<int>(), hive::RegEncoding::utf8)};
+  });
+}
+
+std::string encode(const Exported& exported) {
+  return pack({{"condition", to_json(exported.condition)},
+               {"found", exported.found},
+               {"left_out", exported.left_out}});
+}
+
+Exported decode_exported(std::string_view message) {
+  return unpack<Exported>(message, [](const json& from) {
+    return Exported{to_hive_facts(from.at("condition")), from.at("found").get<bool>(),
+                    from.at("left_out").get<std::vector<std::string>>()};
   });
 }
 

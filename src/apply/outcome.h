@@ -37,6 +37,7 @@ struct Outcome {
   std::optional<Facts> facts;  // as before any edit; nothing if it was not got that far
   std::string device;          // of the Windows root
   std::vector<Edit> edits;     // made, or that would be made
+  std::string registry_root = "HKLM\\SYSTEM";         // of the hive that they are for
   std::optional<FirstBoot> firstboot = std::nullopt;  // nothing: a bare hive, or not got that far
   std::vector<RestoredSetting> restored;              // see Plan
   std::optional<GuestStatus> guest_status = std::nullopt;  // `status`

@@ -29,6 +29,8 @@ constexpr const char* examples = R"(Examples:
   kvmnet script --windows 10.0.19045          the first-boot script of that Windows
   kvmnet hive patch SYSTEM --windows 5.2      the registry part, on a bare hive file
   kvmnet hive check SYSTEM                    is the hive's structure sound?
+  kvmnet hive export SYSTEM 'CurrentControlSet\Services\Tcpip' >tcpip.reg
+  kvmnet hive import SYSTEM tcpip.reg         merge .reg files, all or nothing
 
 Exit status: 0 done or nothing to do, 1 failed, 2 wrong usage, 3 refused (the image was not
 touched), 4 changes pending (with --exit-code), 128+n interrupted by signal n.)";
@@ -264,6 +266,57 @@ void add_hive_command(CLI::App& hive, const char* name, const char* help, Comman
   app->callback([&options, command] { options.command = command; });
 }
 
+// What the commands for .reg files have in common.
+void add_reg_command(CLI::App& app, Options& options) {
+  app.add_option("--prefix", options.prefix,
+                 "where the hive's root is in the registry, e.g. 'HKLM\\SYSTEM'; default: by the "
+                 "file's name")
+      ->check(not_empty())
+      ->type_name("PATH");
+  app.add_option("--log", options.logs,
+                 "a transaction log of the hive (repeatable; .LOG1 before .LOG2); default: those "
+                 "beside it")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  add_hive_reading_options(app, options);
+}
+
+void add_export(CLI::App& hive, Options& options) {
+  CLI::App* app = hive.add_subcommand(
+      "export", "write a key with all that is below it as a .reg file, as regedit does");
+  app->add_option("FILE", options.hive_file, "a hive of any kind")->required()->type_name("FILE");
+  app->add_option("KEY", options.key,
+                  "its path below the hive's root, or a whole one (HKLM\\...); default: the root; "
+                  "in a SYSTEM hive CurrentControlSet is the control set that boots next")
+      ->type_name("KEY");
+  app->add_flag("--utf8", options.utf8, "for people: UTF-8 and Unix lines; default: UTF-16");
+  app->add_option("-o,--output", options.output,
+                  "write to this file, which must not exist yet; default: standard output")
+      ->check(not_empty())
+      ->type_name("FILE");
+  add_reg_command(*app, options);
+  app->callback([&options] { options.command = Command::hive_export; });
+}
+
+void add_import(CLI::App& hive, Options& options, bool& dry_run) {
+  CLI::App* app = hive.add_subcommand(
+      "import", "merge .reg files into the hive, atomically, one after the other");
+  app->add_option("FILE", options.hive_file, "a hive of any kind")->required()->type_name("FILE");
+  app->add_option("REG", options.reg_files,
+                  ".reg files (REGEDIT4 or version 5.00; UTF-16, UTF-8 or an ANSI code page)")
+      ->required()
+      ->type_name("REG");
+  app->add_option("--code-page", options.code_page,
+                  "of files that are not Unicode; default: UTF-8 if they are, else 1252")
+      ->type_name("N");
+  add_reg_command(*app, options);
+  add_output_options(*app, options);
+  app->add_flag("-n,--dry-run", dry_run, "only say what would be changed");
+  add_exit_code(*app, options);
+  app->callback(
+      [&] { options.command = dry_run ? Command::hive_plan_import : Command::hive_import; });
+}
+
 void add_patch_options(CLI::App& app, Options& options) {
   app.add_option("-o,--output", options.output,
                  "leave the image alone and write a patched copy, which must not exist yet")
@@ -353,6 +406,8 @@ void add_commands(CLI::App& app, Options& options, bool& dry_run) {
   add_hive_command(*hive, "replay",
                    "apply its transaction logs to a hive that Windows has not closed, atomically",
                    Command::hive_replay, options);
+  add_export(*hive, options);
+  add_import(*hive, options, dry_run);
 }
 
 int usage_error(const std::string& message) {

@@ -27,6 +27,9 @@ enum class Command {
   hive_plan,
   hive_check,
   hive_replay,
+  hive_export,
+  hive_import,
+  hive_plan_import,  // import -n
 };
 
 // --firstboot-command or --firstboot-script.
@@ -43,11 +46,16 @@ struct Options {
   std::vector<std::string> files;  // images
   std::string hive_file;
   std::vector<std::string> logs;  // of the hive file; none: those beside it
+  std::vector<std::string> reg_files;
+  std::string key;                    // hive export
+  std::string prefix;                 // of a hive's keys in .reg files; empty: by the file's name
+  std::optional<unsigned> code_page;  // of .reg files in an ANSI code page
+  bool utf8 = false;                  // hive export
   std::optional<std::string> format;
   std::string root = "single";
   Backend backend = Backend::libguestfs;
   AcceleratorChoice accelerator = AcceleratorChoice::automatic;
-  std::string output;  // patch: of the patched copy; empty: in place
+  std::string output;  // of the patched copy, or the .reg file; empty: in place, standard output
   std::string backup;  // patch: directory for the untouched hive; empty: none
   bool allow_backing_file = false;
   bool discard = false;  // recover

@@ -71,8 +71,7 @@ ordered_json guest_json(const Facts& facts, const std::string& device) {
   return guest;
 }
 
-ordered_json edit_json(const Edit& edit) {
-  const EditText text = describe(edit);
+ordered_json edit_json(const EditText& text) {
   return {{"verb", text.verb},
           {"target", text.target},
           {"old", text.old},
@@ -152,7 +151,8 @@ std::string json(const Outcome& outcome) {
   if (outcome.recovered) object["recovered"] = true;
   if (!outcome.output.empty()) object["output"] = outcome.output;
   object["edits"] = ordered_json::array();
-  for (const Edit& edit : outcome.edits) object["edits"].push_back(edit_json(edit));
+  for (const Edit& edit : outcome.edits)
+    object["edits"].push_back(edit_json(describe(edit, outcome.registry_root)));
   if (outcome.firstboot) object["firstboot"] = firstboot_json(*outcome.firstboot);
   if (!outcome.restored.empty()) object["restored"] = restored_json(outcome.restored);
   if (outcome.guest_status) object["patch"] = status_json(*outcome.guest_status);
@@ -206,7 +206,7 @@ class Text {
 
   void edits() {
     for (const Edit& edit : outcome_.edits) {
-      const EditText text = describe(edit);
+      const EditText text = describe(edit, outcome_.registry_root);
       line(fmt::format("  {:6} {}", text.verb, clean(text.target)));
       line(fmt::format("         {} -> {}", text.old, paint(text.value, "32")));
       line(fmt::format("         {}", text.why));

@@ -18,6 +18,7 @@
 #include "src/apply/job.h"
 #include "src/apply/patch_image.h"
 #include "src/apply/recover_image.h"
+#include "src/apply/reg_files.h"
 #include "src/cli/exit_status.h"
 #include "src/cli/report.h"
 #include "src/disk/beside.h"
@@ -272,6 +273,65 @@ int run_hive(const Options& options) {
   return number(exit_status(outcome.status, options.exit_code));
 }
 
+RegRequest reg_request(const Options& options) {
+  RegRequest request;
+  request.mode = options.command == Command::hive_import ? Mode::patch : Mode::plan;
+  request.root = registry_path(options.hive_file, options.prefix);
+  request.dirty_hive = options.dirty_hive;
+  request.logs = options.logs;
+  return request;
+}
+
+int run_import(const Options& options) {
+  const Outcome outcome = import_reg_files(options.hive_file, options.reg_files, options.code_page,
+                                           reg_request(options));
+  print(report(outcome, report_options(options)));
+  return number(exit_status(outcome.status, options.exit_code));
+}
+
+// A new file that goes again unless keep() is called. What is in a hive may be secret.
+class OutputFile {
+ public:
+  explicit OutputFile(std::string path) : path_(std::move(path)) {
+    if (disk::is_there(path_))
+      throw UsageError(path_ + " exists already; --output replaces nothing");
+    fd_ = open_file(path_, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  }
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+  ~OutputFile() {
+    if (!kept_) ::unlink(path_.c_str());
+  }
+  const Fd& fd() const { return fd_; }
+  void keep() { kept_ = true; }
+
+ private:
+  std::string path_;
+  Fd fd_;
+  bool kept_ = false;
+};
+
+// The file goes to standard output, so that everything else goes to standard error.
+int run_export(const Options& options) {
+  const RegRequest request = reg_request(options);
+  const auto encoding = options.utf8 ? hive::RegEncoding::utf8 : hive::RegEncoding::utf16;
+  std::optional<OutputFile> file;
+  if (!options.output.empty()) file.emplace(options.output);
+  const Fd standard(file ? -1 : ::dup(STDOUT_FILENO));
+  const Outcome outcome = export_reg_file(options.hive_file, options.key, encoding,
+                                          file ? file->fd() : standard, request);
+  for (const std::string& left_out : outcome.warnings)
+    std::fprintf(stderr, "kvmnet: warning: %s\n", left_out.c_str());
+  if (outcome.status != Status::reported) {
+    ReportOptions how = report_options(options);
+    how.colour = false;
+    std::fputs(report(outcome, how).c_str(), stderr);
+    return number(exit_status(outcome.status, false));
+  }
+  if (file) file->keep();
+  return number(ExitStatus::ok);
+}
+
 }  // namespace
 
 int run(const Options& options) {
@@ -295,6 +355,11 @@ int run(const Options& options) {
       return run_hive(options);
     case Command::hive_check:
       return run_hive_check(options);
+    case Command::hive_import:
+    case Command::hive_plan_import:
+      return run_import(options);
+    case Command::hive_export:
+      return run_export(options);
   }
   return number(ExitStatus::failed);
 }

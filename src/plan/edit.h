@@ -30,6 +30,12 @@ struct DeleteValue {
   std::string why;
 };
 
+// Makes a key, with its parents, that has no values.
+struct CreateKey {
+  hive::KeyPath key;
+  std::string why;
+};
+
 // Takes a key out of the SYSTEM hive, with all that is in it and below it.
 struct DeleteKey {
   hive::KeyPath key;
@@ -59,17 +65,19 @@ struct RemoveDirectory {
   std::string why;
 };
 
-using Edit = std::variant<SetValue, DeleteValue, DeleteKey, WriteFile, RemoveFile, RemoveDirectory>;
+using Edit = std::variant<SetValue, DeleteValue, CreateKey, DeleteKey, WriteFile, RemoveFile,
+                          RemoveDirectory>;
 bool is_registry_edit(const Edit& edit);
 
 // The edit in three parts for people: what it touches, what was there, what will be.
 struct EditText {
-  std::string verb;    // "set" and "delete" in the registry, "write" and "remove" files
-  std::string target;  // HKLM\SYSTEM\..., or a path below %SystemRoot%
+  std::string verb;    // "set", "create" and "delete" in the registry, "write" and "remove" files
+  std::string target;  // a registry path, or a path below %SystemRoot%
   std::string old;     // "(absent)" where there was nothing
   std::string value;
   std::string why;
 };
-EditText describe(const Edit& edit);
+// `registry_root`: where the hive is in the registry.
+EditText describe(const Edit& edit, const std::string& registry_root = "HKLM\\SYSTEM");
 
 }  // namespace kvmnet

@@ -163,6 +163,17 @@ TEST(Options, HiveCommandsTakeOneFileAndAWindowsVersion) {
   EXPECT_EQ(options_of({"hive", "patch", "SYSTEM", "--windows", "5.2"}).command,
             Command::hive_patch);
   expect_usage_error({"hive", "patch", "A", "B", "--windows", "5.2"}, "B");
+  const Options import = options_of({"hive", "import", "SYSTEM", "a.reg", "b.reg", "--code-page",
+                                     "932", "--prefix", "HKLM\\SYSTEM"});
+  EXPECT_EQ(import.command, Command::hive_import);
+  EXPECT_EQ(import.hive_file, "SYSTEM");
+  EXPECT_EQ(import.reg_files, (Words{"a.reg", "b.reg"}));
+  EXPECT_EQ(import.code_page, 932U);
+  EXPECT_EQ(import.prefix, "HKLM\\SYSTEM");
+  EXPECT_EQ(options_of({"hive", "import", "SYSTEM", "a.reg", "-n"}).command,
+            Command::hive_plan_import);
+  EXPECT_EQ(options_of({"hive", "export", "SYSTEM", "Select", "--utf8"}).key, "Select");
+  expect_usage_error({"hive", "import", "SYSTEM"}, "REG");
   expect_usage_error({"hive", "patch", "SYSTEM"}, "--windows");
   expect_usage_error({"hive", "patch", "--windows", "5.2"}, "FILE");
   expect_usage_error({"hive"}, "subcommand");

@@ -19,6 +19,7 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/readers_agree_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/reg_export_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/reg_file_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/reg_round_trip_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/removal_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/replay_dirt_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/replay_fixture.cc

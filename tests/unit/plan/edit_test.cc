@@ -30,6 +30,7 @@ TEST(Edit, WhatGoesFromTheRegistryIsNamedTheSameWay) {
   expect_text(DeleteValue{key, "EnableWsd", hive::dword(0), "w"},
               {"delete", target + "\\EnableWsd", "dword:0x00000000", "(absent)", "w"});
   expect_text(DeleteKey{key, "w"}, {"delete", target, "key", "(absent)", "w"});
+  expect_text(CreateKey{key, "w"}, {"create", target, "(absent)", "key", "w"});
 }
 
 TEST(Edit, AFileIsNamedAsTheGuestNamesItAndShownByItsSize) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "src/plan/firstboot.h"
 #include "src/support/overloaded.h"
@@ -26,6 +27,7 @@ std::string line(const Edit& edit) {
                                [](const DeleteValue& e) {
                                  return fmt::format("delete {}\\{}", e.key.to_string(), e.name);
                                },
+                               [](const CreateKey& e) { return "create " + e.key.to_string(); },
                                [](const DeleteKey& e) { return "delete " + e.key.to_string(); },
                                [](const WriteFile& e) { return "write " + e.path; },
                                [](const RemoveFile& e) { return "remove " + e.path; },
@@ -75,6 +77,11 @@ void apply(Facts& facts, const DeleteValue& edit) {
   if (auto* key = key_of(facts, edit.key); key != nullptr && *key)
     std::erase_if(**key,
                   [&](const hive::NamedValue& v) { return hive::same_name(v.name, edit.name); });
+}
+
+// No plan for a guest has one.
+void apply(Facts& /*facts*/, const CreateKey& edit) {
+  throw std::logic_error("a key is created: " + edit.key.to_string());
 }
 
 void apply(Facts& facts, const DeleteKey& edit) {

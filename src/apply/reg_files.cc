@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/reg_files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "hive/error.h"
+#include "hive/key_path.h"
+#include "hive/merge.h"
+#include "src/apply/bare_hive.h"
+#include "src/apply/hive_client.h"
+#include "src/apply/job.h"
+#include "src/plan/plan.h"
+#include "src/support/error.h"
+
+namespace kvmnet {
+namespace {
+
+constexpr off_t largest_reg_file = 512 << 20;
+
+// Microsoft, "Registry Hives": the files that are loaded at these places. Which user's NTUSER.DAT
+// is, or UsrClass.dat, its name does not say: it is the one whose files they are.
+struct KnownHive {
+  std::string_view file;
+  std::string_view path;
+};
+constexpr std::array known_hives = {
+    KnownHive{"SYSTEM", "HKLM\\SYSTEM"},
+    KnownHive{"SOFTWARE", "HKLM\\SOFTWARE"},
+    KnownHive{"SAM", "HKLM\\SAM"},
+    KnownHive{"SECURITY", "HKLM\\SECURITY"},
+    KnownHive{"DEFAULT", "HKU\\.DEFAULT"},
+    KnownHive{"NTUSER", "HKCU"},
+    KnownHive{"UsrClass", "HKCU\\Software\\Classes"},
+};
+
+std::string joined(const std::vector<std::string>& path) {
+  std::string text;
+  for (const std::string& name : path) text += (text.empty() ? "" : "\\") + name;
+  return text;
+}
+
+// The sections of several files, and where each line of them is.
+class RegFiles {
+ public:
+  RegFiles(const std::vector<std::string>& files, std::optional<unsigned> code_page,
+           const std::vector<std::string>& root) {
+    for (const std::string& file : files) add(file, code_page, root);
+  }
+
+  std::vector<hive::RegSection> take_sections() { return std::move(sections_); }
+
+  std::string place(unsigned line) const {
+    const auto next =
+        std::upper_bound(files_.begin(), files_.end(), line,
+                         [](unsigned wanted, const auto& file) { return wanted < file.first; });
+    if (next == files_.begin()) return {};  // there is no line 0
+    const auto& [first, name] = *std::prev(next);
+    return fmt::format("{}, line {}", name, line - first + 1);
+  }
+
+ private:
+  void add(const std::string& file, std::optional<unsigned> code_page,
+           const std::vector<std::string>& root) {
+    const Fd fd = open_file(file, O_RDONLY);
+    if (::lseek(fd.get(), 0, SEEK_END) > largest_reg_file)
+      throw Error(file + ": larger than 512 MiB, more than kvmnet takes into memory");
+    try {
+      const std::vector<std::byte> bytes = read_whole(fd);
+      const unsigned before = lines_;
+      files_.emplace_back(before + 1, file);
+      for (hive::RegSection& section : hive::below(root, hive::read_reg(bytes, code_page))) {
+        section.line += before;
+        for (hive::RegValue& value : section.values) value.line += before;
+        lines_ = std::max(
+            {lines_, section.line, section.values.empty() ? 0U : section.values.back().line});
+        sections_.push_back(std::move(section));
+      }
+    } catch (const hive::Error& e) {
+      throw Error(fmt::format("{}: {}", file, e.what()));
+    }
+  }
+
+  std::vector<std::pair<unsigned, std::string>> files_;  // number of the first line, name
+  std::vector<hive::RegSection> sections_;
+  unsigned lines_ = 0;  // so many there are in the files before
+};
+
+Edit edit_of(hive::Change change, const RegFiles& files) {
+  using What = hive::Change::What;
+  std::string why = files.place(change.line);
+  switch (change.what) {
+    case What::set_value:
+      return SetValue{std::move(change.key), std::move(change.name), std::move(change.old),
+                      std::move(change.value).value(), std::move(why)};
+    case What::delete_value:
+      return DeleteValue{std::move(change.key), std::move(change.name),
+                         std::move(change.old).value(), std::move(why)};
+    case What::create_key:
+      return CreateKey{std::move(change.key), std::move(why)};
+    case What::delete_key:
+      break;
+  }
+  return DeleteKey{std::move(change.key), std::move(why)};
+}
+
+void check(const HiveFacts& condition, const std::string& path) {
+  const std::string name = std::filesystem::path(path).filename().string();
+  if (auto refusal = check_condition(condition, name)) throw Refused{*refusal};
+}
+
+void import(const std::string& path, RegFiles& files, const RegRequest& request, Outcome& outcome) {
+  BareHive hive(path, request.logs);
+  MergedHive result = merge_into_hive(hive.in_memory(), request.dirty_hive, files.take_sections());
+  check(result.merged.condition, path);
+  if (!result.merged.unsupported.empty()) throw hive::Unsupported(result.merged.unsupported);
+  for (hive::Change& change : result.merged.changes)
+    outcome.edits.push_back(edit_of(std::move(change), files));
+  if (result.merged.count > outcome.edits.size())
+    outcome.warnings.push_back(
+        fmt::format("{} more changes are not listed", result.merged.count - outcome.edits.size()));
+  outcome.status = outcome.edits.empty() ? Status::unchanged : Status::pending;
+  if (outcome.edits.empty()) return;
+  if (request.mode == Mode::plan) {
+    if (const std::string why = hive.why_not_replaceable(); !why.empty())
+      outcome.warnings.push_back("import will fail: " + why);
+    return;
+  }
+  hive.begin_replacing();
+  hive.replace(result.file, result.merged.logs);
+  outcome.status = Status::patched;
+}
+
+RegKey key_of(const std::string& text, const std::vector<std::string>& root) {
+  RegKey key = {root, {}};
+  if (text.empty()) return key;
+  key.key = hive::KeyPath::parse(text).elements();
+  std::vector<hive::RegSection> section(1);
+  if (hive::same_name(key.key.front().substr(0, 2), "HK")) {
+    section.front().key = key.key;
+    key.key = hive::below(root, std::move(section)).front().key;
+  }
+  return key;
+}
+
+}  // namespace
+
+std::vector<std::string> registry_path(const std::string& hive_file, const std::string& given) {
+  try {
+    if (!given.empty()) return hive::parse_reg_path(given);
+  } catch (const hive::Error& e) {
+    throw UsageError(fmt::format("--prefix {}", e.what()));
+  }
+  const std::string name = std::filesystem::path(hive_file).filename().string();
+  for (const KnownHive& known : known_hives)
+    if (hive::same_name(name.substr(0, name.find('.')), known.file))
+      return hive::parse_reg_path(known.path);
+  throw UsageError(fmt::format(
+      "{}: its name does not say where it is in the registry: give --prefix, e.g. 'HKLM\\SYSTEM'",
+      hive_file));
+}
+
+Outcome import_reg_files(const std::string& path, const std::vector<std::string>& reg_files,
+                         std::optional<unsigned> code_page, const RegRequest& request) {
+  Outcome result = run_job(path, [&](Outcome& outcome) {
+    outcome.registry_root = joined(request.root);
+    RegFiles files(reg_files, code_page, request.root);
+    import(path, files, request, outcome);
+  });
+  return result;
+}
+
+Outcome export_reg_file(const std::string& path, const std::string& key, hive::RegEncoding encoding,
+                        const Fd& to, const RegRequest& request) {
+  return run_job(path, [&](Outcome& outcome) {
+    const BareHive hive(path, request.logs);
+    ExportedKey result =
+        export_key(hive.in_memory(), request.dirty_hive, key_of(key, request.root), encoding);
+    check(result.exported.condition, path);
+    if (!result.exported.found) throw Error(fmt::format("{}: there is no key {}", path, key));
+    outcome.warnings = std::move(result.exported.left_out);
+    copy_whole(result.file, to);
+    outcome.status = Status::reported;
+  });
+}
+
+}  // namespace kvmnet

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/reg_files.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include "hive/contents.h"
+#include "src/support/error.h"
+#include "src/support/fd.h"
+#include "tests/unit/apply/hive_file_fixture.h"
+
+namespace kvmnet {
+namespace {
+
+using hive::RegEncoding;
+using Lines = std::vector<std::string>;
+
+// The first part of https://www.linux-kvm.org/page/WindowsGuestDrivers/kvmnet/registry.
+constexpr const char* wiki_page =
+    "Windows Registry Editor Version 5.00\n\n"
+    "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\AFD\\Parameters]\n"
+    "\"DefaultSendWindow\"=dword:00100000\n"
+    "\"DefaultReceiveWindow\"=dword:00100000\n"
+    "\"FastSendDatagramThreshold\"=dword:00004000\n\n\n"
+    "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters]\n"
+    "\"Tcp1323Opts\"=dword:00000001\n"
+    "\"TcpWindowSize\"=dword:00100000\n";
+
+class RegFilesTest : public test::HiveFileTest {
+ protected:
+  static RegRequest request(Mode mode = Mode::patch) {
+    RegRequest request;
+    request.mode = mode;
+    request.root = {"HKEY_LOCAL_MACHINE", "SYSTEM"};
+    return request;
+  }
+  static Outcome import(const std::string& hive, const Lines& files, Mode mode = Mode::patch) {
+    return import_reg_files(hive, files, std::nullopt, request(mode));
+  }
+  static std::string changes(const Outcome& outcome) {
+    std::string text;
+    for (const Edit& edit : outcome.edits) {
+      const EditText words = describe(edit, outcome.registry_root);
+      text += words.verb + " " + words.target + ": " + words.old + " -> " + words.value + "\n";
+    }
+    return text;
+  }
+  std::string exported(const std::string& hive, const std::string& key) {
+    const Fd to = make_memory_file("exported");
+    const Outcome outcome = export_reg_file(hive, key, RegEncoding::utf8, to, request());
+    EXPECT_EQ(outcome.status, Status::reported) << outcome.error;
+    const auto bytes = read_whole(to);
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+};
+
+TEST_F(RegFilesTest, OfTheWikiPageGivesItsFiveValuesAndNothingElse) {
+  const std::string hive = fixture("nt52.system");
+  const Outcome outcome = import(hive, {file("wiki.reg", wiki_page)});
+  EXPECT_EQ(outcome.status, Status::patched) << outcome.error;
+  const std::string services = "set HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet001\\Services\\";
+  EXPECT_EQ(changes(outcome),
+            services + "AFD\\Parameters\\DefaultSendWindow: (absent) -> dword:0x00100000\n" +
+                services + "AFD\\Parameters\\DefaultReceiveWindow: (absent) -> dword:0x00100000\n" +
+                services +
+                "AFD\\Parameters\\FastSendDatagramThreshold: (absent) -> dword:0x00004000\n" +
+                services + "Tcpip\\Parameters\\Tcp1323Opts: (absent) -> dword:0x00000001\n" +
+                services + "Tcpip\\Parameters\\TcpWindowSize: (absent) -> dword:0x00100000\n");
+  EXPECT_EQ(test::lines_added(test::listing(hive), {}).size(), 0U);
+  const std::string twin = path("twin");
+  test::write_file(twin, test::fixture_hive("nt52.system"));
+  EXPECT_EQ(test::lines_added(test::listing(twin), test::listing(hive)).size(), 5U);
+  const hive::Bytes after = test::read_file(hive);
+  EXPECT_EQ(import(hive, {path("wiki.reg")}).status, Status::unchanged);
+  EXPECT_EQ(test::read_file(hive), after);
+}
+
+TEST_F(RegFilesTest, AreOnlyForetoldByADryRun) {
+  const std::string hive = fixture("nt52.system");
+  const Outcome outcome = import(hive, {file("wiki.reg", wiki_page)}, Mode::plan);
+  EXPECT_EQ(outcome.status, Status::pending);
+  EXPECT_EQ(outcome.edits.size(), 5U);
+  EXPECT_EQ(test::read_file(hive), test::fixture_hive("nt52.system"));
+}
+
+TEST_F(RegFilesTest, AreAppliedAllOrNotAtAll) {
+  const std::string hive = fixture("nt52.system");
+  const std::string good = file("good.reg", wiki_page);
+  struct Case {
+    const char* text;
+    const char* error;
+  };
+  for (const auto& [text, error] :
+       {Case{"REGEDIT4\n\n[HKLM\\SYSTEM\\A]\n\"a\"=dwrd:1\n", "line 4, column 5"},
+        Case{"REGEDIT4\n[HKEY_CURRENT_USER\\A]\n", "line 2: HKEY_CURRENT_USER\\A is not in"},
+        Case{"[HKLM\\SYSTEM\\A]\n", "line 1"}}) {
+    const Outcome outcome = import(hive, {good, file("bad.reg", text)});
+    EXPECT_EQ(outcome.status, Status::failed);
+    EXPECT_NE(outcome.error.find("bad.reg: " + std::string(error)), std::string::npos)
+        << outcome.error;
+  }
+  // What hivex would damage.
+  const Outcome refused =
+      import(hive, {good, file("empty.reg", "REGEDIT4\n[HKLM\\SYSTEM\\A]\n\"a\"=hex:\n")});
+  EXPECT_EQ(refused.status, Status::refused);
+  EXPECT_EQ(code(refused.refusal->reason), "hive-not-editable");
+  EXPECT_EQ(test::read_file(hive), test::fixture_hive("nt52.system"));
+}
+
+TEST_F(RegFilesTest, AreTakenInTheirOrderAndSayWhereEachChangeIs) {
+  const std::string hive = fixture("nt52.system");
+  const Outcome outcome =
+      import(hive, {file("a.reg", "REGEDIT4\n[HKLM\\SYSTEM\\A]\n\"x\"=\"a\"\n\"y\"=\"a\"\n"),
+                    file("b.reg", "REGEDIT4\n\n[HKLM\\SYSTEM\\A]\n\"y\"=\"b\"\n")});
+  ASSERT_EQ(outcome.edits.size(), 2U);
+  EXPECT_EQ(describe(outcome.edits[0]).why, path("a.reg") + ", line 3");
+  EXPECT_EQ(describe(outcome.edits[1]).why, path("b.reg") + ", line 4");
+  EXPECT_EQ(describe(outcome.edits[1]).value, "\"b\"");
+}
+
+TEST_F(RegFilesTest, CanMakeAKeyAnew) {
+  const std::string hive = fixture("nt52.system");
+  const Outcome outcome =
+      import(hive, {file("anew.reg",
+                         "REGEDIT4\n[-HKLM\\SYSTEM\\CurrentControlSet\\Services\\AFD]\n"
+                         "[HKLM\\SYSTEM\\CurrentControlSet\\Services\\AFD]\n\"a\"=dword:5\n")});
+  EXPECT_EQ(outcome.status, Status::patched) << outcome.error;
+  EXPECT_EQ(exported(hive, "CurrentControlSet\\Services\\AFD"),
+            "Windows Registry Editor Version 5.00\n\n"
+            "[HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet001\\Services\\AFD]\n\"a\"=dword:00000005\n\n");
+}
+
+TEST_F(RegFilesTest, AreOnlyMadeOfKeysThatAreThere) {
+  const std::string hive = fixture("nt52.system");
+  EXPECT_NE(exported(hive, "HKLM\\SYSTEM\\Select").find("\"Default\"=dword:00000001"),
+            std::string::npos);
+  const Fd to = make_memory_file("exported");
+  const Outcome outcome = export_reg_file(hive, "Nowhere", RegEncoding::utf16, to, request());
+  EXPECT_EQ(outcome.status, Status::failed);
+  EXPECT_EQ(outcome.error, hive + ": there is no key Nowhere");
+  EXPECT_EQ(export_reg_file(hive, "HKCU\\Nowhere", RegEncoding::utf16, to, request()).status,
+            Status::failed);
+}
+
+TEST_F(RegFilesTest, NeitherIntoNorOutOfAHiveThatIsNotClosedAndHasNoLogs) {
+  const std::string hive = path("SYSTEM");
+  const hive::Bytes dirty = test::with_dirty_header(test::fixture_hive("nt52.system"));
+  test::write_file(hive, dirty);
+  const Fd to = make_memory_file("exported");
+  for (const Outcome& outcome : {import(hive, {file("wiki.reg", wiki_page)}),
+                                 export_reg_file(hive, "", RegEncoding::utf16, to, request())}) {
+    EXPECT_EQ(outcome.status, Status::refused);
+    EXPECT_EQ(code(outcome.refusal->reason), "dirty-hive");
+  }
+  EXPECT_EQ(test::read_file(hive), dirty);
+  EXPECT_TRUE(read_whole(to).empty());
+}
+
+TEST_F(RegFilesTest, BelongWhereTheHivesNameSays) {
+  EXPECT_EQ(registry_path("/x/system", ""), (Lines{"HKEY_LOCAL_MACHINE", "SYSTEM"}));
+  EXPECT_EQ(registry_path("NTUSER.DAT", ""), Lines{"HKEY_CURRENT_USER"});
+  EXPECT_EQ(registry_path("SYSTEM", "hklm\\Offline"), (Lines{"HKEY_LOCAL_MACHINE", "Offline"}));
+  EXPECT_THROW(registry_path("hive", ""), UsageError);
+  EXPECT_THROW(registry_path("SYSTEM", "Offline"), UsageError);
+}
+
+}  // namespace
+}  // namespace kvmnet
