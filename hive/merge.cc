@@ -137,12 +137,7 @@ class Merger {
     Wanted& key = wanted_[path];
     if (!key.present) key.line = section.line;
     key.present = true;
-    for (const RegValue& value : section.values)
-      if (const auto [at, is_new] = key.indices.try_emplace(Name(value.name), key.values.size());
-          is_new)
-        key.values.push_back(value);
-      else
-        key.values[at->second] = value;
+    for (const RegValue& value : section.values) add(key, value);
   }
 
   Merge run() {
@@ -166,6 +161,19 @@ class Merger {
     CellOffset offset = no_cell;
   };
   using Keys = std::map<Path, Wanted>;
+
+  // A value that is set once more keeps its name's letter case.
+  static void add(Wanted& key, const RegValue& value) {
+    const auto [at, is_new] = key.indices.try_emplace(Name(value.name), key.values.size());
+    if (is_new) {
+      key.values.push_back(value);
+      return;
+    }
+    RegValue& before = key.values[at->second];
+    const std::string name = before.value ? before.name : value.name;
+    before = value;
+    before.name = name;
+  }
 
   void forget_below(const Path& path) {
     auto end = wanted_.lower_bound(path);

@@ -109,6 +109,8 @@ TEST(Merge, OfOneSectionAfterTheOtherGivesWhatTheLastSays) {
   EXPECT_EQ(changes("[HKLM\\SYSTEM\\Key]\n\"Text\"=\"a\"\n[HKLM\\SYSTEM\\key]\n\"TEXT\"=\"b\"\n"),
             Lines{"Key\\Text: \"old\" -> \"b\""});
   EXPECT_EQ(changes("[HKLM\\SYSTEM\\Key]\n\"Text\"=\"a\"\n\"Text\"=\"old\"\n"), Lines());
+  EXPECT_EQ(changes("[HKLM\\SYSTEM\\Key]\n\"New\"=\"a\"\n\"NEW\"=\"b\"\n"),
+            Lines{"Key\\New: - -> \"b\""});
   EXPECT_EQ(changes("[HKLM\\SYSTEM\\Key]\n\"Text\"=\"a\"\n[-HKLM\\SYSTEM\\Key]\n"),
             Lines{"Key goes"});
   EXPECT_EQ(changes("[HKLM\\SYSTEM\\New\\Key]\n\"a\"=\"a\"\n[-HKLM\\SYSTEM\\New]\n"), Lines());
