@@ -57,7 +57,8 @@ Content content_of(const BlockDevice& disk, std::uint64_t start, std::uint64_t l
   const std::string_view name = text.substr(3, 8);
   if (name == "NTFS    ") return Content::ntfs;
   if (name == "-FVE-FS-") return Content::bitlocker;
-  if (name.starts_with("ReFS") || text.starts_with("LUKS\xba\xbe")) return Content::unknown_layout;
+  if (text.starts_with("LUKS\xba\xbe")) return Content::luks;
+  if (name.starts_with("ReFS")) return Content::unknown_layout;
   return Content::other;
 }
 

@@ -13,8 +13,9 @@ namespace kvmnet::direct {
 enum class Content {
   ntfs,
   bitlocker,
-  unknown_layout,  // may hold a Windows, but not in a way that this library reads: ReFS, LUKS, a
-                   // part of a dynamic disk (LDM) or of a storage pool
+  luks,
+  unknown_layout,  // may hold a Windows, but not in a way that this library reads: ReFS, a part of
+                   // a dynamic disk (LDM) or of a storage pool
   other,
 };
 

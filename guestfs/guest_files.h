@@ -73,7 +73,7 @@ class GuestFiles {
   // What cryptsetup calls it; empty: nothing.
   virtual std::string uuid(const std::string& device) = 0;
   // Opens an encrypted volume; what is in it is a volume of its own then. Nothing: not with that
-  // key.
+  // key. An implementation that opens none throws Refused (encrypted_volume).
   virtual std::optional<Volume> unlock(const std::string& device, const std::string& key) = 0;
   // Asks what a read-write mount would find; may itself write to the volume's journal area.
   virtual NtfsState ntfs_state(const std::string& device) = 0;

@@ -70,6 +70,21 @@ bool contains(const disk::Range& range, std::uint64_t offset, std::uint64_t size
          size <= range.length - (offset - range.start);
 }
 
+guestfs::Content content_of(direct::Content content) {
+  switch (content) {
+    case direct::Content::ntfs:
+      return guestfs::Content::ntfs;
+    case direct::Content::bitlocker:
+      return guestfs::Content::bitlocker;
+    case direct::Content::luks:
+      return guestfs::Content::luks;
+    case direct::Content::unknown_layout:
+    case direct::Content::other:
+      break;
+  }
+  return guestfs::Content::other;
+}
+
 }  // namespace
 
 DirectGuest::DirectGuest(std::unique_ptr<disk::ServedDisk> disk)
@@ -148,7 +163,7 @@ void DirectGuest::finish() {
 
 bool DirectGuest::is_for_appliance(Reason reason, bool has_keys) const {
   if (reason == Reason::no_windows) return has_unknown_layout_;
-  return has_keys && (reason == Reason::encrypted_volume || reason == Reason::wrong_key);
+  return has_keys && reason == Reason::encrypted_volume;
 }
 
 std::vector<guestfs::Volume> DirectGuest::volumes() {
@@ -159,17 +174,13 @@ std::vector<guestfs::Volume> DirectGuest::volumes() {
   for (MessageReader reader(answer); !reader.at_end();) {
     const std::uint64_t number = reader.number();
     const disk::Range range = {reader.number(), reader.number()};
-    const auto content = one_of<direct::Content>(reader.number(), 4);
+    const auto content = one_of<direct::Content>(reader.number(), 5);
     if (volumes.size() == most) throw GuestError("the disk has too many partitions");
     const std::string device =
         number == 0 ? std::string("/dev/sda") : fmt::format("/dev/sda{}", number);
     parts_.push_back({device, range});
-    const bool ntfs = content == direct::Content::ntfs;
-    const bool bitlocker = content == direct::Content::bitlocker;
     has_unknown_layout_ = has_unknown_layout_ || content == direct::Content::unknown_layout;
-    volumes.push_back({device, ntfs        ? guestfs::Content::ntfs
-                               : bitlocker ? guestfs::Content::bitlocker
-                                           : guestfs::Content::other});
+    volumes.push_back({device, content_of(content)});
   }
   return volumes;
 }
@@ -206,9 +217,10 @@ std::string DirectGuest::uuid(const std::string& /*device*/) {
   return {};
 }
 
-std::optional<guestfs::Volume> DirectGuest::unlock(const std::string& /*device*/,
+std::optional<guestfs::Volume> DirectGuest::unlock(const std::string& device,
                                                    const std::string& /*key*/) {
-  return std::nullopt;
+  throw Refused{{Reason::encrypted_volume,
+                 device + " is encrypted, and only --backend libguestfs opens such a volume"}};
 }
 
 void DirectGuest::mount(const std::string& device, guestfs::Access access) {

@@ -74,11 +74,11 @@ std::variant<guestfs::Volume, Refusal> unlock(GuestFiles& guest, const guestfs::
 void unlock_volumes(GuestFiles& guest, const std::vector<VolumeKey>& keys, Search& search) {
   for (guestfs::Volume& volume : search.volumes) {
     if (!is_encrypted(volume)) continue;
-    auto inner = unlock(guest, volume, keys);
-    if (auto* refusal = std::get_if<Refusal>(&inner))
-      search.locked = std::move(*refusal);
-    else
-      volume = std::get<guestfs::Volume>(inner);
+    try {
+      volume = value_or_refuse(unlock(guest, volume, keys));
+    } catch (const Refused& e) {
+      search.locked = e.refusal;  // a Windows beside it may be open
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "src/apply/find_windows.h"
 #include "src/disk/qemu_commit.h"
 #include "src/support/error.h"
 #include "src/support/refusal.h"
@@ -149,11 +150,12 @@ TEST_F(DirectGuestTest, OnlyAnApplianceOpensEncryptedVolumesButOverrulesNoRefusa
   DirectGuest guest(serve());
   const std::vector<guestfs::Volume> volumes = {{"/dev/sda1", guestfs::Content::bitlocker}};
   EXPECT_EQ(guest.volumes(), volumes);
-  EXPECT_EQ(guest.unlock("/dev/sda1", "key"), std::nullopt);
-  for (const Reason reason : {Reason::wrong_key, Reason::encrypted_volume}) {
-    EXPECT_TRUE(guest.is_for_appliance(reason, true));
-    EXPECT_FALSE(guest.is_for_appliance(reason, false));
-  }
+  const auto root = choose_root(find_windows(guest, {{"all", "key"}}), "single");
+  ASSERT_TRUE(std::holds_alternative<Refusal>(root));
+  EXPECT_EQ(code(std::get<Refusal>(root).reason), "encrypted-volume");
+  EXPECT_NE(std::get<Refusal>(root).message.find("only --backend libguestfs"), std::string::npos);
+  EXPECT_TRUE(guest.is_for_appliance(Reason::encrypted_volume, true));
+  EXPECT_FALSE(guest.is_for_appliance(Reason::encrypted_volume, false));
   for (const Reason reason : {Reason::hibernated, Reason::unclean_ntfs, Reason::damaged_ntfs,
                               Reason::image_in_use, Reason::no_windows})
     EXPECT_FALSE(guest.is_for_appliance(reason, true));

@@ -176,8 +176,10 @@ TEST(Partitions, WhatThisLibraryDoesNotReadIsKnownByItsType) {
       "size=1MiB, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n");
   disk.put(4 * mebibyte + 3, std::string_view("ReFS\0\0\0\0", 8));
   disk.put(5 * mebibyte, "LUKS\xba\xbe");
-  for (const Volume& volume : disk.volumes())
-    EXPECT_EQ(volume.content, Content::unknown_layout) << volume.number;
+  const Volumes volumes = disk.volumes();
+  for (const Volume& volume : volumes)
+    EXPECT_EQ(volume.content, volume.number == 5 ? Content::luks : Content::unknown_layout);
+  EXPECT_EQ(volumes.size(), 5U);
   const Disk ldm("label: dos\nstart=1MiB, size=20MiB, type=42\n");
   EXPECT_EQ(ldm.volumes().at(0).content, Content::unknown_layout);
 }
