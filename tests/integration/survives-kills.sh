@@ -40,7 +40,7 @@ until_true() { # SECONDS COMMAND...
 said() { grep -qF -e "$1" err; }
 there() { [ -e "$1" ]; }
 gone() { said ': commit' && [ ! -e "$1" ]; }
-is_back() { there images/image.qcow2 && grep -qs '^kvmnet-journal 1 done' "$journal"; }
+is_back() { there images/image.qcow2 && grep -qs '^kvmnet-journal 2 done' "$journal"; }
 
 nobody_else_may_read() {
   local open
@@ -104,7 +104,7 @@ killed hive-uploaded before said ': verify'
 delayed fsync /image.qcow2.kvmnet-overlay 1
 killed verified before said ': prepare'
 delayed renameat2 /image.qcow2 1
-killed journal-written after grep -qs '^kvmnet-journal 1 ready' "$journal"
+killed journal-written after grep -qs '^kvmnet-journal 2 ready' "$journal"
 delayed fsync '' 2 # of the directory: after the journal's, that after the rename
 killed image-renamed after there images/image.qcow2.kvmnet-commit
 under=()
@@ -120,7 +120,7 @@ chmod +x bin/qemu-img
 killed in-commit after there images/in-commit
 rm bin/qemu-img
 delayed fsync /image.qcow2.kvmnet-journal 3
-killed image-synced after grep -qs '^kvmnet-journal 1 done' "$journal"
+killed image-synced after grep -qs '^kvmnet-journal 2 done' "$journal"
 delayed unlink /image.qcow2.kvmnet-journal 1
 killed renamed-back after is_back
 delayed unlink /image.qcow2.kvmnet-overlay 1
