@@ -25,7 +25,8 @@ bool is_unchanged(const std::string& path, const struct stat& before) {
          now.st_mtim.tv_nsec == before.st_mtim.tv_nsec;
 }
 
-// The logs that lie beside the hive, whatever their letter case, in the order of log_endings.
+// The logs that lie beside the hive, whatever their letter case, in the order of log_endings. A
+// link may lead to another guest's log: it is none unless the user names it.
 std::vector<std::string> logs_beside(const std::string& path) {
   const std::filesystem::path hive = path;
   std::vector<std::string> logs;
@@ -33,7 +34,7 @@ std::vector<std::string> logs_beside(const std::string& path) {
     for (const auto& entry : std::filesystem::directory_iterator(hive.parent_path()))
       if (hive::same_name(entry.path().filename().string(),
                           hive.filename().string() + std::string(ending)) &&
-          entry.is_regular_file())
+          std::filesystem::is_regular_file(entry.symlink_status()))
         logs.push_back(entry.path().string());
   return logs;
 }
@@ -98,14 +99,22 @@ void BareHive::begin_replacing() {
 void BareHive::replace(const Fd& hive, const std::vector<hive::LogKind>& kinds) {
   const std::vector<const OpenFile*> own = own_logs(kinds);
   std::vector<Fd> writable;  // before the hive is replaced
-  for (const OpenFile* log : own)
-    writable.push_back(open_file(log->path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK));
+  for (const OpenFile* log : own) writable.push_back(open_to_write(*log));
   replacement_->complete(hive);
   for (const OpenFile* file : files())  // at the last moment
     if (!is_unchanged(file->path, file->st))
       throw Error(file->path + ": was changed by somebody else meanwhile");
   replacement_->finish();
   for (std::size_t i = 0; i < own.size(); ++i) neutralise(*own[i], writable[i]);
+}
+
+// The file that was looked at, and no other.
+Fd BareHive::open_to_write(const OpenFile& file) {
+  Fd fd = open_file(file.path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK);
+  struct stat st {};
+  if (::fstat(fd.get(), &st) != 0 || st.st_dev != file.st.st_dev || st.st_ino != file.st.st_ino)
+    throw Error(file.path + ": was exchanged by somebody else meanwhile");
+  return fd;
 }
 
 // What is no log of this hive is not written to, whatever it is called.

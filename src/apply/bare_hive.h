@@ -50,6 +50,7 @@ class BareHive {
   };
 
   static OpenFile open(const std::string& path);
+  static Fd open_to_write(const OpenFile& file);
   static Fd copy_of(const OpenFile& file);
   void add_log(const std::string& path);
   std::vector<const OpenFile*> files() const;

@@ -37,8 +37,14 @@ void write_differences(const Fd& fd, std::span<const std::byte> content) {
   if (content.size() < before.size()) hive::resize_file(fd.get(), content.size());
 }
 
-// What else belongs to a file: access control lists, labels. Some are not ours to give.
+// What else belongs to a file: access control lists, labels. Some are not ours to give. A list that
+// the new file has from its directory goes where the old one had none: it would let others read it.
 void copy_attributes(const Fd& from, const Fd& to) {
+  constexpr const char* access_list = "system.posix_acl_access";
+  if (::fgetxattr(from.get(), access_list, nullptr, 0) < 0 && errno == ENODATA &&
+      ::fgetxattr(to.get(), access_list, nullptr, 0) >= 0 &&
+      ::fremovexattr(to.get(), access_list) != 0)
+    throw system_error("removing an inherited access control list", errno);
   std::string names(XATTR_LIST_MAX, '\0');
   const ssize_t length = ::flistxattr(from.get(), names.data(), names.size());
   names.resize(length < 0 ? 0 : static_cast<std::size_t>(length));
@@ -84,7 +90,10 @@ Replacement::Replacement(std::string path, const Fd& original, Naming naming)
   mode_ = st.st_mode & 07777;
   if (naming == Naming::at_the_end) fd_ = create_without_name(path_);
   if (!fd_.is_open()) fd_ = create_with_name(path_, temporary_);
-  const bool other_owner = st.st_uid != ::geteuid() || st.st_gid != ::getegid();
+  // The directory may have given it another group than ours.
+  struct stat made {};
+  const bool other_owner =
+      ::fstat(fd_.get(), &made) != 0 || st.st_uid != made.st_uid || st.st_gid != made.st_gid;
   if (other_owner && ::fchown(fd_.get(), st.st_uid, st.st_gid) != 0) {
     const int error = errno;
     if (!temporary_.empty()) ::unlink(temporary_.c_str());
@@ -107,9 +116,9 @@ void Replacement::complete(const Fd& content) {
   if (begun_.valid()) begun_.get();
   write_differences(fd_, hive::MappedFile(content.get()).bytes());
   // Not before: what a run that is killed leaves is nobody else's to read.
+  copy_attributes(original_, fd_);
   if (::fchmod(fd_.get(), mode_) != 0)
     throw system_error("giving the new file the mode of " + path_, errno);
-  copy_attributes(original_, fd_);
   sync_file(fd_, path_);
 }
 

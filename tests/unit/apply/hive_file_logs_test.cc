@@ -156,6 +156,21 @@ TEST_F(HiveFileWithLogs, TakesNothingElseForALog) {
   }
 }
 
+// Another guest's log may be one of this hive, too: both come from one template.
+TEST_F(HiveFileWithLogs, FollowsNoLinkToALogElsewhere) {
+  const std::string hive = put();
+  std::filesystem::create_directory(path("elsewhere"));
+  for (const char* log : {"SYSTEM.LOG1", "SYSTEM.LOG2"}) {
+    std::filesystem::rename(path(log), path("elsewhere") + "/" + log);
+    std::filesystem::create_symlink(std::string("elsewhere/") + log, path(log));
+  }
+  const Outcome outcome = test::patch_hive(hive);
+  EXPECT_EQ(outcome.status, Status::refused);
+  EXPECT_EQ(code(outcome.refusal->reason), "dirty-hive");
+  EXPECT_TRUE(is_valid(path("elsewhere") + "/SYSTEM.LOG1"));
+  EXPECT_EQ(read_file(hive), files_.primary);
+}
+
 TEST_F(HiveFileWithLogs, LeavesTheOtherNamesOfALogAlone) {
   const std::string hive = put();
   std::filesystem::create_hard_link(path("SYSTEM.LOG1"), path("snapshot"));

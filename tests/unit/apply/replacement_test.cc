@@ -7,6 +7,7 @@
 #include <sys/xattr.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 
 #include "src/support/error.h"
@@ -131,6 +132,36 @@ TEST_F(ReplacementTest, KeepsExtendedAttributes) {
     const ssize_t size = ::getxattr(file_.c_str(), acl, value, sizeof value);
     EXPECT_EQ(std::string(value, static_cast<std::size_t>(std::max<ssize_t>(size, 0))), list);
     EXPECT_EQ(mode_of("file"), 0640U);  // the mask is where the group's bits are
+  }
+}
+
+TEST_F(ReplacementTest, HasNeitherGroupNorAccessControlListOfItsDirectory) {
+  const std::string directory = std::filesystem::path(file_).parent_path().string();
+  if (::geteuid() == 0) {
+    ASSERT_EQ(::chown(directory.c_str(), 0, 1234), 0);
+    ASSERT_EQ(::chmod(directory.c_str(), 02755), 0);
+  }
+  ASSERT_EQ(::chmod(file_.c_str(), 0640), 0);
+  // What new files there get: user 1234 may read them.
+  const std::string list(
+      "\2\0\0\0"
+      "\1\0\7\0\377\377\377\377"
+      "\2\0\4\0\322\4\0\0"
+      "\4\0\5\0\377\377\377\377"
+      "\20\0\7\0\377\377\377\377"
+      "\40\0\5\0\377\377\377\377",
+      44);
+  if (::setxattr(directory.c_str(), "system.posix_acl_default", list.data(), list.size(), 0) != 0)
+    GTEST_SKIP() << "the file system has no access control lists";
+  struct stat before {};
+  ASSERT_EQ(::stat(file_.c_str(), &before), 0);
+  for (const Naming naming : {Naming::at_the_end, Naming::at_once}) {
+    replace(Bytes(10), Bytes(10), naming);
+    struct stat after {};
+    ASSERT_EQ(::stat(file_.c_str(), &after), 0);
+    EXPECT_EQ(after.st_gid, before.st_gid);
+    EXPECT_EQ(mode_of("file"), 0640U);
+    EXPECT_LT(::getxattr(file_.c_str(), "system.posix_acl_access", nullptr, 0), 0);
   }
 }
 
