@@ -67,7 +67,7 @@ Paths backing_files(const std::string& path) {
   if (::stat(path.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) return {};
   try {
     const Fd fd = open_file(path, O_RDONLY | O_NONBLOCK);
-    Paths files = files_named(read_qcow2_header(fd, path).backing);
+    Paths files = files_named(read_backing_name(fd, path));
     for (std::string& file : files) file = (fs::path(path).parent_path() / file).string();
     return files;
   } catch (const Error&) {

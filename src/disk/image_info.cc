@@ -182,6 +182,18 @@ std::optional<Refusal> check_format(const File& file, const std::optional<std::s
   return std::nullopt;
 }
 
+// The same of every other name but qcow2's own: a raw disk does not become a guest's way to files
+// of the host because of what the guest has written to its beginning.
+std::optional<Refusal> check_guess(const Qcow2Header& header, const std::string& path) {
+  if (header.backing.empty() || path.ends_with(".qcow2")) return std::nullopt;
+  return Refusal{
+      Reason::format_mismatch,
+      fmt::format("{}: begins like a qcow2 image with the backing file '{}', but its name "
+                  "does not end in .qcow2; say which format it is (a guest can write the "
+                  "beginning of a raw disk)",
+                  path, header.backing)};
+}
+
 std::optional<Refusal> check_kind(const struct stat& st, BlockDevices block_devices,
                                   const std::string& path) {
   if (S_ISDIR(st.st_mode)) throw Error(path + ": is a directory, not a disk image");
@@ -279,6 +291,8 @@ std::variant<ImageInfo, Refusal> identify(const std::string& path,
   if (info.format == Format::raw) return info;
   const Qcow2Header header = read_qcow2_header(fd, path);
   if (auto refusal = check_qcow2(header, path)) return *refusal;
+  if (!format)
+    if (auto refusal = check_guess(header, real)) return *refusal;
   if (auto refusal = check_backing(real, info.owner, header, info.backing_files)) return *refusal;
   return info;
 }

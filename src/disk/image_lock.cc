@@ -72,7 +72,12 @@ std::string holder(const Fd& fd) {
 
 std::variant<ImageLock, Refusal> ImageLock::take(const std::string& path, Use use) {
   const bool writing = use == Use::write;
-  Fd fd = open_file(path, (writing ? O_RDWR : O_RDONLY) | O_NONBLOCK);
+  // A link or a device that somebody has put there is not even opened.
+  struct stat st {};
+  if (::lstat(path.c_str(), &st) != 0) throw system_error(path, errno);
+  if (S_ISLNK(st.st_mode) || !(S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)))
+    return Refusal{Reason::not_a_regular_file, path + ": is not a regular file"};
+  Fd fd = open_file(path, (writing ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_NOFOLLOW);
   struct flock lock = one_byte(writing ? F_WRLCK : F_RDLCK, our_byte);
   if (::fcntl(fd.get(), F_OFD_SETLK, &lock) != 0) {
     if (errno != EAGAIN && errno != EACCES) throw system_error("locking " + path, errno);

@@ -135,6 +135,16 @@ Qcow2Header read_qcow2_header(const Fd& fd, const std::string& path) {
   return header;
 }
 
+std::string read_backing_name(const Fd& fd, const std::string& path) {
+  const auto head = read_at(fd, 0, most_read);
+  if (!head) throw system_error(path, errno);
+  constexpr std::size_t end_of_size = 20;
+  if (!is_qcow2(*head) || head->size() < end_of_size) return {};
+  if (qcow2_number(*head, 4, 4) != 1) return read_qcow2_header(fd, path).backing;
+  const std::uint64_t offset = qcow2_number(*head, 8, 8);
+  return offset == 0 ? "" : read_backing_name(fd, offset, qcow2_number(*head, 16, 4), path);
+}
+
 std::optional<Refusal> check_qcow2(const Qcow2Header& header, const std::string& path) {
   if (header.external_data)
     return Refusal{Reason::external_data_file, path + ": keeps its data in another file"};

@@ -42,6 +42,10 @@ bool is_qcow2(std::string_view start);
 // that; throws Refused for version 1 (the older format qcow).
 Qcow2Header read_qcow2_header(const Fd& fd, const std::string& path);
 
+// The name of the backing file alone, also of version 1, which has it in the same place. Empty:
+// none, or there is no such header. Throws Error if the file cannot be read.
+std::string read_backing_name(const Fd& fd, const std::string& path);
+
 // Refused: a qcow2 file whose data lie in another file or are encrypted.
 std::optional<Refusal> check_qcow2(const Qcow2Header& header, const std::string& path);
 

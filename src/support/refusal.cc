@@ -26,7 +26,8 @@ constexpr std::array<Row, 44> rows = {{
      "an earlier run was interrupted while it wrote to the image",
      "finish it with 'kvmnet recover IMAGE'"},
     {Reason::commit_conflict, "commit-conflict",
-     "somebody has written to the image since a run was interrupted",
+     "somebody has written to the image since a run was interrupted, or files of that run are "
+     "missing, damaged or not this user's",
      "keep the files, find out who wrote to the image, and restore it from a backup if in doubt; "
      "'kvmnet recover --discard IMAGE' drops a patch of which nothing has been written yet"},
     {Reason::commit_half_done, "commit-half-done",
@@ -36,8 +37,11 @@ constexpr std::array<Row, 44> rows = {{
      "if you know that it is one, convert it, naming the format: qemu-img convert -f FORMAT -O "
      "qcow2 "
      "IMAGE NEW.qcow2; if it is a raw disk (a guest can write its beginning), say --format raw"},
-    {Reason::format_mismatch, "format-mismatch", "the image has another format than --format says",
-     "give the real format with --format, or leave the option out"},
+    {Reason::format_mismatch, "format-mismatch",
+     "the image has another format than --format or its name says, or its name does not say that "
+     "it is "
+     "a qcow2 image with a backing file (a guest can write the beginning of a raw disk)",
+     "say what it is, if you know it: --format qcow2 or --format raw"},
     {Reason::external_data_file, "external-data-file",
      "a qcow2 image whose data are in another file",
      "convert it first: qemu-img convert -O qcow2 IMAGE NEW.qcow2"},

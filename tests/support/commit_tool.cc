@@ -6,6 +6,7 @@
 // Exit status 0; 1: failed; 3: refused. Says why on standard error.
 #include <fcntl.h>
 
+#include <array>
 #include <iostream>
 #include <span>
 #include <string>
@@ -16,12 +17,20 @@
 #include "src/disk/image_info.h"
 #include "src/disk/image_lock.h"
 #include "src/disk/overlay.h"
+#include "src/disk/qcow2_header.h"
 #include "src/disk/recover.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
 
 namespace kvmnet::disk {
 namespace {
+
+// As a user would say it, who made the image.
+std::string format_of(const std::string& path) {
+  std::array<char, 4> start{};
+  read_at(open_file(path, O_RDONLY), 0, std::as_writable_bytes(std::span(start)));
+  return is_qcow2({start.data(), start.size()}) ? "qcow2" : "raw";
+}
 
 void replace_content(const std::string& path, const std::string& by) {
   write_whole(open_file(path, O_WRONLY | O_TRUNC), read_whole(open_file(by, O_RDONLY)));
@@ -32,7 +41,7 @@ void warn(const std::vector<std::string>& warnings) {
 }
 
 void commit_recorded(const std::string& path, const std::string& recorded) {
-  const ImageInfo image = value_or_refuse(identify(path, std::nullopt));
+  const ImageInfo image = value_or_refuse(identify(path, format_of(path)));
   const ImageLock lock = value_or_refuse(ImageLock::take(image.path, Use::write));
   Overlay overlay = Overlay::beside(image);
   replace_content(overlay.path(), recorded);

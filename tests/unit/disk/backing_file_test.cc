@@ -73,6 +73,18 @@ TEST_F(BackingFile, IsRefusedWhereItIsNoPlainPath) {
     EXPECT_EQ(word(file("top.qcow2", Qcow2::over(name).bytes())), "unsafe-backing-file") << name;
 }
 
+// A guest can write such a header to the beginning of its raw disk.
+TEST_F(BackingFile, IsRefusedWhereNothingButTheContentSaysQcow2) {
+  file("base", Qcow2().bytes());
+  const std::string bytes = Qcow2::over("base").bytes();
+  for (const char* name : {"guest.img", "guest", "guest.raw", "guest.qcow2.bak"}) {
+    const std::string image = file(name, bytes);
+    EXPECT_EQ(word(image), "format-mismatch") << name;
+    EXPECT_TRUE(std::holds_alternative<ImageInfo>(identify(image, "qcow2"))) << name;
+  }
+  EXPECT_EQ(word(file("guest.img", Qcow2().bytes())), "accepted") << "it leads nowhere";
+}
+
 TEST_F(BackingFile, MayHaveAColonBehindASlash) {
   file("a:b", Qcow2().bytes());
   EXPECT_EQ(word(file("top.qcow2", Qcow2::over("./a:b").bytes())), "accepted");

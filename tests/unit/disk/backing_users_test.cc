@@ -41,6 +41,15 @@ class BackingUsers : public test::DiskTest {
   const std::string base_ = file("base", Qcow2().bytes());
 };
 
+TEST_F(BackingUsers, MayBeOfTheOlderFormatQcow) {
+  file("unrelated", Qcow2{.version = 1}.bytes());
+  EXPECT_EQ(user(), "");
+  Qcow2 old = Qcow2::over("base");
+  old.version = 1;
+  file("old", old.bytes());
+  EXPECT_EQ(user(), path("old"));
+}
+
 TEST_F(BackingUsers, DamagedHeadersTellNothing) {
   const std::string good = Qcow2::over("base").bytes();
   for (const std::size_t size : {0U, 3U, 4U, 103U, 511U, 512U, 515U})

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "src/disk/qcow2_header.h"
 #include "src/support/fd.h"
 #include "src/support/subprocess.h"
 
@@ -93,7 +94,8 @@ std::string text_of(const std::string& path) {
 }
 
 disk::ImageInfo identified(const std::string& path) {
-  return std::get<disk::ImageInfo>(disk::identify(path, std::nullopt));
+  const bool qcow2 = disk::is_qcow2(text_of(path).substr(0, 4));
+  return std::get<disk::ImageInfo>(disk::identify(path, qcow2 ? "qcow2" : "raw"));
 }
 
 int in_child_of_nobody(const std::function<int()>& child) {

@@ -51,7 +51,8 @@ struct Qcow2 {
 std::string format_extension(const std::string& format);
 
 std::string text_of(const std::string& path);
-disk::ImageInfo identified(const std::string& path);  // throws if it is refused
+// With its format named, as it is. Throws if it is refused.
+disk::ImageInfo identified(const std::string& path);
 
 // Runs `child` in a process of its own, as the user nobody where we are root; its exit status.
 int in_child_of_nobody(const std::function<int()>& child);
