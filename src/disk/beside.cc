@@ -62,17 +62,6 @@ std::string resolve_image(const std::string& path) {
   return (real / at.filename()).string();
 }
 
-Fd create_file_beside(const std::string& path, const ImageInfo& image) {
-  Fd fd = create_private_file(path);
-  if (::geteuid() == 0 && ::fchown(fd.get(), image.owner, image.group) != 0) {
-    const int error = errno;
-    ::unlink(path.c_str());
-    throw Error(fmt::format("{}: giving the file to the image's owner: {}; run kvmnet as that user",
-                            path, std::generic_category().message(error)));
-  }
-  return fd;
-}
-
 void remove_if_there(const std::string& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) throw system_error(path, errno);
 }

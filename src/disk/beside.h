@@ -27,10 +27,6 @@ bool is_there(const std::string& path);
 // without symbolic links. Throws Error if its directory is not there, or for a loop of links.
 std::string resolve_image(const std::string& path);
 
-// create_private_file(), whose owner is the image's where we are root, so that he can finish our
-// work.
-Fd create_file_beside(const std::string& path, const ImageInfo& image);
-
 void remove_if_there(const std::string& path);  // throws Error
 
 }  // namespace kvmnet::disk

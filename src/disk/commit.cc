@@ -10,6 +10,7 @@
 
 #include "src/disk/changes.h"
 #include "src/disk/commit_steps.h"
+#include "src/disk/confinement.h"
 #include "src/disk/host_space.h"
 #include "src/disk/journal.h"
 #include "src/disk/qcow2_tables.h"
@@ -37,8 +38,9 @@ TableUndo undo_of(const std::vector<Change>& changes, const ImageInfo& image) {
 }
 
 Journal write_journal(const Overlay& overlay, const ImageInfo& image) {
-  ServedDisk after(overlay_options(overlay.path(), image.path, image.format));
-  ServedDisk before(image_options(image.path, image.format));
+  const Fd ruleset = confine_to_image(image.path, image.format, overlay.path());
+  ServedDisk after(overlay_options(overlay.path(), image.path, image.format), ruleset);
+  ServedDisk before(image_options(image.path, image.format), ruleset);
   auto changes = compare(after, before);
   TableUndo undo = undo_of(changes, image);
   check_room(image, overlay.path(), undo.tables);

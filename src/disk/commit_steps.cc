@@ -42,11 +42,19 @@ std::vector<std::string> Commit::write() {
     journal_.set_state(State::done);
   } catch (const std::exception& e) {
     // The times tell what this run has written, not what one before a power cut has.
-    if (!untouched || !is_unchanged(identity_of(path), content().identity)) fail_half_written(e);
+    if (!untouched || !is_as_before(path)) fail_half_written(e);
     roll_back();
     throw Error(fmt::format("{}: {}; nothing was written to the image", image_, e.what()));
   }
   return finish();
+}
+
+bool Commit::is_as_before(const std::string& path) const {
+  try {
+    return is_unchanged(identity_of(path), content().identity);
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 void Commit::fail_half_written(const std::exception& e) const {
@@ -89,6 +97,7 @@ void Commit::hide() {
 }
 
 void Commit::put_back_tables() {
+  if (content().tables.empty()) return;  // a raw image
   try {
     if (!lock_.is_of(commit_path(image_))) throw Error("another file is in the image's place");
     journal_.set_state(State::restoring);

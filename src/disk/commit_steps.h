@@ -50,6 +50,7 @@ class Commit {
  private:
   const Journal::Content& content() const { return *journal_.content(); }
   void check_untouched() const;
+  bool is_as_before(const std::string& path) const;
   [[noreturn]] void fail_half_written(const std::exception& e) const;
   void show();
   void drop();

@@ -163,7 +163,7 @@ std::optional<Parsed> parse(const Fd& fd, std::uint64_t size, std::string_view h
 Journal Journal::create(const ImageInfo& image, Content content,
                         const std::vector<Range>& cleared) {
   const std::string path = journal_path(image.path);
-  Journal journal(path, create_file_beside(path, image));
+  Journal journal(path, create_private_file(path));
   try {
     const std::string body = to_json(content).dump() + "\n";
     if (body.size() > largest) throw Error("too many changes");

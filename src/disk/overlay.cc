@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "src/disk/beside.h"
+#include "src/disk/confinement.h"
 #include "src/disk/qcow2_header.h"
 #include "src/support/error.h"
 #include "src/support/subprocess.h"
@@ -23,7 +24,8 @@ bool check_image(const ImageInfo& image) {
   if (image.format != Format::qcow2) return false;
   constexpr int corruptions = 2;
   constexpr int leaked_clusters = 3;  // wasted space, no harm
-  const Finished check = run({"qemu-img", "check", "--output=json", "-f", "qcow2", image.path});
+  const Finished check = run({"qemu-img", "check", "--output=json", "-f", "qcow2", image.path},
+                             confine_to_image(image.path, image.format, ""));
   if (check.status == corruptions)
     throw Refused{{Reason::damaged_image,
                    fmt::format("{}: the image is damaged, or was not closed; qemu-img check says: "
@@ -46,17 +48,28 @@ std::string cluster_size(const ImageInfo& image, bool image_is_compressed) {
   return std::to_string(std::max(usual, read_qcow2_header(fd, image.path).cluster_size));
 }
 
+// In bytes, as QEMU counts: in sectors.
+std::string disk_size(const ImageInfo& image) {
+  constexpr std::uint64_t sector = 512;
+  if (image.format == Format::qcow2)
+    return std::to_string(read_qcow2_header(open_file(image.path, O_RDONLY), image.path).disk_size);
+  const auto size = static_cast<std::uint64_t>(image.identity.size);
+  return std::to_string((size + sector - 1) / sector * sector);
+}
+
 }  // namespace
 
 // qemu-img would make the file readable for everyone, and truncates one that is there. It gets the
-// file by its descriptor: in a directory of others the name may lead elsewhere by then.
+// file by its descriptor: in a directory of others the name may lead elsewhere by then. The image
+// itself is not opened (-u).
 Overlay::Overlay(std::string path, const ImageInfo& image) : path_(std::move(path)) {
   image_is_compressed_ = check_image(image);
-  const Fd file = create_file_beside(path_, image);
+  const Fd file = create_private_file(path_);
   try {
-    run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-o",
+    run_checked({"qemu-img", "create", "-q", "-u", "-f", "qcow2", "-o",
                  "cluster_size=" + cluster_size(image, image_is_compressed_), "-F",
-                 std::string(to_string(image.format)), "-b", image.path, path_for_others(file)});
+                 std::string(to_string(image.format)), "-b", image.path, path_for_others(file),
+                 disk_size(image)});
   } catch (...) {
     ::unlink(path_.c_str());
     throw;

@@ -7,6 +7,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "src/disk/confinement.h"
 #include "src/disk/qcow2_header.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
@@ -32,7 +33,7 @@ Finished check(const std::string& path, const std::vector<std::string>& options 
   std::vector<std::string> command = {"qemu-img", "check", "-q", "-f", "qcow2"};
   command.insert(command.end(), options.begin(), options.end());
   command.push_back(path);
-  return ::kvmnet::run(command);
+  return ::kvmnet::run(command, confine_to_image(path, Format::qcow2, ""));
 }
 
 // With both, QEMU 7.2's repair writes the header before it has read the snapshots, and so loses
@@ -79,7 +80,8 @@ void write_into(const std::string& overlay, const std::string& path, Format form
   // its tables' own clusters for free, and leave an image that cannot be told from one that
   // somebody else has opened.
   if (format == Format::qcow2) options += ",backing.lazy-refcounts=off";
-  check_words(run_checked({"qemu-img", "commit", "-q", "-d", "--image-opts", options}));
+  check_words(run_checked({"qemu-img", "commit", "-q", "-d", "--image-opts", options},
+                          confine_to_image(path, format, overlay)));
   if (format == Format::qcow2)
     if (const auto damage = find_damage(path))
       throw Error("qemu-img check finds errors after it: " + *damage);
@@ -99,6 +101,8 @@ std::vector<std::string> give_back_leaks(const std::string& path, Format format,
   // reference counts.
   const Finished repaired = check(path, {"-r", found == leaked_clusters ? "leaks" : "all"});
   if (repaired.status == sound) return {};
+  if (repaired.status == corruptions)
+    throw Error("qemu-img check cannot repair what it finds: " + words_of(repaired));
   return {
       fmt::format("{}: space that writing to the image has lost is not given back; qemu-img "
                   "check says: {}",

@@ -23,7 +23,8 @@ void write_into(const std::string& overlay, const std::string& path, Format form
 
 // Gives back what QEMU has lost of a qcow2 file's space: also a commit that nothing disturbs can
 // lose clusters (seen with qemu-img 7.2.22 while the disk is busy with other things). Returns
-// warnings where space stays lost. `image`: the file's name for them.
+// warnings where space stays lost; throws Error where damage does. `image`: the file's name for
+// them.
 std::vector<std::string> give_back_leaks(const std::string& path, Format format,
                                          const std::string& image);
 

@@ -12,6 +12,7 @@
 #include "src/disk/beside.h"
 #include "src/disk/changes.h"
 #include "src/disk/commit_steps.h"
+#include "src/disk/confinement.h"
 #include "src/disk/journal.h"
 #include "src/disk/qcow2_header.h"
 #include "src/disk/qcow2_tables.h"
@@ -99,8 +100,35 @@ class Recoverer {
       throw Refused{{Reason::commit_half_done,
                      image_ + ": may be half written, so that its patch cannot be discarded"}};
     if (hidden) check_same_file(commit_path(image_));
+    if (state != State::ready) check_restored();
     commit.roll_back();
     return {Recovery::discarded, {}};
+  }
+
+  // Its files may also have been moved to another file system, and the image have been given its
+  // name back there: then it is half written all the same, and needs what would be dropped.
+  void check_restored() const {
+    bool half_written = content_.format == Format::qcow2 && find_damage(image_).has_value();
+    if (!half_written) {
+      const Fd ruleset = confine_to_image(image_, content_.format, overlay_path(image_));
+      ServedDisk after(overlay_options(overlay_path(image_), image_, content_.format), ruleset);
+      ServedDisk before(image_options(image_, content_.format), ruleset);
+      const Range last = content_.changes.empty() ? Range{} : content_.changes.back().range;
+      const bool fits = last.start + last.length <= before.size();
+      if (!fits) return;  // a file of another kind
+      try {
+        half_written = look(content_.changes, after, before, content_.format).after > 0;
+      } catch (const OverlayHasChanged& e) {
+        conflict(e.what());
+      }
+    }
+    if (half_written)
+      throw Refused{
+          {Reason::commit_half_done,
+           fmt::format("{}: is another file than the one whose commit was interrupted, but "
+                       "has a part of its patch; if it is a backup that was patched, "
+                       "remove {} and {}",
+                       image_, journal_path(image_), overlay_path(image_))}};
   }
 
   Recovered finish(Commit& commit, State state, bool hidden) const {
@@ -168,7 +196,8 @@ class Recoverer {
   // With the image below it as a mere file: its tables may be such that QEMU cannot read them.
   void check_overlay_alone(const std::string& path) const {
     try {
-      ServedDisk after(overlay_options(overlay_path(image_), path, Format::raw));
+      ServedDisk after(overlay_options(overlay_path(image_), path, Format::raw),
+                       confine_to_image(path, Format::raw, overlay_path(image_)));
       disk::check_overlay(content_.changes, after);
     } catch (const OverlayHasChanged& e) {
       conflict(e.what());
@@ -196,8 +225,9 @@ class Recoverer {
       check_rest(path);
       // What a half-written image has in the place of compressed clusters cannot even be read.
       if (content_.is_compressed && state == State::writing) return check_overlay_alone(path);
-      ServedDisk after(overlay_options(overlay_path(image_), path, content_.format));
-      ServedDisk before(image_options(path, content_.format));
+      const Fd ruleset = confine_to_image(path, content_.format, overlay_path(image_));
+      ServedDisk after(overlay_options(overlay_path(image_), path, content_.format), ruleset);
+      ServedDisk before(image_options(path, content_.format), ruleset);
       check_progress(look(content_.changes, after, before, content_.format));
     } catch (const OverlayHasChanged& e) {
       conflict(e.what());
@@ -244,6 +274,9 @@ ImageLock lock_in_place(const std::string& image, Use use) {
     const std::string path = place_of(image);
     if (!is_there(path)) continue;
     auto lock = ImageLock::take(path, use);
+    if (const auto* refusal = std::get_if<Refusal>(&lock);
+        refusal != nullptr && refusal->reason == Reason::not_a_regular_file)
+      throw Refused{{Reason::commit_conflict, refusal->message}};
     // A live run holds the lock for as long as the image has its other name.
     if (std::holds_alternative<Refusal>(lock) || std::get<ImageLock>(lock).is_of(place_of(image)))
       return value_or_refuse(std::move(lock));

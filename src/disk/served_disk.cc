@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "src/disk/confinement.h"
 #include "src/support/error.h"
 #include "src/support/temp_dir.h"
 
@@ -71,22 +72,10 @@ std::vector<std::string> server_command(const std::string& options, ServedDisk::
   return command;
 }
 
-// What qemu-nbd needs to run. Without /dev/null QEMU gives up locking, with no more than a warning.
-Fd confine_to(std::span<const landlock::Rule> files) {
-  using landlock::Access;
-  if (const std::string why = landlock::why_unavailable(); !why.empty())
-    throw Error(why + ", and no image is opened for this without; --no-sandbox does");
-  std::vector<landlock::Rule> rules = {{"/dev/null", Access::read_write},
-                                       {"/etc/ld.so.cache", Access::read, true}};
-  for (const char* directory : {"/usr", "/lib", "/lib64", "/bin"})
-    rules.push_back({directory, Access::execute, true});
-  rules.insert(rules.end(), files.begin(), files.end());
-  return landlock::make_ruleset(rules);
-}
-
 }  // namespace
 
-ServedDisk::ServedDisk(const std::string& options) : ServedDisk(options, Writes::none, Fd()) {}
+ServedDisk::ServedDisk(const std::string& options, const Fd& ruleset)
+    : ServedDisk(options, Writes::none, ruleset) {}
 
 ServedDisk::ServedDisk(const std::string& options, Writes writes,
                        std::span<const landlock::Rule> files)

@@ -27,7 +27,8 @@ class ServedDisk {
   };
   // `options`: what --image-opts takes; name every driver, so that QEMU probes nothing. Throws
   // Error with qemu-nbd's own words.
-  explicit ServedDisk(const std::string& options);
+  // `ruleset`: of Landlock, that holds for the server; closed: none.
+  explicit ServedDisk(const std::string& options, const Fd& ruleset = Fd());
   // The server can open nothing but `files` and what it needs to run, whatever images name.
   // Throws Error where the kernel has no Landlock.
   ServedDisk(const std::string& options, Writes writes, std::span<const landlock::Rule> files);

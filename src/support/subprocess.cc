@@ -152,16 +152,16 @@ pid_t start(const Program& program) {
   return pid;
 }
 
-Finished run(const std::vector<std::string>& command) {
-  const Started started = start_with_output(command, -1, -1);
+Finished run(const std::vector<std::string>& command, const Fd& ruleset) {
+  const Started started = start_with_output(command, -1, ruleset.get());
   Finished finished;
   finished.output = read_output(started.output.get());
   finished.status = wait_for(started.pid);
   return finished;
 }
 
-std::string run_checked(const std::vector<std::string>& command) {
-  Finished finished = run(command);
+std::string run_checked(const std::vector<std::string>& command, const Fd& ruleset) {
+  Finished finished = run(command, ruleset);
   if (finished.status != 0)
     throw Error(fmt::format("{} {} failed with status {}: {}", command[0],
                             command.size() > 1 ? command[1] : "", finished.status,

@@ -31,11 +31,11 @@ struct Finished {
 };
 
 // Runs `command` (found in PATH) to its end, started as by start(), so that nothing goes on writing
-// to an image that nobody watches; it has no standard input.
-Finished run(const std::vector<std::string>& command);
+// to an image that nobody watches; it has no standard input. `ruleset`: as of Server.
+Finished run(const std::vector<std::string>& command, const Fd& ruleset = Fd());
 
 // As run(), and throws Error with the program's own words unless it ends with status 0.
-std::string run_checked(const std::vector<std::string>& command);
+std::string run_checked(const std::vector<std::string>& command, const Fd& ruleset = Fd());
 
 // A program that serves us while we go on; it is killed with its scope, and when we die.
 class Server {

@@ -51,10 +51,11 @@ bool is_after(const std::string& path, const std::string& format) {
 
 FakeQemuImg::FakeQemuImg(const std::string& script) : search_(::getenv("PATH")) {
   const std::string program = bin_.path() + "/qemu-img";
-  std::ofstream(program) << "#!/bin/sh\nPATH=" << search_
-                         << "\nif [ \"$1\" = commit ]; then\n  overlay=${5#*file.filename=}\n"
-                         << "  overlay=${overlay%%,*}\n  image=${5##*filename=}\n"
-                         << script << "\nfi\nexec qemu-img \"$@\"\n";
+  std::ofstream(program)
+      << "#!/bin/sh\nPATH=" << search_
+      << "\nif [ \"$1\" = commit ]; then\n  overlay=${5#*file.filename=}\n"
+      << "  overlay=${overlay%%,*}\n  image=${5##*filename=}\n  image=${image%%,*}\n"
+      << script << "\nfi\nexec qemu-img \"$@\"\n";
   fs::permissions(program, fs::perms::owner_all);
   ::setenv("PATH", (bin_.path() + ":" + search_).c_str(), 1);
 }

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "src/disk/beside.h"
+#include "src/disk/qemu_commit.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
 #include "src/support/subprocess.h"
@@ -104,6 +105,27 @@ TEST_F(CommitTest, OfAQemuImgThatFailsLaterHidesTheImageUntilItIsRecovered) {
   EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
   EXPECT_TRUE(is_after(path, "raw"));
   EXPECT_EQ(names(), Names{"disk"});
+}
+
+// QEMU follows the header of an overlay or image, and who owns them can write another one at any
+// moment: for root's QEMU there is nothing else to be opened.
+TEST_F(CommitTest, OfRootLeadsToNoFileThatTheImagesOwnerNames) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs files of two users";
+  for (const bool of_others : {true, false}) {
+    const std::string path = image("disk", "qcow2");
+    const std::string overlay = this->path("overlay");
+    const std::string victim = file("victim", std::string(1 << 20, 'v'));
+    run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-o", "data_file=" + this->path("data"),
+                 "-b", path, "-F", "qcow2", overlay});
+    write_changes(overlay, "qcow2");
+    fs::rename(victim, this->path("data"));  // what the header names now
+    ASSERT_EQ(::chown(path.c_str(), of_others ? 1234 : 0, 0), 0);
+    if (of_others)
+      EXPECT_THROW(write_into(overlay, path, Format::qcow2), Error);
+    else
+      EXPECT_NO_THROW(write_into(overlay, path, Format::qcow2)) << "nothing would be seen";
+    for (const std::string& name : names()) fs::remove(this->path(name));
+  }
 }
 
 TEST_F(CommitTest, KeepsItsFilesPrivate) {

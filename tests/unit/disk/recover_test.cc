@@ -235,6 +235,19 @@ TEST_F(RecoverTest, DiscardsWhatIsLeftOfAnImageThatWasRestoredFromABackup) {
   EXPECT_EQ(names(), Names{"disk"});
 }
 
+// As where all its files are moved to another file system.
+TEST_F(RecoverTest, DoesNotDiscardWhatAnotherFileHasInPart) {
+  for (const char* format : {"raw", "qcow2"}) {
+    const std::string path = half_written("disk", format);
+    fs::copy(commit_path(path), path);
+    fs::remove(commit_path(path));
+    const Names files = names();
+    EXPECT_EQ(refusal_of(path, Interruption::discard).substr(0, 16), "commit-half-done") << format;
+    EXPECT_EQ(names(), files);
+    for (const std::string& name : files) fs::remove(this->path(name));
+  }
+}
+
 // After a power cut the times need not tell what had been written before it.
 TEST_F(RecoverTest, DoesNotShowAHalfWrittenImageWhoseTimesAreThoseOfBefore) {
   const std::string path = image("disk", "raw");
