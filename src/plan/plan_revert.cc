@@ -152,6 +152,7 @@ class Planner {
     const bool restored = !has_service(facts_) && has_ended(steps, firstboot::Status::done);
     if (steps.empty() || !has_run() || restored || !options_.firstboot || gives_up(steps)) {
       if (!steps.empty() && has_run() && !restored) warn_about_settings(restoration);
+      if (restored) warn_about_failures(*result());
       remove_all();
       return std::nullopt;
     }
@@ -165,6 +166,15 @@ class Planner {
   void warn_about_settings(const Restoration& restoration) {
     for (const RestoredSetting& setting : restoration.settings)
       warn(fmt::format("the guest keeps what its first boot has set: {}", setting.name));
+  }
+
+  // The script does not wait for it, nor try it again: a Windows that refuses such a command has as
+  // a rule refused the one that it undoes.
+  void warn_about_failures(const firstboot::Result& result) {
+    for (const firstboot::CommandResult& command : result.commands)
+      if (command.exit_code != 0)
+        warn(fmt::format("the guest's netsh has refused to put this back (exit code {}): {}",
+                         command.exit_code, command.text));
   }
 
   std::optional<Refusal> restore(const Restoration& restoration) {

@@ -93,6 +93,24 @@ void Machine::install_service(const PatchedGuest& guest) {
   wine_.add_to_registry(fmt::format("System\\CurrentControlSet\\Services\\{}", service), values);
 }
 
+void Machine::netsh_has_set(std::string_view command) const {
+  const std::string log = system32("netsh.log");
+  write_text(log, read_text(log) + fmt::format("0\t{}{}\n", tcp, command));
+}
+
+void Machine::change_to(const PatchedGuest& guest) {
+  fs::remove_all(host_file("kvmnet"));
+  for (const auto& [path, content] : guest.files) write_text(host_file(path), content);
+  install_service(guest);
+}
+
+std::map<std::string, std::string> Machine::our_files() const {
+  std::map<std::string, std::string> files;
+  for (const auto& file : fs::directory_iterator(host_file("kvmnet")))
+    files[fmt::format("kvmnet/{}", file.path().filename().string())] = read_text(file.path());
+  return files;
+}
+
 bool Machine::is_own_root() const {
   return ::strcasecmp(root_.c_str(), R"(C:\windows)") == 0;
 }

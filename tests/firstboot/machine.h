@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,13 @@ class Machine {
   // at a moment of one's own.
   void boot_and_lose_power();
   void boot_and_lose_power_when(const std::function<bool()>& moment);
+
+  // Somebody else has used netsh before: "set global autotuninglevel=restricted".
+  void netsh_has_set(std::string_view command) const;
+  // kvmnet has been at work again on the disk: the service is the one in that hive, and these are
+  // all files of ours. Those that there are now:
+  void change_to(const PatchedGuest& guest);
+  std::map<std::string, std::string> our_files() const;  // by path, as PatchedGuest has them
 
   // What goes wrong from now on: lines of netsh.play (netsh_recorder.c).
   void play(std::string_view lines) const;

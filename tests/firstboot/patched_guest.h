@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "src/plan/plan_revert.h"
 #include "src/plan/settings.h"
 #include "tests/unit/apply/windows_guest.h"
 
@@ -20,6 +21,20 @@ struct PatchedGuest {
 // by path below the system root. Throws Error if it is not patched.
 PatchedGuest patch(const Release& release, const SettingOptions& options = {},
                    const std::map<std::string, std::string>& there = {});
+
+// What kvmnet revert makes of that guest once it has booted: `there` are the files in our directory
+// by now, and the service has removed itself. `files` are those that are left there. Throws Error
+// if it is not reverted.
+struct RevertedGuest : PatchedGuest {
+  std::vector<std::string> warnings;
+  std::vector<RestoredSetting> restored;
+};
+RevertedGuest revert(const Release& release, const PatchedGuest& patched,
+                     const std::map<std::string, std::string>& there,
+                     const RevertOptions& options = {});
+
+// All of a hive as hivexregedit prints it.
+std::string exported(const std::string& hive);
 
 // The values of a service's key in the control set that boots next, one a line as hivexregedit (no
 // reader of ours) prints them: "Start"=dword:00000002. Throws Error if there is no such key.

@@ -184,6 +184,17 @@ TEST(PlanRevert, WaitsForThatBootAndThenRemovesTheRest) {
   EXPECT_EQ(reverted(facts), guest(version));
 }
 
+TEST(PlanRevert, SaysWhatTheGuestCouldNotPutBack) {
+  Facts facts = reverted(booted());
+  plan_tests::boot(facts);
+  EXPECT_TRUE(revert_of(facts).warnings.empty());
+  std::string& result = facts.files.at(std::string(firstboot::result_path));
+  result.insert(result.find("status "), "soft -5 netsh interface tcp set heuristics default\r\n");
+  EXPECT_EQ(revert_of(facts).warnings,
+            Lines{"the guest's netsh has refused to put this back (exit code -5): netsh interface "
+                  "tcp set heuristics default"});
+}
+
 TEST(PlanRevert, TriesAgainWhereThatBootHasFailedUnlessForced) {
   Facts facts = reverted(booted());
   plan_tests::boot(facts, "failed");
