@@ -19,9 +19,12 @@ namespace kvmnet::firstboot {
 
 inline constexpr std::string_view service_name = "kvmnet-firstboot";
 
-// Every value of the service key (sc.exe's own layout). `with_nsi`: the guest has the service nsi
-// (Network Store Interface, 6.0 and later), without which netsh has nothing to talk to; a
-// dependency on a service that is not there would keep ours from starting.
+// The key of Network Store Interface (6.0 and later), without which netsh has nothing to talk to;
+// relative to a control set.
+inline constexpr std::string_view nsi_service_key = "Services\\nsi";
+
+// Every value of the service key (sc.exe's own layout). `with_nsi`: the guest has that service; a
+// dependency on one that is not there would keep ours from starting.
 std::vector<hive::NamedValue> service_values(bool with_nsi);
 
 }  // namespace kvmnet::firstboot

@@ -207,7 +207,7 @@ std::vector<std::string> asked_keys() {
 std::vector<std::string> asked_files() {
   std::vector<std::string> files = firstboot_files();
   for (const std::string_view path : {record_path, firstboot::before_path})
-    if (std::find(files.begin(), files.end(), path) == files.end()) files.emplace_back(path);
+    files.emplace_back(path);
   return files;
 }
 

@@ -17,9 +17,6 @@
 namespace kvmnet {
 namespace {
 
-constexpr std::string_view nsi_service = "Services\\nsi";
-constexpr std::string_view our_service = "Services\\kvmnet-firstboot";
-
 constexpr std::string_view open_to_others =
     "others than SYSTEM and Administrators have access to what runs as SYSTEM";
 
@@ -32,7 +29,7 @@ bool is_plain_path(std::string_view path) {
 
 // A key that Windows only has to finish deleting (sc.exe has marked it).
 bool is_marked_for_deletion(const ControlSet& set) {
-  return value_of(set, our_service, "DeleteFlag").has_value();
+  return value_of(set, firstboot_service_key, "DeleteFlag").has_value();
 }
 
 class Planner {
@@ -140,7 +137,7 @@ class Planner {
             Reason::service_marked_for_deletion,
             fmt::format("{}\\{} is marked for deletion: Windows would remove it before it "
                         "runs",
-                        set.name, our_service)};
+                        set.name, firstboot_service_key)};
     return std::nullopt;
   }
 
@@ -184,7 +181,7 @@ class Planner {
   bool has_service() const {
     return std::any_of(facts_.control_sets.begin(), facts_.control_sets.end(),
                        [](const ControlSet& set) {
-                         return has_key(set, our_service) && !is_marked_for_deletion(set);
+                         return has_key(set, firstboot_service_key) && !is_marked_for_deletion(set);
                        });
   }
 
@@ -248,11 +245,12 @@ class Planner {
 
   void plan_service() {
     for (const ControlSet& set : facts_.control_sets)
-      for (hive::NamedValue& v : firstboot::service_values(has_key(set, nsi_service))) {
-        auto old = value_of(set, our_service, v.name);
+      for (hive::NamedValue& v :
+           firstboot::service_values(has_key(set, firstboot::nsi_service_key))) {
+        auto old = value_of(set, firstboot_service_key, v.name);
         if (old != v.value)
-          plan_.values.emplace_back(SetValue{hive::KeyPath::parse(set.name) / our_service, v.name,
-                                             std::move(old), std::move(v.value),
+          plan_.values.emplace_back(SetValue{hive::KeyPath::parse(set.name) / firstboot_service_key,
+                                             v.name, std::move(old), std::move(v.value),
                                              "service that runs the first-boot script"});
       }
   }
@@ -315,7 +313,8 @@ std::string_view to_string(Mechanism mechanism) {
 
 std::vector<std::string> firstboot_keys() {
   std::vector<std::string> keys = other_firstboot_keys();
-  for (const std::string_view key : {nsi_service, our_service}) keys.emplace_back(key);
+  for (const std::string_view key : {firstboot::nsi_service_key, firstboot_service_key})
+    keys.emplace_back(key);
   return keys;
 }
 

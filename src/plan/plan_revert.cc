@@ -16,7 +16,6 @@
 namespace kvmnet {
 namespace {
 
-constexpr std::string_view nsi_service = "Services\\nsi";
 constexpr std::string_view as_before = "as it was before the first patch";
 
 std::vector<const ControlSet*> all_sets(const Facts& facts) {
@@ -211,7 +210,8 @@ class Planner {
   }
 
   void plan_service(const ControlSet& set) {
-    for (hive::NamedValue& v : firstboot::service_values(has_key(set, nsi_service))) {
+    for (hive::NamedValue& v :
+         firstboot::service_values(has_key(set, firstboot::nsi_service_key))) {
       auto old = value_of(set, firstboot_service_key, v.name);
       if (old != v.value)
         values_.emplace_back(SetValue{key_in(set, firstboot_service_key), v.name, std::move(old),

@@ -94,66 +94,12 @@ TEST_P(PatchGuestOf, ForetellsInPlanModeAndWritesNothing) {
 INSTANTIATE_TEST_SUITE_P(PatchGuest, PatchGuestOf, testing::ValuesIn(test::releases),
                          [](const auto& instance) { return std::string(instance.param.label); });
 
-Outcome revert(FakeGuest& guest, const RevertOptions& options = {}) {
-  GuestRequest request = {Mode::patch, to_revert(options), "single"};
-  request.done = Status::reverted;
-  Outcome outcome;
-  PhaseClock clock({}, outcome.phases);
-  patch_guest(guest, request, clock, outcome);
-  return outcome;
-}
-
 Outcome look(FakeGuest& guest) {
   GuestRequest request;
   Outcome outcome;
   PhaseClock clock({}, outcome.phases);
   look_at_guest(guest, request, clock, outcome);
   return outcome;
-}
-
-// What hivexregedit makes of the hive, and all other files.
-std::string export_of(const FakeGuest::Volume& volume, const std::string& hive_path) {
-  const TempDir directory;
-  const std::string file = directory.path() + "/hive";
-  test::write_file(file, test::bytes_of(volume.files.at(hive_path)));
-  return run_checked({"sh", "-c", "hivexregedit --export \"$1\" '\\' | sha256sum", "sh", file});
-}
-
-TEST_P(PatchGuestOf, IsUndoneByRevert) {
-  FakeGuest guest;
-  FakeGuest::Volume& volume = guest.add("/dev/sda1");
-  install(volume, GetParam());
-  const std::string hive = "/Windows/System32/config/SYSTEM";
-  auto files = volume.files;
-  const std::string before = export_of(volume, hive);
-  patch(guest);
-  EXPECT_NE(export_of(volume, hive), before);
-  guest.unmount();
-  EXPECT_EQ(revert(guest).status, Status::reverted);
-  EXPECT_EQ(export_of(volume, hive), before);
-  files[hive] = volume.files.at(hive);
-  EXPECT_EQ(volume.files, files);
-  EXPECT_FALSE(volume.directories.contains("/Windows/kvmnet"));
-  guest.unmount();
-  EXPECT_EQ(revert(guest).status, Status::unchanged);
-}
-
-TEST(PatchGuest, RevertsAHostileRecordToARefusal) {
-  const std::string path = "/Windows/" + std::string(record_path);
-  for (const std::string& record :
-       {std::string("\x1b[2J"), std::string(2 << 20, ' '), std::string(500'000, '['),
-        std::string("{\"kvmnet_record\":1}")}) {
-    FakeGuest guest;
-    install(guest.add("/dev/sda1"), test::ten);
-    patch(guest);
-    guest.unmount();
-    guest.volume("/dev/sda1").files[path] = record;
-    EXPECT_EQ(refusal(guest), "record-damaged");
-    guest.unmount();
-    EXPECT_THROW(revert(guest, {true, true}), Refused);
-    guest.unmount();
-    EXPECT_EQ(look(guest).guest_status->patch, PatchState::unknown);
-  }
 }
 
 TEST(PatchGuest, OnlyReadsWhereItIsOnlyToLook) {
