@@ -131,6 +131,7 @@ void read_software(hive::Reader& software, SoftwareFacts& facts) {
   const std::string state = text(software.value(
       KeyPath::parse("Microsoft\\Windows\\CurrentVersion\\Setup\\State"), "ImageState"));
   facts.is_generalised = state == "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE";
+  facts.is_complete = state == "IMAGE_STATE_COMPLETE";
   facts.is_undeployable = state == "IMAGE_STATE_UNDEPLOYABLE";
 }
 

@@ -14,6 +14,7 @@ struct SoftwareFacts {
   std::optional<WindowsVersion> version;
   std::string product_name;
   bool is_generalised = false;  // by sysprep; Windows Setup has still to run
+  bool is_complete = false;     // installed
   bool is_windows_pe = false;
   bool is_undeployable = false;  // Windows Setup is in the middle of it
 };

@@ -314,6 +314,7 @@ std::string encode(const SoftwareFacts& facts) {
                {"version", version},
                {"product_name", facts.product_name},
                {"is_generalised", facts.is_generalised},
+               {"is_complete", facts.is_complete},
                {"is_windows_pe", facts.is_windows_pe},
                {"is_undeployable", facts.is_undeployable}});
 }
@@ -328,6 +329,7 @@ SoftwareFacts decode_software(std::string_view message) {
     }
     facts.product_name = from.at("product_name").get<std::string>();
     facts.is_generalised = from.at("is_generalised").get<bool>();
+    facts.is_complete = from.at("is_complete").get<bool>();
     facts.is_windows_pe = from.at("is_windows_pe").get<bool>();
     facts.is_undeployable = from.at("is_undeployable").get<bool>();
     return facts;

@@ -47,6 +47,7 @@ void probe_software(GuestFiles& guest, const std::string& path, DirtyHive policy
   facts.version = software.version;
   facts.product_name = software.product_name;
   if (software.is_generalised) facts.setup_unfinished = true;
+  facts.is_complete = software.is_complete;
   facts.is_windows_pe = software.is_windows_pe;
   facts.setup_in_progress = software.is_undeployable;
 }

@@ -73,6 +73,8 @@ struct Facts {
   std::string system_root;   // on the volume, e.g. "/Windows"; empty for a bare hive file
   // Windows Setup has still to run in this guest: a generalised (sysprepped) image.
   bool setup_unfinished = false;
+  // ... but Windows says of itself that it is installed: a trace of an earlier sysprep.
+  bool is_complete = false;
   bool is_windows_pe = false;
   bool setup_in_progress = false;  // it is running, and not at a point where it may be changed
   Select select;

@@ -26,6 +26,7 @@ set "KEY=HKLM\SYSTEM\CurrentControlSet\Services\kvmnet-firstboot"
 set "STARTED=no"
 set "REMOVE=no"
 set "RESTART=no"
+set "STOP=no"
 set "CODE=0"
 set "STATUS=done"
 set "BOOT=1"
@@ -80,6 +81,15 @@ goto :eof
 "%SYS%\ping.exe" -n 6 127.0.0.1 >nul 2>&1
 set "RC=%ERRORLEVEL%"
 goto :eof
+
+rem Somebody may have the old result open for a moment.
+:deliver
+move /y "%NEW%" "%DIR%\firstboot.result" >nul 2>&1
+if not exist "%NEW%" goto :eof
+if "%TRY%"=="6" goto :eof
+set /a TRY=TRY+1
+call :wait_5
+goto deliver
 
 :begin_result
 >"%NEW%" echo kvmnet-firstboot-result 1
@@ -137,15 +147,20 @@ goto finish
 :exhausted
 call :begin_result
 >>"%LOG%" echo kvmnet: giving up, three boots did not finish
+>>"%LOG%" echo kvmnet: status failed
 set "STATUS=failed"
+rem netsh may be what has hung.
+goto shown
 
 :finish
 >>"%LOG%" echo kvmnet: status %STATUS%
 )";
 
-constexpr std::string_view last = R"(if exist "%RAN%" call :add_begun
+constexpr std::string_view last = R"(:shown
+if exist "%RAN%" call :add_begun
 >>"%NEW%" echo status %STATUS%
-move /y "%NEW%" "%DIR%\firstboot.result" >nul 2>&1
+set "TRY=1"
+call :deliver
 if not "%STATUS%"=="retry" goto finished
 set "CODE=1"
 goto :eof
@@ -231,11 +246,16 @@ std::string show_calls(const std::vector<std::string>& shows) {
 // a second time. What is in firstboot.ran has been begun; a file system that loses its last seconds
 // is to have that note before the work can do anything. A log of its own for each: a program that
 // goes on in the background keeps it open. 3010 is what Windows' own installers end with where they
-// want a restart (learn.microsoft.com, "MsiExec.exe and InstMsi.exe error messages").
+// want a restart, and 1641 where they have begun one (learn.microsoft.com, "MsiExec.exe and
+// InstMsi.exe error messages"). A restart that work begins does not stop it at once: it is to come
+// before the next piece is noted.
 constexpr std::string_view work_routine = R"(
 :work
+if "%STOP%"=="yes" goto :eof
 "%SYS%\find.exe" "%2" "%RAN%" >nul 2>&1
 if not errorlevel 1 goto :eof
+if "%AGAIN%"=="yes" call :wait_15
+set "AGAIN=yes"
 >>"%RAN%" echo work %2 begun %3
 "%SYS%\find.exe" "%2" "%RAN%" >nul 2>&1
 if errorlevel 1 goto not_begun
@@ -250,10 +270,18 @@ set "RC=%ERRORLEVEL%"
 >>"%RAN%" echo work %2 exit %RC%
 >>"%LOG%" echo kvmnet: exit code %RC%
 if "%RC%"=="3010" set "RESTART=yes"
+if "%RC%"=="1641" set "STOP=yes"
+if "%RC%"=="1641" set "STATUS=retry"
 del /f /q "%DIR%\firstboot-%1.cmd" >nul 2>&1
 goto :eof
 :not_begun
 >>"%LOG%" echo kvmnet: work %1, %3: not begun, because that cannot be noted
+goto :eof
+
+:wait_15
+call :wait_5
+call :wait_5
+call :wait_5
 goto :eof
 
 rem The restart comes after all work, because it would cut off what follows.
@@ -307,13 +335,13 @@ std::string script_id(const std::vector<NetshStep>& steps) {
   return hash_of(body(steps));
 }
 
-std::string script(const NetshPlan& netsh, const std::vector<UserWork>& work) {
+std::string script(const NetshPlan& netsh, const std::vector<UserWork>& work, Dump dump) {
   std::string text = fmt::format("{}set \"ID={}\"\n", head, script_id(netsh.steps));
   if (!work.empty()) text += leave_setup;
   text += fmt::format(start, work.empty() ? "main" : "main_with_work");
   if (!work.empty()) text += work_routine;
   text += main_part;
-  text += netsh.steps.empty() ? "\n" : save_before;
+  text += netsh.steps.empty() || dump == Dump::none ? "\n" : save_before;
   text += body(netsh.steps) + work_calls(work);
   text += finish;
   text += show_calls(netsh.shows);

@@ -33,13 +33,20 @@ std::string work_path(std::size_t number);
 // Names the netsh commands: the same commands have the same id.
 std::string script_id(const std::vector<NetshStep>& steps);
 
+// What is saved of netsh's settings before the commands.
+enum class Dump {
+  of_the_first,  // as before_path says
+  none,          // the commands put settings back: what there is now is kvmnet's
+};
+
 // The script: ASCII, CRLF. It does nothing while Windows Setup is running, unless Setup has started
 // it (with the word "setup"); saves what netsh says of its settings; runs every command and logs
 // its output and exit code to kvmnet\firstboot.log; then begins each piece of the user's work that
 // this guest has not begun yet; writes kvmnet\firstboot.result; tries failed mandatory commands
-// again at the next boot, three boots at most; logs what netsh shows of the outcome; then removes
-// its service, the user's work and itself. Setup waits for it, but not if there is work. Work that
-// ends with 3010 has Windows restarted after all.
-std::string script(const NetshPlan& netsh, const std::vector<UserWork>& work = {});
+// again at the next boot, three boots at most, and so what follows work that ends with 1641; logs
+// what netsh shows of the outcome; then removes its service, the user's work and itself. Setup
+// waits for it, but not if there is work. Work that ends with 3010 has Windows restarted after all.
+std::string script(const NetshPlan& netsh, const std::vector<UserWork>& work = {},
+                   Dump dump = Dump::of_the_first);
 
 }  // namespace kvmnet::firstboot

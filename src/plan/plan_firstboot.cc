@@ -89,8 +89,11 @@ class Planner {
   }
 
   // A generalised image in which no script waits: what a script has noted there is about the
-  // template. Each clone is a guest of its own.
-  bool is_new_clone() const { return facts_.setup_unfinished && !is_waiting(); }
+  // template. Each clone is a guest of its own. GeneralizationState alone may be stale: it says so
+  // for good in guests that were not installed to the letter.
+  bool is_new_clone() const {
+    return facts_.setup_unfinished && !facts_.is_complete && !is_waiting();
+  }
 
   // Which pieces of the user's work the guest has begun, at whatever boot: those that the script,
   // too, finds noted.

@@ -193,7 +193,7 @@ class Planner {
   }
 
   void plan_script(const std::vector<NetshStep>& steps) {
-    std::string content = firstboot::script({steps, {"global"}, {}});
+    std::string content = firstboot::script({steps, {"global"}, {}}, {}, firstboot::Dump::none);
     const auto old = content_of(firstboot::script_path);
     // A script that has given up and is still there would only remove itself.
     const bool gave_up = has(firstboot::done_path) && !has_ended(steps, firstboot::Status::done);

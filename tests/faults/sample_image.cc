@@ -173,8 +173,9 @@ void SampleImage::copy_to(const std::string& directory) const {
       run_checked({"cp", "--reflink=auto", "--sparse=always", directory_ + "/" + name, directory});
   if (kind_.backing) fs::permissions(directory + "/backing", fs::perms(0644));
   const std::string disk = directory + "/disk";
-  if (::chmod(disk.c_str(), 0640) != 0 || (::geteuid() == 0 && ::chown(disk.c_str(), 1234, 5678)))
-    throw system_error(disk, errno);
+  // Ours: in an image of somebody else QEMU is confined, and what makes the faults is out of its
+  // reach.
+  if (::chmod(disk.c_str(), 0640) != 0) throw system_error(disk, errno);
 }
 
 std::string SampleImage::content(const std::string& image) const {

@@ -215,6 +215,18 @@ TEST_F(FirstBoot, LosingPowerThreeTimesReportsFailureAndRemovesItself) {
   expect_over("failed");
 }
 
+// It must not ask the netsh that hangs what has come of it.
+TEST_F(FirstBoot, LosingPowerThreeTimesInNetshThatNeverAnswersRemovesItself) {
+  machine().play("hang 1 99 0 show\n");
+  for (int boot = 0; boot < 3; ++boot) machine().boot_and_lose_power();
+  expect_pending();
+  machine().boot();
+  EXPECT_EQ(machine().sets(), Lines());
+  EXPECT_EQ(machine().result().status, "failed");
+  EXPECT_FALSE(machine().has_service());
+  EXPECT_EQ(machine().files(), (Lines{"firstboot.log", "firstboot.result"}));
+}
+
 // The power may go after the script is gone and before the registry is on disk.
 TEST_F(FirstBoot, OfAServiceThatHasComeBackWithoutItsScriptDoesNothing) {
   std::filesystem::remove(machine().host_file("kvmnet/firstboot.cmd"));

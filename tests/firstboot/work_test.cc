@@ -70,6 +70,33 @@ TEST(FirstBootWork, ThatLosesItsPowerIsNotBegunAgainAndTheNextGoesOn) {
   EXPECT_EQ(machine.files(), nothing_but_reports);
 }
 
+// A restart that work begins comes some seconds after the work has ended.
+TEST(FirstBootWork, ThatRestartsWindowsByItselfLosesNothingOfWhatFollows) {
+  const UserWork restarts = work_of_command("echo first>>C:\\ran.txt");
+  Machine machine(patch(ten, with({restarts, two.at(1)})), "10.0.19045 client");
+  machine.boot_and_lose_power_when([&] {
+    return machine.log().find("code 0\r\n") != std::string::npos && ran(machine).ends_with("\n");
+  });
+  EXPECT_EQ(ran(machine), "first\r\n");
+  machine.boot();
+  EXPECT_EQ(ran(machine), "first\r\nsecond\r\n");
+  EXPECT_EQ(machine.result().status, "done");
+}
+
+TEST(FirstBootWork, ThatEndsWith1641LetsWhatFollowsBeginAtTheNextBoot) {
+  const UserWork restarts = work_of_command("echo first>>C:\\ran.txt& exit /b 1641");
+  Machine machine(patch(ten, with({restarts, two.at(1)})), "10.0.19045 client");
+  machine.boot();
+  EXPECT_EQ(ran(machine), "first\r\n");
+  EXPECT_EQ(machine.result().status, "retry");
+  EXPECT_EQ(machine.result().work, (Lines{"begun command", "exit 1641"}));
+  EXPECT_TRUE(machine.has_service());
+  machine.boot();
+  EXPECT_EQ(ran(machine), "first\r\nsecond\r\n");
+  EXPECT_EQ(machine.result().status, "done");
+  EXPECT_EQ(machine.files(), nothing_but_reports);
+}
+
 TEST(FirstBootWork, ThatCannotBeNotedIsNotBegun) {
   Machine machine(patch(ten, with(two)), "10.0.19045 client");
   std::filesystem::create_directory(machine.host_file("kvmnet/firstboot.ran"));

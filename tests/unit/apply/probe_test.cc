@@ -322,6 +322,14 @@ TEST(Probe, SaysWhenWindowsSetupHasStillToRun) {
   }
 }
 
+TEST(Probe, SaysWhenWindowsTakesItselfForInstalled) {
+  EXPECT_FALSE(Guest(test::seven).facts().is_complete);
+  Guest guest(test::seven);
+  guest.set(guest.software(), "Microsoft\\Windows\\CurrentVersion\\Setup\\State",
+            {{"ImageState", hive::sz("IMAGE_STATE_COMPLETE")}});
+  EXPECT_TRUE(guest.facts().is_complete);
+}
+
 TEST(Probe, SaysWhenWindowsIsNotInstalled) {
   EXPECT_TRUE(Guest("nt100-19045.software+setup-in-progress.software", "nt100.system")
                   .facts()

@@ -165,6 +165,8 @@ TEST(PlanRevert, LetsTheNextBootUndoWhatTheFirstHasSet) {
   const std::string& script = facts.files.at(std::string(firstboot::script_path));
   EXPECT_NE(script.find("set global autotuninglevel=restricted\r\n"), std::string::npos);
   EXPECT_NE(script.find("set global congestionprovider=default\r\n"), std::string::npos);
+  // What netsh would save now is kvmnet's own.
+  EXPECT_EQ(script.find("interface tcp dump"), std::string::npos);
   EXPECT_TRUE(has_key(facts.control_sets[0], plan_tests::our_service_key));
   EXPECT_FALSE(value_of(facts.control_sets[0], plan_tests::tcpip_key, "EnableWsd"));
   EXPECT_EQ(facts.record->state, Record::State::restoring);

@@ -172,6 +172,17 @@ TEST(PlanWork, OfATemplateIsBegunAnewByItsClones) {
   }
 }
 
+// GeneralizationState alone stays at its number in guests that were not installed to the letter.
+TEST(PlanWork, OfAGuestThatSaysItIsInstalledIsNotBegunAgain) {
+  const Settings settings = with({a});
+  Facts facts = booted(patched(guest(version), settings), settings);
+  facts.setup_unfinished = true;
+  facts.is_complete = true;
+  EXPECT_TRUE(any_has(plan_of(facts, settings).warnings, "begun"));
+  for (const std::string& edit : file_edits(facts, settings))
+    EXPECT_EQ(edit.find("firstboot-01.cmd"), std::string::npos) << edit;
+}
+
 // The notes are those of the script itself, which Setup may have started.
 TEST(PlanWork, OfAScriptThatWaitsInAGeneralisedImageIsNotBegunAgain) {
   const Settings settings = with({a});
