@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# An encrypted volume: --backend auto asks the appliance once there is a key, and the key is in
+# nothing that anybody can see: no command line, no file that is left, no output, no trace, no core.
+# shellcheck source=tests/integration/lib.sh
+source "$(dirname "$0")/lib.sh"
+image luks.qcow2
+ulimit -c unlimited
+
+seen() { # whether the password is in what a program was started with, or has said
+  grep -aqw secret out err calls
+}
+
+# Direct does not open it, and says so.
+kvmnet 3 plan --backend direct luks.qcow2
+expect_out '[encrypted-volume]'
+kvmnet 3 plan --backend direct --key all:key:secret luks.qcow2
+expect_out 'only --backend libguestfs opens'
+# Without a key there is nothing to ask the appliance for.
+kvmnet 3 plan --backend auto luks.qcow2
+expect_out '[encrypted-volume]'
+
+printf 'secret\n' >key
+for way in --keys-from-stdin "--key=/dev/sda1:file:key"; do
+  status=0
+  strace -f -qq -e trace=execve,setrlimit,prlimit64 -s 4096 -v -o calls \
+    "$KVMNET" patch -v -x --json --backend auto "$way" luks.qcow2 <key >out 2>err || status=$?
+  expect_equal "$status" 0 "exit status with $way"
+  expect_out '"backend":"libguestfs"'
+  expect_out '"device":"/dev/mapper/'
+  expect_json out
+  grep -q 'cryptsetup_open\|luks_open' err || fail "the trace does not show that the volume was opened"
+  ! seen || fail "the key can be seen with $way"
+  grep -q 'RLIMIT_CORE, {rlim_cur=0, rlim_max=0}' calls || fail "a core could have the key"
+  grep -q 'qemu-system' calls || fail "strace has not seen what was started"
+  expect_nothing_left
+done
+expect_out '"status":"unchanged"'
+kvmnet 3 status --key all:key:wrong luks.qcow2
+expect_out '[wrong-key]'
