@@ -8,7 +8,6 @@
 #include <map>
 #include <utility>
 
-#include "hive/contents.h"
 #include "hive/error.h"
 #include "hive/stored_name.h"
 
@@ -269,18 +268,12 @@ std::vector<RegSection> below(const std::vector<std::string>& path,
   return sections;
 }
 
-void resolve_control_set(const Tree& tree, std::vector<std::string>& key) {
+void resolve_control_set(const Contents& hive, std::vector<std::string>& key) {
   if (key.empty() || !same_name(key.front(), current_control_set)) return;
-  const auto select = find_subkey(tree, tree.root(), "Select");
-  std::optional<std::uint32_t> number;
-  if (select)
-    for (const CellOffset value : tree.values(*select)) {
-      const ValueRecord record = tree.value(value);
-      if (same_name(StoredName{record.name, record.latin1_name}.text(), "Default"))
-        number = as_dword({static_cast<Type>(record.type), tree.value_data(value)});
-    }
+  const auto value = hive.value(KeyPath::parse("Select"), "Default");
+  const auto number = value ? as_dword(*value) : std::nullopt;
   const std::string name = number ? fmt::format("ControlSet{:03}", *number) : std::string();
-  if (!number || !find_subkey(tree, tree.root(), name))
+  if (!number || !hive.has_key(KeyPath::parse(name)))
     throw Unsupported(
         "the hive has no control set that boots next: Select\\Default does not name one");
   key.front() = name;

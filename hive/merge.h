@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "hive/compare.h"
+#include "hive/contents.h"
 #include "hive/reg_file.h"
 #include "hive/tree.h"
 
@@ -26,7 +27,7 @@ std::vector<std::string> parse_reg_path(std::string_view path);
 // In a SYSTEM hive CurrentControlSet stands for the control set that boots next (Select\Default,
 // Microsoft KB102984). Puts its name in the place of the first element; other paths stay. Throws
 // Unsupported if the hive does not have it.
-void resolve_control_set(const Tree& tree, std::vector<std::string>& key);
+void resolve_control_set(const Contents& hive, std::vector<std::string>& key);
 
 // One difference that merging makes.
 struct Change {

@@ -189,7 +189,8 @@ void copy_hive(int from, int to) {
 hive::Merge plan_merge(int fd, std::vector<hive::RegSection> sections) {
   const hive::MappedFile file(fd);
   const hive::Tree tree(file.bytes());
-  for (hive::RegSection& section : sections) hive::resolve_control_set(tree, section.key);
+  for (hive::RegSection& section : sections)
+    hive::resolve_control_set(hive::Contents(file.bytes()), section.key);
   return hive::merge(tree, sections);
 }
 
@@ -223,7 +224,7 @@ std::string write_reg(const Call& call) {
   if (exported.condition.condition != Condition::clean) return encode(exported);
   const hive::MappedFile file(files.hive);
   const hive::Tree tree(file.bytes());
-  hive::resolve_control_set(tree, exporting.key);
+  hive::resolve_control_set(hive::Contents(file.bytes()), exporting.key);
   std::optional<hive::CellOffset> key = tree.root();
   std::string path = fmt::format("{}", fmt::join(exporting.path, "\\"));
   for (const std::string& name : exporting.key) {

@@ -167,12 +167,11 @@ std::vector<std::string> registry_path(const std::string& hive_file, const std::
 
 Outcome import_reg_files(const std::string& path, const std::vector<std::string>& reg_files,
                          std::optional<unsigned> code_page, const RegRequest& request) {
-  Outcome result = run_job(path, [&](Outcome& outcome) {
+  return run_job(path, [&](Outcome& outcome) {
     outcome.registry_root = joined(request.root);
     RegFiles files(reg_files, code_page, request.root);
     import(path, files, request, outcome);
   });
-  return result;
 }
 
 Outcome export_reg_file(const std::string& path, const std::string& key, hive::RegEncoding encoding,

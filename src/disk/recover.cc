@@ -108,6 +108,8 @@ class Recoverer {
   // Its files may also have been moved to another file system, and the image have been given its
   // name back there: then it is half written all the same, and needs what would be dropped.
   void check_restored() const {
+    judge(image_);
+    check_overlay();
     bool half_written = content_.format == Format::qcow2 && find_damage(image_).has_value();
     if (!half_written) {
       const Fd ruleset = confine_to_image(image_, content_.format, overlay_path(image_));

@@ -248,6 +248,19 @@ TEST_F(RecoverTest, DoesNotDiscardWhatAnotherFileHasInPart) {
   }
 }
 
+// QEMU is not to look at what is there by then before its header has been judged.
+TEST_F(RecoverTest, DoesNotDiscardBesideAFileThatLeadsToAnother) {
+  const std::string path = half_written("disk", "qcow2");
+  fs::copy(commit_path(path), path);
+  fs::remove(commit_path(path));
+  constexpr off_t incompatible_features = 79;
+  const char external_data = 4;
+  ASSERT_EQ(::pwrite(open_file(path, O_WRONLY).get(), &external_data, 1, incompatible_features), 1);
+  const Names files = names();
+  EXPECT_EQ(refusal_of(path, Interruption::discard).substr(0, 18), "external-data-file");
+  EXPECT_EQ(names(), files);
+}
+
 // After a power cut the times need not tell what had been written before it.
 TEST_F(RecoverTest, DoesNotShowAHalfWrittenImageWhoseTimesAreThoseOfBefore) {
   const std::string path = image("disk", "raw");

@@ -167,13 +167,13 @@ TEST(Merge, IntoAnotherHiveIsRefusedByName) {
 TEST(Merge, PutsTheControlSetThatBootsNextInThePlaceOfTheCurrentOne) {
   const Bytes& hive = test::fixture_hive("two-control-sets.system");
   Lines key = {"currentcontrolset", "Services"};
-  resolve_control_set(Tree(hive), key);
+  resolve_control_set(Contents(hive), key);
   EXPECT_EQ(key, (Lines{"ControlSet002", "Services"}));
   const Bytes none = hive_of(present);
   key = {"CurrentControlSet"};
-  EXPECT_THROW(resolve_control_set(Tree(none), key), Unsupported);
+  EXPECT_THROW(resolve_control_set(Contents(none), key), Unsupported);
   key = {"Key", "CurrentControlSet"};
-  resolve_control_set(Tree(none), key);
+  resolve_control_set(Contents(none), key);
   EXPECT_EQ(key, (Lines{"Key", "CurrentControlSet"}));
 }
 
