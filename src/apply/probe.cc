@@ -70,16 +70,18 @@ void note_our_file(const guestfs::DirectoryEntry& entry, Facts& facts) {
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   if (entry.type == guestfs::FileType::regular && is_our_file(path))
     facts.our_files.insert(std::move(path));
-  else
-    facts.has_other_files = true;
 }
 
-// Also what is not asked for by name: the logs of the first boot, and what is not ours.
-void look_into_our_directory(GuestFiles& guest, const std::string& root, Facts& facts) {
-  const auto directory = guest.resolve(root + "/" + std::string(firstboot::directory));
-  if (!directory) return;
-  facts.has_our_directory = true;
-  for (const guestfs::DirectoryEntry& entry : guest.list(*directory)) note_our_file(entry, facts);
+// In ours also what is not asked for by name: the logs of the first boot.
+void look_into_directories(GuestFiles& guest, const std::string& root, Facts& facts) {
+  for (const std::string& path : known_directories()) {
+    const auto directory = guest.resolve(root + "/" + path);
+    if (!directory) continue;
+    const auto entries = guest.list(*directory);
+    facts.directories[path] = entries.size();
+    if (path != firstboot::directory) continue;
+    for (const guestfs::DirectoryEntry& entry : entries) note_our_file(entry, facts);
+  }
 }
 
 void read_record(Facts& facts) {
@@ -145,7 +147,7 @@ Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy) 
   probe_software(guest, find_hive(guest, root, "SOFTWARE"), policy, probe.facts);
   read_files(guest, root, probe.facts);
   look_for_open_paths(guest, root, probe.facts);
-  look_into_our_directory(guest, root, probe.facts);
+  look_into_directories(guest, root, probe.facts);
   read_record(probe.facts);
   return probe;
 }

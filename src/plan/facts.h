@@ -89,11 +89,10 @@ struct Facts {
   // Those of private_paths() (plan.h) that are there and that others than SYSTEM and Administrators
   // have access to.
   std::set<std::string> open_paths;
-  // Our directory: the plain files in it that kvmnet makes, as asked_files() has paths, and whether
-  // there is anything else in it.
-  bool has_our_directory = false;
+  // Those of known_directories() (record.h) that are there, and how many things are in each.
+  std::map<std::string, std::size_t> directories;
+  // The plain files in our directory that kvmnet makes, as asked_files() has paths.
   std::set<std::string> our_files;
-  bool has_other_files = false;
   // What an earlier patch has left; nothing: no record, or one that cannot be trusted, and why.
   std::optional<Record> record;
   std::string record_damage;

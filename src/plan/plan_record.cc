@@ -56,8 +56,17 @@ void note_commands(const Facts& facts, const Settings& settings, Record& record)
   }
 }
 
+// Those that are missing on the way to the file.
+void note_directories(const Facts& facts, std::string_view path, Record& record) {
+  for (std::string& directory : known_directories())
+    if (path.starts_with(directory + "/") && !facts.directories.contains(directory))
+      add_once(record.directories, std::move(directory));
+  std::sort(record.directories.begin(), record.directories.end());
+}
+
 void note(const Facts& facts, const Settings& settings, const WriteFile& edit, Record& record) {
   add_once(record.files, edit.path);
+  note_directories(facts, edit.path, record);
   std::sort(record.files.begin(), record.files.end());
   if (edit.path == firstboot::script_path) note_commands(facts, settings, record);
 }
@@ -107,6 +116,7 @@ std::variant<std::optional<WriteFile>, Refusal> plan_record(const Facts& facts,
   record.version = version;
   record.profile = settings.profile;
   record.begun = has_begun(facts);
+  note_directories(facts, record_path, record);
   for (const Edit& edit : edits) {
     if (const auto* set = std::get_if<SetValue>(&edit)) note(facts, *set, record);
     if (const auto* written = std::get_if<WriteFile>(&edit))

@@ -219,7 +219,7 @@ class Planner {
     }
   }
 
-  // What is left to be taken back when the script has run.
+  // What is left to be taken back when the script has run, or stays.
   void plan_record() {
     Record left;
     left.state = Record::State::restoring;
@@ -227,29 +227,68 @@ class Planner {
     left.profile = record_.profile;
     left.commands = record_.commands;
     left.files = {std::string(firstboot::script_path)};
+    for (const std::string& path : record_.directories)
+      if (!is_going(path)) left.directories.push_back(path);
     left.begun = true;
     if (auto edit = write_record(facts_, left, "what the guest itself has still to put back"))
       plan_.edits.emplace_back(std::move(*edit));
   }
 
   void plan_setup_complete() {
-    const auto old = content_of(firstboot::setup_complete_path);
-    if (!old) return;
-    auto content = firstboot::without_setup_call(*old);
-    if (!content)
-      remove(std::string(firstboot::setup_complete_path), "made by a patch");
-    else if (old != content)
-      plan_.edits.emplace_back(WriteFile{std::string(firstboot::setup_complete_path), old,
-                                         std::move(*content), "without the part of the patch"});
+    if (const auto old = content_of(firstboot::setup_complete_path)) {
+      auto content = firstboot::without_setup_call(*old);
+      if (!content)
+        remove(std::string(firstboot::setup_complete_path), "made by a patch");
+      else if (old != content)
+        plan_.edits.emplace_back(WriteFile{std::string(firstboot::setup_complete_path), old,
+                                           std::move(*content), "without the part of the patch"});
+    }
+    const std::vector<std::string> paths = known_directories();
+    for (auto path = paths.rbegin(); path != paths.rend(); ++path)
+      if (*path != firstboot::directory) remove_directory(*path);
+  }
+
+  bool is_going(const std::string& path) const {
+    return std::any_of(plan_.edits.begin(), plan_.edits.end(), [&](const Edit& edit) {
+      const auto* gone = std::get_if<RemoveDirectory>(&edit);
+      return gone != nullptr && gone->path == path;
+    });
+  }
+
+  // How many of the things in a directory go.
+  std::size_t count_going_from(const std::string& directory) const {
+    const auto is_in = [&](std::string_view path) {
+      return path.substr(0, std::min(path.rfind('/'), path.size())) == directory;
+    };
+    return static_cast<std::size_t>(
+        std::count_if(plan_.edits.begin(), plan_.edits.end(), [&](const Edit& edit) {
+          const auto* file = std::get_if<RemoveFile>(&edit);
+          const auto* subdirectory = std::get_if<RemoveDirectory>(&edit);
+          return (file != nullptr && is_in(file->path)) ||
+                 (subdirectory != nullptr && is_in(subdirectory->path));
+        }));
+  }
+
+  // If a patch has made it, and nothing else is in it.
+  void remove_directory(const std::string& path) {
+    const auto there = facts_.directories.find(path);
+    const auto& made = record_.directories;
+    if (there == facts_.directories.end() ||
+        std::find(made.begin(), made.end(), path) == made.end())
+      return;
+    if (there->second == count_going_from(path)) {
+      plan_.edits.emplace_back(RemoveDirectory{path, "made by a patch"});
+      return;
+    }
+    std::string name = path;
+    std::replace(name.begin(), name.end(), '/', '\\');
+    warn(
+        fmt::format("%SystemRoot%\\{} stays: there is something in it that is not kvmnet's", name));
   }
 
   void remove_all() {
     for (const std::string& path : facts_.our_files) remove(path, "made by a patch");
-    if (facts_.has_our_directory && !facts_.has_other_files)
-      plan_.edits.emplace_back(
-          RemoveDirectory{std::string(firstboot::directory), "made by a patch"});
-    else if (facts_.has_other_files)
-      warn("%SystemRoot%\\kvmnet stays: there is something in it that is not kvmnet's");
+    remove_directory(std::string(firstboot::directory));
     for (const ControlSet* set : sets_) remove_service(*set);
     if (has(firstboot::begun_path))
       warn("what the user's own first-boot work has done in the guest stays as it is");

@@ -107,6 +107,14 @@ std::string to_file(const json& from) {
   return path;
 }
 
+std::string to_directory(const json& from) {
+  auto path = from.get<std::string>();
+  const auto known = known_directories();
+  if (std::find(known.begin(), known.end(), path) == known.end())
+    fail("a directory that kvmnet does not make");
+  return path;
+}
+
 std::string to_command(const json& from) {
   auto command = from.get<std::string>();
   if (!is_known_netsh(command)) fail("a command that kvmnet does not give");
@@ -157,11 +165,11 @@ ordered_json to_json(const Record& record) {
                       {"name", v.name},
                       {"before", v.before ? to_json(*v.before) : ordered_json()},
                       {"after", to_json(v.after)}});
-  return {{"kvmnet_record", format},   {"version", record.version},
-          {"profile", record.profile}, {"state", to_string(record.state)},
-          {"keys", std::move(keys)},   {"values", std::move(values)},
-          {"files", record.files},     {"commands", record.commands},
-          {"begun", record.begun}};
+  return {{"kvmnet_record", format},     {"version", record.version},
+          {"profile", record.profile},   {"state", to_string(record.state)},
+          {"keys", std::move(keys)},     {"values", std::move(values)},
+          {"files", record.files},       {"directories", record.directories},
+          {"commands", record.commands}, {"begun", record.begun}};
 }
 
 Record to_record(const json& from) {
@@ -176,6 +184,7 @@ Record to_record(const json& from) {
   record.values = to_list(from.at("values"), to_recorded_value);
   check_values(record.values);
   record.files = to_list(from.at("files"), to_file);
+  record.directories = to_list(from.at("directories"), to_directory);
   record.commands = to_list(from.at("commands"), to_command);
   record.begun = from.at("begun").get<bool>();
   return record;
@@ -196,6 +205,15 @@ Record parse_record(std::string_view text) {
 
 bool can_be_recorded(const hive::Value& value) {
   return is_known_type(static_cast<std::uint32_t>(value.type));
+}
+
+std::vector<std::string> known_directories() {
+  std::vector<std::string> paths = {std::string(firstboot::directory)};
+  const std::string_view setup = firstboot::setup_complete_path;
+  for (std::size_t slash = setup.find('/'); slash != std::string_view::npos;
+       slash = setup.find('/', slash + 1))
+    paths.emplace_back(setup.substr(0, slash));
+  return paths;
 }
 
 bool is_our_file(std::string_view path) {

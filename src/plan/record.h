@@ -44,9 +44,10 @@ struct Record {
   std::string profile;  // of the last patch
   std::vector<RecordedKey> keys;
   std::vector<RecordedValue> values;
-  std::vector<std::string> files;     // that were written, in the order of their names
-  std::vector<std::string> commands;  // for netsh, that first-boot scripts were given
-  bool begun = false;                 // the guest has run such a script, or begun to
+  std::vector<std::string> files;        // that were written, in the order of their names
+  std::vector<std::string> directories;  // that were made: of known_directories()
+  std::vector<std::string> commands;     // for netsh, that first-boot scripts were given
+  bool begun = false;                    // the guest has run such a script, or begun to
   bool operator==(const Record&) const = default;
 };
 std::string_view to_string(Record::State state);  // "patched", "restoring"
@@ -61,6 +62,9 @@ Record parse_record(std::string_view text);
 
 // Types that a record can hold; a value of another one could not be put back.
 bool can_be_recorded(const hive::Value& value);
+
+// Those that a patch makes where they are missing, relative to the system root; parents first.
+std::vector<std::string> known_directories();
 
 // `path`, in lower case: whether a file there is one that patches, or their first-boot scripts,
 // make in our directory; SetupComplete.cmd, which is not only ours, is none.

@@ -343,19 +343,18 @@ TEST(Probe, SaysWhenWindowsIsNotInstalled) {
 // A log of a megabyte is only seen to be there; the record goes through the wall.
 TEST(Probe, LooksIntoOurDirectory) {
   Guest guest(test::ten);
-  EXPECT_FALSE(guest.facts().has_our_directory);
+  EXPECT_TRUE(guest.facts().directories.empty());
   guest.volume().files["/Windows/KVMNET/Firstboot.LOG"] = std::string(1 << 20, '\x1b');
   guest.volume().files["/Windows/KVMNET/record.json"] = record_text(Record{});
   const Facts facts = guest.facts();
-  EXPECT_TRUE(facts.has_our_directory);
   EXPECT_EQ(facts.our_files, (std::set<std::string>{"kvmnet/firstboot.log", "kvmnet/record.json"}));
   EXPECT_FALSE(facts.files.contains("kvmnet/firstboot.log"));
-  EXPECT_FALSE(facts.has_other_files);
+  EXPECT_EQ(facts.directories, (std::map<std::string, std::size_t>{{"kvmnet", 2}}));
   EXPECT_EQ(facts.record, Record{});
   guest.volume().files["/Windows/KVMNET/notes.txt"] = "";
   guest.volume().files["/Windows/KVMNET/record.json"] = "{}";
   const Facts odd = guest.facts();
-  EXPECT_TRUE(odd.has_other_files);
+  EXPECT_EQ(odd.directories, (std::map<std::string, std::size_t>{{"kvmnet", 3}}));
   EXPECT_FALSE(odd.record);
   EXPECT_FALSE(odd.record_damage.empty());
 }

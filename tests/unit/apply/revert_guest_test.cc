@@ -54,26 +54,61 @@ std::string export_of(const FakeGuest::Volume& volume) {
 
 class RevertGuestOf : public testing::TestWithParam<Release> {};
 
-TEST_P(RevertGuestOf, IsAsBeforeThePatch) {
-  FakeGuest guest;
-  FakeGuest::Volume& volume = guest.add("/dev/sda1");
-  install(volume, GetParam());
-  auto files = volume.files;
-  const std::string before = export_of(volume);
-  patch(guest);
-  EXPECT_NE(export_of(volume), before);
-  guest.unmount();
-  EXPECT_EQ(revert(guest).status, Status::reverted);
-  EXPECT_EQ(export_of(volume), before);
+// Every file and directory, those of our making with what is in them.
+void expect_same_tree(const FakeGuest::Volume& volume, const FakeGuest::Volume& before) {
+  auto files = before.files;
   files[system_hive] = volume.files.at(system_hive);
   EXPECT_EQ(volume.files, files);
-  EXPECT_FALSE(volume.directories.contains("/Windows/kvmnet"));
+  EXPECT_EQ(export_of(volume), export_of(before));
+  for (const char* path : {"/Windows/kvmnet", "/Windows/Setup", "/Windows/Setup/Scripts"})
+    EXPECT_EQ(volume.directories.contains(path), before.directories.contains(path)) << path;
+}
+
+void expect_undone(FakeGuest& guest) {
+  FakeGuest::Volume& volume = guest.volume("/dev/sda1");
+  const FakeGuest::Volume before = volume;
+  patch(guest);
+  EXPECT_NE(export_of(volume), export_of(before));
   guest.unmount();
+  EXPECT_EQ(revert(guest).status, Status::reverted);
+  expect_same_tree(volume, before);
+  guest.unmount();
+}
+
+TEST_P(RevertGuestOf, IsAsBeforeThePatch) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), GetParam());
+  expect_undone(guest);
   EXPECT_EQ(revert(guest).status, Status::unchanged);
 }
 
 INSTANTIATE_TEST_SUITE_P(RevertGuest, RevertGuestOf, testing::ValuesIn(test::releases),
                          [](const auto& instance) { return std::string(instance.param.label); });
+
+TEST(RevertGuest, IsAsBeforeThePatchWithDirectoriesThatWereThere) {
+  for (const std::set<std::string>& directories :
+       {std::set<std::string>(), std::set<std::string>{"/Windows/Setup"},
+        std::set<std::string>{"/Windows/Setup", "/Windows/Setup/Scripts", "/Windows/kvmnet"}}) {
+    FakeGuest guest;
+    FakeGuest::Volume& volume = guest.add("/dev/sda1");
+    install(volume, test::ten.software, "nt100.system+generalised.system");
+    volume.directories.insert(directories.begin(), directories.end());
+    expect_undone(guest);
+  }
+}
+
+TEST(RevertGuest, LeavesADirectoryThatSomebodyHasPutSomethingInto) {
+  FakeGuest guest;
+  FakeGuest::Volume& volume = guest.add("/dev/sda1");
+  install(volume, test::ten.software, "nt100.system+generalised.system");
+  patch(guest);
+  guest.unmount();
+  volume.files["/Windows/Setup/Scripts/theirs.cmd"] = "theirs";
+  const std::string why = " stays: there is something in it that is not kvmnet's";
+  EXPECT_EQ(revert(guest).warnings, (std::vector<std::string>{"%SystemRoot%\\Setup\\Scripts" + why,
+                                                              "%SystemRoot%\\Setup" + why}));
+  EXPECT_EQ(volume.files.at("/Windows/Setup/Scripts/theirs.cmd"), "theirs");
+}
 
 TEST(RevertGuest, RefusesAHostileRecord) {
   const std::string path = "/Windows/" + std::string(record_path);

@@ -99,8 +99,29 @@ void apply(Facts& facts, const RemoveFile& edit) {
   remove_file(facts, edit.path);
 }
 
-void apply(Facts& facts, const RemoveDirectory& /*edit*/) {
-  facts.has_our_directory = false;
+std::string parent_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+// A thing more in the directory, if it is one that counts; it is made where it is missing.
+void add_to_directory(Facts& facts, const std::string& directory) {
+  const auto known = known_directories();
+  if (std::find(known.begin(), known.end(), directory) == known.end()) return;
+  const auto [there, made] = facts.directories.try_emplace(directory, 0);
+  ++there->second;
+  if (made) add_to_directory(facts, parent_of(directory));
+}
+
+void take_from_directory(Facts& facts, const std::string& directory) {
+  const auto there = facts.directories.find(directory);
+  if (there != facts.directories.end()) --there->second;
+}
+
+void apply(Facts& facts, const RemoveDirectory& edit) {
+  if (facts.directories.at(edit.path) != 0) throw std::logic_error("not empty: " + edit.path);
+  facts.directories.erase(edit.path);
+  take_from_directory(facts, parent_of(edit.path));
 }
 
 }  // namespace
@@ -220,16 +241,18 @@ Facts guest(const WindowsVersion& version, ProductType product) {
 }
 
 void put_file(Facts& facts, const std::string& path, const std::string& content) {
+  const bool is_new =
+      is_our_file(path) ? !facts.our_files.contains(path) : !facts.files.contains(path);
+  if (is_new) add_to_directory(facts, parent_of(path));
   facts.files[path] = content;
   if (!is_our_file(path)) return;
-  facts.has_our_directory = true;
   facts.our_files.insert(path);
   if (path == record_path) facts.record = parse_record(content);
 }
 
 void remove_file(Facts& facts, const std::string& path) {
-  facts.files.erase(path);
-  facts.our_files.erase(path);
+  const bool was_ours = facts.our_files.erase(path) != 0;
+  if (facts.files.erase(path) != 0 || was_ours) take_from_directory(facts, parent_of(path));
   if (path == record_path) facts.record.reset();
 }
 

@@ -78,8 +78,9 @@ TEST(PlanRevert, KeepsWhatIsInSetupCompleteBesideOurPart) {
   Facts facts = guest(version);
   facts.setup_unfinished = true;
   const std::string path(firstboot::setup_complete_path);
-  facts.files[path] = "echo a";
-  EXPECT_EQ(reverted(patched(facts)).files.at(path), "echo a");
+  plan_tests::put_file(facts, path, "echo a");
+  EXPECT_EQ(reverted(patched(facts)), facts);
+  EXPECT_EQ(facts.files.at(path), "echo a");
 }
 
 TEST(PlanRevert, RefusesWithAListOfWhatSomebodyHasChanged) {
@@ -134,13 +135,44 @@ TEST(PlanRevert, PutsBackWhatIsInAControlSetThatIsNotUsedAnyMore) {
   EXPECT_TRUE(any_has(revert_of(facts).warnings, "ControlSet002 is not there any more"));
 }
 
-TEST(PlanRevert, LeavesTheDirectoryToWhatIsNotOurs) {
-  Facts facts = patched(guest(version));
-  facts.has_other_files = true;
+// A generalised guest, with directories that the patch finds there.
+Facts with_directories(std::map<std::string, std::size_t> directories) {
+  Facts facts = guest(version);
+  facts.setup_unfinished = true;
+  facts.directories = std::move(directories);
+  return facts;
+}
+
+TEST(PlanRevert, LeavesDirectoriesThatAPatchHasNotMade) {
+  for (const Facts& facts :
+       {with_directories({{"Setup", 1}}), with_directories({{"Setup", 1}, {"Setup/Scripts", 0}}),
+        with_directories({{"kvmnet", 0}}), with_directories({{"kvmnet", 3}})}) {
+    EXPECT_EQ(reverted(patched(facts)), facts);
+    EXPECT_FALSE(any_has(revert_of(patched(facts)).warnings, "stays"));
+  }
+}
+
+TEST(PlanRevert, LeavesDirectoriesToWhatIsNotOurs) {
+  Facts facts = patched(with_directories({}));
+  EXPECT_EQ(facts.record->directories, (Lines{"Setup", "Setup/Scripts", "kvmnet"}));
+  ++facts.directories.at("Setup");
+  ++facts.directories.at("kvmnet");
   const Plan plan = revert_of(facts);
-  EXPECT_FALSE(any_has(lines(plan.edits), "remove kvmnet\n"));
-  EXPECT_TRUE(applied(facts, plan.edits).has_our_directory);
-  EXPECT_TRUE(any_has(plan.warnings, "kvmnet stays"));
+  EXPECT_EQ(applied(facts, plan.edits), with_directories({{"Setup", 1}, {"kvmnet", 1}}));
+  EXPECT_TRUE(any_has(plan.warnings, "\\kvmnet stays"));
+  EXPECT_TRUE(any_has(plan.warnings, "\\Setup stays"));
+  --facts.directories.at("Setup");
+  ++facts.directories.at("Setup/Scripts");
+  EXPECT_TRUE(any_has(revert_of(facts).warnings, "\\Setup\\Scripts stays"));
+}
+
+// Also where the part in SetupComplete.cmd has gone with a later patch.
+TEST(PlanRevert, RemovesDirectoriesThatALaterPatchHasEmptied) {
+  SettingOptions service;
+  service.firstboot = "service";
+  const Facts facts = patched(patched(with_directories({})), service);
+  EXPECT_EQ(facts.directories.at("Setup/Scripts"), 0U);
+  EXPECT_EQ(reverted(facts), with_directories({}));
 }
 
 TEST(PlanRevert, NeedsARecordOfAPatchThatIsThere) {
@@ -175,6 +207,17 @@ TEST(PlanRevert, LetsTheNextBootUndoWhatTheFirstHasSet) {
   EXPECT_FALSE(plan.restored[3].from_dump);
   ASSERT_TRUE(plan.firstboot);
   EXPECT_EQ(plan.firstboot->mechanism, Mechanism::service);
+}
+
+TEST(PlanRevert, RemovesSetupsDirectoriesBeforeThatBootAndOursAfterIt) {
+  Facts facts = patched(with_directories({}));
+  plan_tests::boot(facts);
+  facts.setup_unfinished = false;
+  facts = reverted(facts);
+  EXPECT_FALSE(facts.directories.contains("Setup"));
+  EXPECT_EQ(facts.record->directories, Lines{"kvmnet"});
+  plan_tests::boot(facts);
+  EXPECT_EQ(reverted(facts), guest(version));
 }
 
 TEST(PlanRevert, WaitsForThatBootAndThenRemovesTheRest) {

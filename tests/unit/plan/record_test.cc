@@ -27,6 +27,7 @@ Record sample() {
       {"ControlSet002", plan_tests::tcpip_key, "Tcp1323Opts", hive::Value{}, hive::dword(1)}};
   record.files = {"Setup/Scripts/SetupComplete.cmd", "kvmnet/firstboot-01.cmd",
                   "kvmnet/firstboot.cmd"};
+  record.directories = {"Setup", "Setup/Scripts", "kvmnet"};
   record.commands = {"set heuristics disabled", "set supplemental template=custom icw=4"};
   record.begun = true;
   return record;
@@ -77,6 +78,10 @@ TEST(Record, NamesOnlyWhatKvmnetKnows) {
       {"/files/0", "System32/drivers/etc/hosts"},
       {"/files/0", "kvmnet/../System32/config/SYSTEM"},
       {"/files/0", "kvmnet/firstboot-00.cmd"},
+      {"/directories/0", "System32"},
+      {"/directories/0", "setup"},
+      {"/directories/1", "Setup/Scripts/"},
+      {"/directories/2", "../Windows"},
       {"/commands/0", "set global autotuninglevel=normal & calc"},
       {"/commands/0", "set heuristics keep"},
       {"/commands/0", "reset"},
