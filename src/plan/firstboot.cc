@@ -33,8 +33,8 @@ set "BOOT=1"
 set "TRY=1"
 )";
 
-// Setup waits for what it calls before anybody can log on: for a few commands of netsh, but not for
-// work that may take long or never end.
+// Setup waits for what it calls before anybody can log on: not for a netsh that hangs, nor for work
+// that may take long or never end.
 constexpr std::string_view leave_setup = R"(
 rem Setup waits for what it calls, but not for this.
 if "%~1"=="setup" start "" /b "%SYS%\cmd.exe" /d /c %DIR%\firstboot.cmd detached <nul >nul 2>&1
@@ -337,7 +337,7 @@ std::string script_id(const std::vector<NetshStep>& steps) {
 
 std::string script(const NetshPlan& netsh, const std::vector<UserWork>& work, Dump dump) {
   std::string text = fmt::format("{}set \"ID={}\"\n", head, script_id(netsh.steps));
-  if (!work.empty()) text += leave_setup;
+  text += leave_setup;
   text += fmt::format(start, work.empty() ? "main" : "main_with_work");
   if (!work.empty()) text += work_routine;
   text += main_part;

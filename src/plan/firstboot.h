@@ -44,8 +44,8 @@ enum class Dump {
 // its output and exit code to kvmnet\firstboot.log; then begins each piece of the user's work that
 // this guest has not begun yet; writes kvmnet\firstboot.result; tries failed mandatory commands
 // again at the next boot, three boots at most, and so what follows work that ends with 1641; logs
-// what netsh shows of the outcome; then removes its service, the user's work and itself. Setup
-// waits for it, but not if there is work. Work that ends with 3010 has Windows restarted after all.
+// what netsh shows of the outcome; then removes its service, the user's work and itself. Setup does
+// not wait for it. Work that ends with 3010 has Windows restarted after all.
 std::string script(const NetshPlan& netsh, const std::vector<UserWork>& work = {},
                    Dump dump = Dump::of_the_first);
 

@@ -56,6 +56,7 @@ std::string expand_sz(std::string_view name, std::string_view text) {
 }
 
 constexpr std::string_view tcp = "interface tcp ";
+constexpr std::string_view setup_complete = R"(C:\windows\Setup\Scripts\SetupComplete.cmd)";
 constexpr std::string_view other_root = R"(C:\other-root.cmd)";
 
 }  // namespace
@@ -141,7 +142,11 @@ void Machine::boot_and_lose_power_when(const std::function<bool()>& moment) {
 }
 
 void Machine::boot_to_the_end_of_setup() {
-  wine_.boot_and_run(R"(C:\windows\Setup\Scripts\SetupComplete.cmd)");
+  wine_.boot_and_run(setup_complete);
+}
+
+void Machine::end_setup_and_lose_power_when(const std::function<bool()>& moment) {
+  wine_.run_until(setup_complete, moment);
 }
 
 void Machine::play(std::string_view lines) const {

@@ -41,6 +41,7 @@ class Machine {
   // at a moment of one's own.
   void boot_and_lose_power();
   void boot_and_lose_power_when(const std::function<bool()>& moment);
+  void end_setup_and_lose_power_when(const std::function<bool()>& moment);
 
   // Somebody else has used netsh before: "set global autotuninglevel=restricted".
   void netsh_has_set(std::string_view command) const;

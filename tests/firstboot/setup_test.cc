@@ -3,6 +3,8 @@
 // service, which starts at every boot, waits for that end.
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "tests/firstboot/machine.h"
 
 namespace kvmnet::test {
@@ -79,6 +81,19 @@ TEST(FirstBootOfSetup, DoesNotWaitForWork) {
   EXPECT_EQ(machine.text_of_file("C:\\ran.txt"), "theirs\r\nwork\r\n");
   EXPECT_EQ(machine.result().work, (Lines{"begun command", "exit 3010"}));
   EXPECT_EQ(machine.calls_of("shutdown.exe"), Lines{"0 /r /t 20"});
+}
+
+// Nobody could log on before netsh comes to its end.
+TEST(FirstBootOfSetup, DoesNotWaitForNetsh) {
+  Machine machine = generalised_with("");
+  set_setup_in_progress(machine, true);
+  machine.play("hang 1 99 0 show global\n");
+  const std::string script = machine.host_file(setup_complete);
+  std::ofstream(script, std::ios::app) << "@echo goes on>>C:\\ran.txt\r\n";
+  machine.end_setup_and_lose_power_when([&] {
+    return machine.commands() == 1 && machine.text_of_file("C:\\ran.txt") == "goes on\r\n";
+  });
+  EXPECT_TRUE(machine.has_script());
 }
 
 // Setup has ended before the service looks, and calls the script while that waits for netsh.

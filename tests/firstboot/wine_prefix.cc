@@ -172,7 +172,16 @@ void WinePrefix::boot_and_run(std::string_view batch_file) {
 }
 
 void WinePrefix::boot_until(const std::function<bool()>& moment) {
-  const pid_t wineboot = start_wine({"wineboot"});
+  start_until({"wineboot"}, moment);
+}
+
+void WinePrefix::run_until(std::string_view batch_file, const std::function<bool()>& moment) {
+  start_until({"cmd.exe", "/d", "/c", std::string(batch_file)}, moment);
+}
+
+void WinePrefix::start_until(const std::vector<std::string>& command,
+                             const std::function<bool()>& moment) {
+  const pid_t first = start_wine(command);
   const auto deadline = std::chrono::steady_clock::now() + longest_boot;
   bool come = moment();
   while (!come && std::chrono::steady_clock::now() < deadline) {
@@ -180,7 +189,7 @@ void WinePrefix::boot_until(const std::function<bool()>& moment) {
     come = moment();
   }
   kill_all(directory_.path());
-  ends_within(wineboot, 10s);
+  ends_within(first, 10s);
   if (!come) throw Error("the moment to cut the power did not come");
 }
 

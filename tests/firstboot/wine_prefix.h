@@ -34,9 +34,12 @@ class WinePrefix {
   // A boot in which all processes are killed once `moment` is true; the registry is as it was
   // written to disk last. Throws Error if the moment does not come.
   void boot_until(const std::function<bool()>& moment);
+  // The same, while a batch file is run.
+  void run_until(std::string_view batch_file, const std::function<bool()>& moment);
 
  private:
   void boot_with(const std::vector<std::string>& command);
+  void start_until(const std::vector<std::string>& command, const std::function<bool()>& moment);
   pid_t start_wine(const std::vector<std::string>& command) const;
   std::string path() const { return directory_.path() + "/prefix"; }
 
