@@ -44,8 +44,8 @@ if "%~1"=="setup" exit /b 0
 constexpr std::string_view start = R"(
 rem Windows Setup is running: this boot does not count. At its end Setup itself calls this.
 if not "%~1"=="" goto begin
-"%SYS%\reg.exe" query HKLM\SYSTEM\Setup /v SystemSetupInProgress 2>nul | "%SYS%\find.exe" "0x1" >nul
-if not errorlevel 1 exit /b 0
+call :ask_setup
+if "%SETUP%"=="yes" exit /b 0
 
 rem Both the service and Setup may start this: only who can open the lock goes on. Windows closes it
 rem with the process, however that ends; a program that work leaves running may keep it, and the file.
@@ -54,6 +54,14 @@ call :{0} 2>"%DIR%\firstboot.lock"
 if "%STARTED%"=="no" if not exist "%DIR%\firstboot.lock" call :{0}
 if "%REMOVE%"=="yes" goto last
 exit /b %CODE%
+
+:ask_setup
+set "SETUP=no"
+"%SYS%\reg.exe" query HKLM\SYSTEM\Setup /v SystemSetupInProgress 2>nul | "%SYS%\find.exe" "0x1" >nul
+if not errorlevel 1 set "SETUP=yes"
+"%SYS%\reg.exe" query HKLM\SYSTEM\Setup /v OOBEInProgress 2>nul | "%SYS%\find.exe" "0x1" >nul
+if not errorlevel 1 set "SETUP=yes"
+goto :eof
 
 :mandatory
 set "DUTY=mandatory"
@@ -292,8 +300,8 @@ rem Not while Windows Setup is at work: up to ten minutes for its end. The secon
 rem for what is left to do here.
 set "TRY=1"
 :in_setup
-"%SYS%\reg.exe" query HKLM\SYSTEM\Setup /v SystemSetupInProgress 2>nul | "%SYS%\find.exe" "0x1" >nul
-if errorlevel 1 goto out_of_setup
+call :ask_setup
+if "%SETUP%"=="no" goto out_of_setup
 if "%TRY%"=="120" goto no_restart
 set /a TRY=TRY+1
 call :wait_5
