@@ -52,13 +52,27 @@ PatchState patch_state(const Facts& facts) {
   return has_traces || !facts.record_damage.empty() ? PatchState::unknown : PatchState::none;
 }
 
+bool has_script(const Facts& facts) {
+  return facts.our_files.contains(std::string(firstboot::script_path));
+}
+
+// Windows removes a service that is marked for deletion before it would start.
+bool starts_script(const Facts& facts) {
+  return has_setup_call(facts) ||
+         std::any_of(facts.control_sets.begin(), facts.control_sets.end(),
+                     [](const ControlSet& set) {
+                       return has_key(set, firstboot_service_key) &&
+                              !value_of(set, firstboot_service_key, "DeleteFlag");
+                     });
+}
+
 // A result that is there counts for the script that has gone; one that waits has removed it.
 FirstBootState firstboot_state(const Facts& facts, const GuestStatus& status) {
-  const bool waits = facts.our_files.contains(std::string(firstboot::script_path));
+  const bool waits = has_script(facts) && starts_script(facts);
   if (status.result) {
     if (status.result->status == firstboot::Status::done) return FirstBootState::done;
     if (status.result->status == firstboot::Status::failed) return FirstBootState::failed;
-    return FirstBootState::retry;
+    return waits ? FirstBootState::retry : FirstBootState::unknown;
   }
   const std::vector<std::string> state = firstboot::state_paths();
   const bool begun = std::any_of(state.begin(), state.end(), [&](const std::string& path) {
@@ -68,7 +82,7 @@ FirstBootState firstboot_state(const Facts& facts, const GuestStatus& status) {
   const bool was_added =
       facts.record && std::find(facts.record->files.begin(), facts.record->files.end(),
                                 firstboot::script_path) != facts.record->files.end();
-  return was_added || begun ? FirstBootState::unknown : FirstBootState::none;
+  return was_added || begun || has_script(facts) ? FirstBootState::unknown : FirstBootState::none;
 }
 
 void add_warning(GuestStatus& status, std::string text) {
@@ -87,6 +101,9 @@ void add_warnings(const Facts& facts, GuestStatus& status) {
   for (const OtherFirstBoot& other : status.beside)
     add_warning(status, fmt::format("the guest has a first-boot service of {} (service {})",
                                     other.program, other.service));
+  if (status.firstboot == FirstBootState::unknown && has_script(facts))
+    add_warning(status,
+                "nothing starts the guest's first-boot script any more: patch it again, or revert");
   if (facts.unreadable_files.contains(std::string(firstboot::result_path)))
     add_warning(status, "the result of the first boot is not a plain file of 1 MiB at most");
   const auto result = facts.files.find(std::string(firstboot::result_path));

@@ -42,7 +42,7 @@ enum class FirstBootState {
   retry,    // a command has failed: it is run again at the next boot
   done,
   failed,   // three boots have not done it
-  unknown,  // the script has gone and has left no result that could be read
+  unknown,  // the script has gone and has left no result that could be read, or nothing starts it
 };
 std::string_view to_string(FirstBootState state);
 

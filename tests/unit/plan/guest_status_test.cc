@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "src/plan/firstboot.h"
 #include "src/plan/plan_revert.h"
 #include "tests/unit/plan/guests.h"
@@ -50,17 +52,51 @@ TEST(GuestStatus, FollowsAPatchThroughItsFirstBoot) {
 }
 
 TEST(GuestStatus, TellsHowAFirstBootHasFailed) {
-  for (const auto& [word, state] :
-       {std::pair{"retry", FirstBootState::retry}, std::pair{"failed", FirstBootState::failed}}) {
-    Facts facts = patched(guest(version));
-    plan_tests::boot(facts, word);
-    EXPECT_EQ(status_of(facts).firstboot, state);
-  }
   Facts facts = patched(guest(version));
+  plan_tests::put_file(facts, std::string(firstboot::result_path),
+                       "kvmnet-firstboot-result 1\r\nid 0123456789abcdef\r\nboot 1\r\n"
+                       "status retry\r\n");
+  EXPECT_EQ(status_of(facts).firstboot, FirstBootState::retry);
+  facts = patched(guest(version));
+  plan_tests::boot(facts, "failed");
+  EXPECT_EQ(status_of(facts).firstboot, FirstBootState::failed);
+  facts = patched(guest(version));
   plan_tests::boot(facts);
   plan_tests::put_file(facts, std::string(firstboot::result_path), "\x1b[2J");
   EXPECT_EQ(status_of(facts).firstboot, FirstBootState::unknown);
   EXPECT_TRUE(any_has(status_of(facts).warnings, "has not the form"));
+}
+
+// The registry may have been written to disk, and the file system not; or somebody has removed it.
+TEST(GuestStatus, DoesNotWaitForAScriptThatNothingStarts) {
+  const Facts facts = patched(guest(version));
+  EXPECT_FALSE(any_has(status_of(facts).warnings, "nothing starts"));
+  Facts gone = facts;
+  gone.control_sets[0].keys[plan_tests::our_service_key] = std::nullopt;
+  Facts marked = facts;
+  values(marked.control_sets[0], plan_tests::our_service_key)
+      .push_back({"DeleteFlag", hive::dword(1)});
+  for (Facts& without : std::array{gone, marked}) {
+    for (const char* trace : {"", "kvmnet/firstboot.boot1"}) {
+      if (*trace != '\0') plan_tests::put_file(without, trace, "");
+      EXPECT_EQ(status_of(without).firstboot, FirstBootState::unknown) << trace;
+      EXPECT_TRUE(any_has(status_of(without).warnings, "nothing starts"));
+    }
+    plan_tests::put_file(without, std::string(firstboot::result_path),
+                         "kvmnet-firstboot-result 1\r\nid 0123456789abcdef\r\nboot 1\r\n"
+                         "status retry\r\n");
+    EXPECT_EQ(status_of(without).firstboot, FirstBootState::unknown);
+  }
+  EXPECT_EQ(status_of(patched(gone)).firstboot, FirstBootState::pending);
+}
+
+// Windows Setup does, where the service has gone.
+TEST(GuestStatus, WaitsForAScriptThatSetupStarts) {
+  Facts facts = guest(version);
+  facts.setup_unfinished = true;
+  facts = patched(facts);
+  facts.control_sets[0].keys[plan_tests::our_service_key] = std::nullopt;
+  EXPECT_EQ(status_of(facts).firstboot, FirstBootState::pending);
 }
 
 TEST(GuestStatus, FindsTheDriftOfEachValue) {
