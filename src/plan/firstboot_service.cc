@@ -14,10 +14,15 @@ std::vector<hive::NamedValue> service_values(bool with_nsi) {
       {"Type", hive::dword(own_process)},
       {"Start", hive::dword(auto_start)},
       {"ErrorControl", hive::dword(ignore_errors)},
-      // No quotes around the script: cmd.exe removes the outer ones of a command that has more.
-      {"ImagePath", hive::expand_sz("%SystemRoot%\\System32\\cmd.exe /d /c start \"\" /b "
-                                    "%SystemRoot%\\System32\\cmd.exe /d /c "
-                                    "%SystemRoot%\\kvmnet\\firstboot.cmd")},
+      // No quotes around the script, nor at the beginning of what follows /c: cmd.exe removes the
+      // outer ones of a command that has more.
+      {"ImagePath",
+       hive::expand_sz(
+           "%SystemRoot%\\System32\\cmd.exe /d /c "
+           "if exist %SystemRoot%\\kvmnet\\firstboot.cmd "
+           "(start \"\" /b %SystemRoot%\\System32\\cmd.exe /d /c "
+           "%SystemRoot%\\kvmnet\\firstboot.cmd) "
+           "else start \"\" /b %SystemRoot%\\System32\\sc.exe delete kvmnet-firstboot")},
       {"DisplayName", hive::sz("kvmnet first boot")},
       {"Description",
        hive::sz("Applies TCP settings chosen by the host once, then removes itself.")},

@@ -6,8 +6,8 @@
 // (learn.microsoft.com, StartServiceCtrlDispatcher), but not what it started. No foreign binary.
 //
 // Where the power goes after the script has removed itself, and before Windows has written the
-// registry to disk, the key is there again and its script is not: then cmd.exe finds nothing to
-// start at each boot, which is logged and no more, until a patch puts a script there again.
+// registry to disk (which it does lazily from 8 on: Microsoft KB2784761), the key is there again
+// and its script is not: then the service deletes itself, which is as good as the script's own end.
 #pragma once
 
 #include <string_view>

@@ -93,9 +93,10 @@ const Wrong services[] = {
     {"ImagePathWithATypingError",
      [](PatchedGuest& guest) {
        set_service(guest,
-                   "\"ImagePath\"=str(2):\"%SystemRoot%\\\\System32\\\\cmd.exe /d /c start "
-                   "\\\"\\\" /b %SystemRoot%\\\\System32\\\\cmd.exe /d /c "
-                   "%SystemRoot%\\\\kvmnet\\\\fristboot.cmd\"");
+                   "\"ImagePath\"=str(2):\"%SystemRoot%\\\\System32\\\\cmd.exe /d /c if exist "
+                   "%SystemRoot%\\\\kvmnet\\\\firstboot.cmd (start \\\"\\\" /b "
+                   "%SystemRoot%\\\\System32\\\\cmd.exe /d /c "
+                   "%SystemRoot%\\\\kvmnet\\\\fristboot.cmd)\"");
      }},
 };
 

@@ -230,11 +230,12 @@ TEST_F(FirstBoot, LosingPowerThreeTimesInNetshThatNeverAnswersRemovesItself) {
 }
 
 // The power may go after the script is gone and before the registry is on disk.
-TEST_F(FirstBoot, OfAServiceThatHasComeBackWithoutItsScriptDoesNothing) {
+TEST_F(FirstBoot, OfAServiceThatHasComeBackWithoutItsScriptRemovesTheService) {
   std::filesystem::remove(machine().host_file("kvmnet/firstboot.cmd"));
   machine().boot();
   EXPECT_EQ(machine().commands(), 0U);
   EXPECT_EQ(machine().files(), Lines());
+  EXPECT_FALSE(machine().has_service());
 }
 
 TEST_F(FirstBoot, RemovesItselfWithRegWhereScCannot) {

@@ -87,9 +87,10 @@ void Machine::install_service(const PatchedGuest& guest) {
     write_text(wine_.host_path(other_root),
                fmt::format("@echo off\r\nset \"SystemRoot={}\"\r\ncall %1\r\n", root_));
     const std::string expanded = replace_all(image_path(values), "%SystemRoot%", root_);
-    const std::size_t script = expanded.rfind(' ') + 1;
-    values += expand_sz("ImagePath", fmt::format("{}{} {}", expanded.substr(0, script), other_root,
-                                                 expanded.substr(script)));
+    const std::string script = fmt::format(" /d /c {}\\kvmnet\\firstboot.cmd", root_);
+    values += expand_sz(
+        "ImagePath",
+        replace_all(expanded, script, fmt::format(" /d /c {} {}", other_root, script.substr(7))));
   }
   wine_.add_to_registry(fmt::format("System\\CurrentControlSet\\Services\\{}", service), values);
 }

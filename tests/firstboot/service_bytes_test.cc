@@ -34,8 +34,10 @@ TEST_P(ServiceOf, HasTheseBytesInTheHive) {
             "Applies TCP settings chosen by the host once, then removes itself.\0"sv) +
       value("DisplayName", reg_sz, "kvmnet first boot\0"sv) + "\"ErrorControl\"=dword:00000000\n" +
       value("ImagePath", reg_expand_sz,
-            "%SystemRoot%\\System32\\cmd.exe /d /c start \"\" /b "
-            "%SystemRoot%\\System32\\cmd.exe /d /c %SystemRoot%\\kvmnet\\firstboot.cmd\0"sv) +
+            "%SystemRoot%\\System32\\cmd.exe /d /c if exist %SystemRoot%\\kvmnet\\firstboot.cmd "
+            "(start \"\" /b %SystemRoot%\\System32\\cmd.exe /d /c "
+            "%SystemRoot%\\kvmnet\\firstboot.cmd) "
+            "else start \"\" /b %SystemRoot%\\System32\\sc.exe delete kvmnet-firstboot\0"sv) +
       value("ObjectName", reg_sz, "LocalSystem\0"sv) + "\"Start\"=dword:00000002\n" +
       "\"Type\"=dword:00000010\n";
   EXPECT_EQ(exported_service(guest.system_hive, std::string(Machine::service)), expected);
@@ -48,7 +50,8 @@ TEST_P(ServiceOf, StartsTheScriptThatIsInTheGuest) {
   const PatchedGuest guest = patch(GetParam());
   const std::string command =
       image_path(exported_service(guest.system_hive, std::string(Machine::service)));
-  std::string script = command.substr(command.rfind(' ') + 1);
+  const std::size_t end = command.find(") else ");
+  std::string script = command.substr(0, end).substr(command.rfind(' ', end - 1) + 1);
   constexpr std::string_view root = "%SystemRoot%\\";
   ASSERT_TRUE(script.starts_with(root)) << script;
   script.erase(0, root.size());

@@ -14,7 +14,7 @@ service() { # HIVE CONTROL-SET-SERVICES
   expect_dword "$1" "$key" Start 2
   expect_dword "$1" "$key" ErrorControl 0
   expect_equal "$(hive_value "$1" "$key" ImagePath)" \
-    '%SystemRoot%\System32\cmd.exe /d /c start "" /b %SystemRoot%\System32\cmd.exe /d /c %SystemRoot%\kvmnet\firstboot.cmd' ImagePath
+    '%SystemRoot%\System32\cmd.exe /d /c if exist %SystemRoot%\kvmnet\firstboot.cmd (start "" /b %SystemRoot%\System32\cmd.exe /d /c %SystemRoot%\kvmnet\firstboot.cmd) else start "" /b %SystemRoot%\System32\sc.exe delete kvmnet-firstboot' ImagePath
   expect_equal "$(hive_value "$1" "$key" ObjectName)" LocalSystem ObjectName
   expect_equal "$(hive_value "$1" "$key" DependOnService)" nsi DependOnService
 }

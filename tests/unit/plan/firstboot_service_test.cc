@@ -38,9 +38,11 @@ const std::vector<NamedValue>& expected() {
       {"Start", {Type::dword, bytes({2, 0, 0, 0})}},
       {"ErrorControl", {Type::dword, bytes({0, 0, 0, 0})}},
       {"ImagePath",
-       {Type::expand_sz, utf16("%SystemRoot%\\System32\\cmd.exe /d /c start \"\" /b "
-                               "%SystemRoot%\\System32\\cmd.exe /d /c "
-                               "%SystemRoot%\\kvmnet\\firstboot.cmd\0"sv)}},
+       {Type::expand_sz,
+        utf16("%SystemRoot%\\System32\\cmd.exe /d /c if exist %SystemRoot%\\kvmnet\\firstboot.cmd "
+              "(start \"\" /b %SystemRoot%\\System32\\cmd.exe /d /c "
+              "%SystemRoot%\\kvmnet\\firstboot.cmd) "
+              "else start \"\" /b %SystemRoot%\\System32\\sc.exe delete kvmnet-firstboot\0"sv)}},
       {"DisplayName", {Type::sz, utf16("kvmnet first boot\0"sv)}},
       {"Description",
        {Type::sz, utf16("Applies TCP settings chosen by the host once, then removes itself.\0"sv)}},
@@ -63,9 +65,11 @@ TEST(FirstBootService, StartsTheScriptThatIsWrittenAndIsTheOneThatIsDeleted) {
   const std::string path = "%SystemRoot%\\kvmnet\\firstboot.cmd";
   EXPECT_EQ(firstboot::script_path, "kvmnet/firstboot.cmd");
   const std::string image_path = *hive::as_string(firstboot::service_values(false)[3].value);
-  EXPECT_TRUE(image_path.ends_with(" " + path)) << image_path;
+  EXPECT_NE(image_path.find("if exist " + path + " ("), std::string::npos) << image_path;
+  EXPECT_NE(image_path.find(" /c " + path + ") else "), std::string::npos) << image_path;
   const std::string script = firstboot::script({{{{"set a", Duty::mandatory}, {}}}, {}, {}});
   const std::string name(firstboot::service_name);
+  EXPECT_TRUE(image_path.ends_with("\\sc.exe delete " + name)) << image_path;
   EXPECT_NE(script.find("\"%SYS%\\sc.exe\" delete " + name + " "), std::string::npos);
   EXPECT_NE(script.find("set \"KEY=HKLM\\SYSTEM\\CurrentControlSet\\Services\\" + name + "\""),
             std::string::npos);
