@@ -135,14 +135,15 @@ void for_all_settings(std::string_view profile, Visit visit) {
 TEST(FirstBootRules, AreKeptByEveryScriptThatOptionsCanAskFor) {
   const std::vector<UserWork> work = {work_of_command("echo %TIME% && (a)"),
                                       work_of_script("A b%.cmd", "x")};
-  std::set<std::string> checked;  // by the id: many settings ask for the same commands
+  std::set<std::string> checked;  // many settings ask for the same commands
   const auto check = [&](const WindowsVersion& version, const Settings& settings) {
     for (const ProductType product : {ProductType::client, ProductType::server}) {
       const auto plan = plan_netsh(version, product, settings);
       if (std::holds_alternative<Refusal>(plan)) continue;
       const auto& netsh = std::get<NetshPlan>(plan);
-      if (!checked.insert(firstboot::script_id(netsh.steps)).second) continue;
-      EXPECT_EQ(broken_rules(firstboot::script(netsh)), std::vector<std::string>());
+      const auto [script, is_new] = checked.insert(firstboot::script(netsh));
+      if (!is_new) continue;
+      EXPECT_EQ(broken_rules(*script), std::vector<std::string>());
       EXPECT_EQ(broken_rules(firstboot::script(netsh, work)), std::vector<std::string>());
     }
   };
@@ -217,6 +218,9 @@ TEST(FirstBoot, WhatWasThereIsSavedOnceBeforeTheFirstSetting) {
   EXPECT_LT(script.find("if exist \"%BEFORE%\" goto saved"), dump);
   EXPECT_LT(dump, script.find("call :mandatory"));
   EXPECT_EQ(script_with({}, {work_of_command("x")}).find(" dump"), std::string::npos);
+  const Steps steps = {{{"set a", Duty::mandatory}, {}}};
+  EXPECT_EQ(firstboot::script({steps, {}, {}}, {}, firstboot::Dump::none).find(" dump"),
+            std::string::npos);
 }
 
 TEST(FirstBoot, ScriptNamesItsId) {

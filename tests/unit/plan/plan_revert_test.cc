@@ -6,6 +6,7 @@
 #include "src/plan/firstboot.h"
 #include "src/plan/setup_complete.h"
 #include "tests/unit/plan/guests.h"
+#include "tests/unit/plan/script_rules.h"
 
 namespace kvmnet {
 namespace {
@@ -199,6 +200,7 @@ TEST(PlanRevert, LetsTheNextBootUndoWhatTheFirstHasSet) {
   EXPECT_NE(script.find("set global congestionprovider=default\r\n"), std::string::npos);
   // What netsh would save now is kvmnet's own.
   EXPECT_EQ(script.find("interface tcp dump"), std::string::npos);
+  EXPECT_EQ(plan_tests::broken_rules(script), Lines());
   EXPECT_TRUE(has_key(facts.control_sets[0], plan_tests::our_service_key));
   EXPECT_FALSE(value_of(facts.control_sets[0], plan_tests::tcpip_key, "EnableWsd"));
   EXPECT_EQ(facts.record->state, Record::State::restoring);

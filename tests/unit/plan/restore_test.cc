@@ -3,7 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
+#include "src/plan/firstboot.h"
 #include "tests/unit/plan/guests.h"
+#include "tests/unit/plan/script_rules.h"
 
 namespace kvmnet {
 namespace {
@@ -26,6 +30,7 @@ TEST(Restore, KnowsEveryCommandThatIsEverPlanned) {
     all.push_back(plan_tests::forcews_option(std::string(word)));
   }
   std::size_t commands = 0;
+  std::set<std::string> scripts;
   for (const WindowsVersion& version : plan_tests::netsh_releases)
     for (const ProductType product : plan_tests::product_types)
       for (const SettingOptions& options : all) {
@@ -45,8 +50,13 @@ TEST(Restore, KnowsEveryCommandThatIsEverPlanned) {
                       step.command.arguments == "set supplemental template=automatic")
               << step.command.arguments;
         EXPECT_EQ(restoration.settings.size(), std::get<NetshPlan>(planned).steps.size());
+        scripts.insert(
+            firstboot::script({restoration.steps, {"global"}, {}}, {}, firstboot::Dump::none));
       }
   EXPECT_GT(commands, 1000U);
+  EXPECT_GT(scripts.size(), 10U);
+  for (const std::string& script : scripts)
+    EXPECT_EQ(plan_tests::broken_rules(script), Lines()) << script;
 }
 
 TEST(Restore, KnowsNothingElse) {
