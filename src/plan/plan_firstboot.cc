@@ -110,7 +110,7 @@ class Planner {
     if (!names.empty())
       warn(
           fmt::format("the guest has begun this first-boot work already, and does not begin it "
-                      "again: {}",
+                      "again (to have it run once more, change its text, if only a comment): {}",
                       fmt::join(names, ", ")));
   }
 

@@ -129,7 +129,9 @@ constexpr std::array<Row, 44> rows = {{
      "reinstall TCP/IP in the guest; kvmnet does not invent a service that Windows lacks"},
     {Reason::service_marked_for_deletion, "service-marked-for-deletion",
      "Windows is about to remove the first-boot service",
-     "start the guest once, so that Windows finishes removing it, and shut it down"},
+     "start the guest once, so that Windows finishes removing it, and shut it down; of a "
+     "generalised image, which that would unseal: 'kvmnet revert --firstboot none', then patch it "
+     "again"},
     {Reason::unsupported_system_root, "unsupported-system-root",
      "Windows is in a directory that cannot stand in a service's command line",
      "apply the settings by hand in the guest: 'kvmnet script' prints the commands"},

@@ -249,6 +249,19 @@ TEST(PlanRevert, TriesAgainWhereThatBootHasFailedUnlessForced) {
   EXPECT_EQ(reverted(facts, {true, true}), guest(version));
 }
 
+// A template that no boot may touch: what docs/reasons.md says of it.
+TEST(PlanRevert, WithoutABootFreesAServiceThatIsMarkedForDeletion) {
+  Facts facts = patched(guest(version));
+  facts.setup_unfinished = true;
+  values(facts.control_sets[0], plan_tests::our_service_key)
+      .push_back({"DeleteFlag", hive::dword(1)});
+  EXPECT_EQ(plan_tests::refusal_of(facts, make_settings(plan_tests::wiki_options())).reason,
+            Reason::service_marked_for_deletion);
+  facts = reverted(facts, {false, false});
+  EXPECT_FALSE(has_key(facts.control_sets[0], plan_tests::our_service_key));
+  EXPECT_FALSE(plan_of(facts, make_settings({})).edits.empty());
+}
+
 TEST(PlanRevert, CanDoWithoutABoot) {
   const Plan plan = revert_of(booted(), {false, false});
   EXPECT_EQ(applied(booted(), plan.edits), guest(version));

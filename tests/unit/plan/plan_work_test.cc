@@ -151,9 +151,9 @@ TEST(PlanWork, ThatIsNotBegunAgainIsNamed) {
   Facts facts = patched(guest(version), settings);
   EXPECT_FALSE(any_has(plan_of(facts, settings).warnings, "begun"));
   begin(facts, {b});
-  EXPECT_TRUE(any_has(plan_of(facts, settings).warnings, "does not begin it again: b.cmd"));
+  EXPECT_TRUE(any_has(plan_of(facts, settings).warnings, "comment): b.cmd"));
   facts = booted(facts, settings);
-  EXPECT_TRUE(any_has(plan_of(facts, settings).warnings, "again: command, b.cmd"));
+  EXPECT_TRUE(any_has(plan_of(facts, settings).warnings, "comment): command, b.cmd"));
   EXPECT_FALSE(any_has(plan_of(facts, with({})).warnings, "begun"));
 }
 
