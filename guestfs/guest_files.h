@@ -44,7 +44,7 @@ struct Volume {
 enum class NtfsState {
   clean,
   hibernated,  // hibernated, or shut down with fast startup: Windows will overwrite what we write
-  unclean,     // its journal holds changes that are not in place yet
+  unclean,     // its journal holds changes that are not in place yet, or it is to be checked
   damaged,
 };
 

@@ -13,6 +13,7 @@
 #include <span>
 
 #include "ntfs/security_descriptor.h"
+#include "ntfs/volume_flags.h"
 
 namespace kvmnet::guestfs {
 namespace {
@@ -202,16 +203,20 @@ std::vector<Volume> Image::volumes() {
 }
 
 Content Image::content_of(const std::string& device) const {
-  constexpr int sector = 512;
-  std::size_t size = 0;
-  const CString start(guestfs_pread_device(handle_.get(), device.c_str(), sector, 0, &size));
-  if (!start) fail("reading " + device);
-  const std::string_view name =
-      std::string_view(start.get(), size).substr(std::min<std::size_t>(size, 3), 8);
+  const std::string start = bytes_of(device, 0, ntfs::boot_sector_size);
+  const std::string name = start.substr(std::min<std::size_t>(start.size(), 3), 8);
   if (name == "NTFS    ") return Content::ntfs;
   if (name == "-FVE-FS-") return Content::bitlocker;
-  const std::string_view luks("LUKS\xba\xbe", 6);
-  return std::string_view(start.get(), size).starts_with(luks) ? Content::luks : Content::other;
+  return start.starts_with("LUKS\xba\xbe") ? Content::luks : Content::other;
+}
+
+// Fewer, where the device ends.
+std::string Image::bytes_of(const std::string& device, std::uint64_t offset,
+                            std::size_t size) const {
+  const CString bytes(guestfs_pread_device(handle_.get(), device.c_str(), static_cast<int>(size),
+                                           static_cast<std::int64_t>(offset), &size));
+  if (!bytes) fail("reading " + device);
+  return {bytes.get(), size};
 }
 
 std::string Image::uuid(const std::string& device) {
@@ -235,9 +240,18 @@ NtfsState Image::ntfs_state(const std::string& device) {
   constexpr int unclean = 15;
   const int status = guestfs_ntfs_3g_probe(handle_.get(), 1, device.c_str());
   if (status == -1) fail("checking " + device);
-  if (status == 0) return NtfsState::clean;
+  if (status == 0) return state_of_clean_journal(device);
   if (status == hibernated) return NtfsState::hibernated;
   return status == unclean ? NtfsState::unclean : NtfsState::damaged;
+}
+
+// ntfs-3g.probe does not look at the volume's flags.
+NtfsState Image::state_of_clean_journal(const std::string& device) const {
+  const auto place = ntfs::place_of_volume_record(bytes_of(device, 0, ntfs::boot_sector_size));
+  if (!place) return NtfsState::damaged;
+  const auto flags = ntfs::volume_flags(bytes_of(device, place->offset, place->size));
+  if (!flags) return NtfsState::damaged;
+  return (*flags & ntfs::volume_is_dirty) != 0 ? NtfsState::unclean : NtfsState::clean;
 }
 
 void Image::mount(const std::string& device, Access access) {

@@ -73,6 +73,8 @@ class Image : public GuestFiles {
   int last_errno() const;
   bool exists(const std::string& path) const;
   Content content_of(const std::string& device) const;
+  std::string bytes_of(const std::string& device, std::uint64_t offset, std::size_t size) const;
+  NtfsState state_of_clean_journal(const std::string& device) const;
 
   std::unique_ptr<guestfs_h, Close> handle_;
   std::size_t drives_;

@@ -34,7 +34,8 @@ Access check_state(GuestFiles& guest, const WindowsRoot& root, bool accept_uncle
     case guestfs::NtfsState::unclean:
       if (accept_unclean) return Access::read_write_unclean;
       refuse(Reason::unclean_ntfs,
-             "the NTFS was not cleanly unmounted: its journal holds changes that are not in place");
+             "the NTFS was not cleanly unmounted: its journal holds changes that are not in place, "
+             "or Windows is to check it first");
       break;
     case guestfs::NtfsState::damaged:
       refuse(Reason::damaged_ntfs, "the NTFS is damaged");

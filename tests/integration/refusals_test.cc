@@ -34,6 +34,7 @@ const std::vector<Case>& cases() {
       {"hibernated", Reason::hibernated, "fast startup"},
       {"fast-startup", Reason::hibernated, "fast startup"},
       {"unclean", Reason::unclean_ntfs, "journal"},
+      {"to-be-checked", Reason::unclean_ntfs, "is to check it first"},
       {"dirty-hive", Reason::dirty_hive, "SYSTEM hive is dirty"},
       {"no-tcpip", Reason::no_service_key, "Services\\Tcpip is missing"},
       {"damaged", Reason::damaged_ntfs, "not every volume can be looked into"},

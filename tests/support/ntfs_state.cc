@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// ntfs-state IMAGE OFFSET unclean|fast-startup|damaged: makes the NTFS volume at that byte offset
-// of a raw image look as if Windows had lost power (journal in use, version 1.1) or had shut down
-// for a fast startup (journal version 2.0): only the two restart pages of $LogFile are written. Or
-// it takes away the master file table: the boot sector then names clusters that have something
-// else.
+// ntfs-state IMAGE OFFSET unclean|fast-startup|to-be-checked|damaged: makes the NTFS volume at that
+// byte offset of a raw image look as if Windows had lost power (journal in use, version 1.1) or had
+// shut down for a fast startup (journal version 2.0): only the two restart pages of $LogFile are
+// written. Or as if Windows were to check it at its next start (a flag of $Volume). Or it takes
+// away the master file table: the boot sector then names clusters that have something else.
 #include <bit>
 #include <charconv>
 #include <cstdint>
@@ -94,20 +94,31 @@ void put_fixups_in(Block& record) {
   }
 }
 
-// Offset of the unnamed, non-resident data attribute in an MFT record.
-std::size_t data_attribute(const Block& record) {
-  constexpr std::uint64_t data = 0x80;
+// Offset of an unnamed attribute in an MFT record.
+std::size_t attribute_of(const Block& record, std::uint64_t type, bool resident) {
   constexpr std::uint64_t end = 0xFFFFFFFF;
   std::size_t at = load(record, 0x14, 2);
   while (load(record, at, 4) != end) {
     const bool named = load(record, at + 9, 1) != 0;
-    const bool resident = load(record, at + 8, 1) == 0;
-    if (load(record, at, 4) == data && !named && !resident) return at;
+    const bool is_resident = load(record, at + 8, 1) == 0;
+    if (load(record, at, 4) == type && !named && is_resident == resident) return at;
     const std::size_t length = load(record, at + 4, 4);
     if (length == 0) break;
     at += length;
   }
-  throw std::runtime_error("$LogFile has no data attribute");
+  throw std::runtime_error("a file has not the attribute that it should have");
+}
+
+struct Place {
+  std::uint64_t offset;  // bytes from the start of the image
+  std::size_t size;
+};
+
+// Of a file's record in the master file table.
+Place record_place(std::fstream& image, std::uint64_t volume, std::uint64_t number) {
+  const Geometry disk = geometry(read_block(image, volume, sector_size));
+  return {volume + disk.mft + number * disk.record_size,
+          static_cast<std::size_t>(disk.record_size)};
 }
 
 struct Journal {
@@ -117,11 +128,12 @@ struct Journal {
 
 Journal journal(std::fstream& image, std::uint64_t volume) {
   constexpr std::uint64_t logfile_record = 2;
+  constexpr std::uint64_t data = 0x80;
   const Geometry disk = geometry(read_block(image, volume, sector_size));
-  Block record = read_block(image, volume + disk.mft + logfile_record * disk.record_size,
-                            static_cast<std::size_t>(disk.record_size));
+  const Place place = record_place(image, volume, logfile_record);
+  Block record = read_block(image, place.offset, place.size);
   take_fixups_out(record);
-  const std::size_t attribute = data_attribute(record);
+  const std::size_t attribute = attribute_of(record, data, false);
   const std::size_t runs = attribute + load(record, attribute + 0x20, 2);
   // Of the first run: how many bytes its length takes (low half), and its position (high half).
   const std::uint64_t widths = load(record, runs, 1);
@@ -179,6 +191,22 @@ void set_state(const std::string& path, std::uint64_t volume, bool fast_startup)
   write_block(image, volume + log.offset + page_size, page);
 }
 
+void have_it_checked(const std::string& path, std::uint64_t volume) {
+  constexpr std::uint64_t volume_record = 3;
+  constexpr std::uint64_t volume_information = 0x70;
+  constexpr std::uint64_t dirty = 0x0001;
+  std::fstream image(path, std::ios::in | std::ios::out | std::ios::binary);
+  if (!image) throw std::runtime_error("cannot open the image");
+  const Place place = record_place(image, volume, volume_record);
+  Block record = read_block(image, place.offset, place.size);
+  take_fixups_out(record);
+  const std::size_t attribute = attribute_of(record, volume_information, true);
+  const std::size_t flags = attribute + load(record, attribute + 0x14, 2) + 10;
+  store(record, flags, 2, load(record, flags, 2) | dirty);
+  put_fixups_in(record);
+  write_block(image, place.offset, record);
+}
+
 void damage(const std::string& path, std::uint64_t volume) {
   std::fstream image(path, std::ios::in | std::ios::out | std::ios::binary);
   if (!image) throw std::runtime_error("cannot open the image");
@@ -194,15 +222,19 @@ int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   std::uint64_t offset = 0;
   if (words.size() != 3 ||
-      (words[2] != "unclean" && words[2] != "fast-startup" && words[2] != "damaged") ||
+      (words[2] != "unclean" && words[2] != "fast-startup" && words[2] != "to-be-checked" &&
+       words[2] != "damaged") ||
       std::from_chars(words[1].data(), words[1].data() + words[1].size(), offset).ptr !=
           words[1].data() + words[1].size()) {
-    std::cerr << "usage: ntfs-state RAW-IMAGE BYTE-OFFSET unclean|fast-startup|damaged\n";
+    std::cerr
+        << "usage: ntfs-state RAW-IMAGE BYTE-OFFSET unclean|fast-startup|to-be-checked|damaged\n";
     return 2;
   }
   try {
     if (words[2] == "damaged")
       damage(words[0], offset);
+    else if (words[2] == "to-be-checked")
+      have_it_checked(words[0], offset);
     else
       set_state(words[0], offset, words[2] == "fast-startup");
   } catch (const std::exception& e) {
