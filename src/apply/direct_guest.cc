@@ -37,19 +37,6 @@ T one_of(std::uint64_t value, std::uint64_t count) {
   return static_cast<T>(value);
 }
 
-std::string describe(wall::Breach::How how) {
-  switch (how) {
-    case wall::Breach::How::limit:
-      return "the file system makes the process that works on it need more than any sound one does";
-    case wall::Breach::How::forbidden:
-      return "the file system makes the process that works on it do what it must not (if all do, "
-             "libraries of this host need more than kvmnet knows: see --no-sandbox)";
-    case wall::Breach::How::crash:
-      break;
-  }
-  return "the file system crashes the process that works on it";
-}
-
 std::string with_path(const std::string& path) {
   return MessageWriter().text(path).take();
 }
@@ -149,7 +136,8 @@ std::string DirectGuest::ask(std::string_view operation, const std::string& mess
   try {
     return child_->ask(operation, message);
   } catch (const wall::Breach& e) {
-    throw Refused{{Reason::damaged_ntfs, fmt::format("{}: {}", describe(e.how()), e.what())}};
+    throw Refused{{Reason::damaged_ntfs,
+                   fmt::format("{}: {}", wall::describe(e.how(), "file system"), e.what())}};
   } catch (const kvmnet::Error& e) {
     throw GuestError(disk_problem_.empty() ? e.what() : disk_problem_);
   }

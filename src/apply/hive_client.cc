@@ -30,19 +30,6 @@ wall::Limits limits_for(const std::vector<const Fd*>& files) {
   return limits;
 }
 
-std::string describe(wall::Breach::How how) {
-  switch (how) {
-    case wall::Breach::How::limit:
-      return "the hive makes the process that works on it need more than any sound hive does";
-    case wall::Breach::How::forbidden:
-      return "the hive makes the process that works on it do what it must not (if all hives do, "
-             "libraries of this host need more than kvmnet knows: see --no-sandbox)";
-    case wall::Breach::How::crash:
-      break;
-  }
-  return "the hive crashes the process that works on it";
-}
-
 std::string call(std::string_view operation, std::string message, std::vector<const Fd*> files,
                  wall::ReadAt read_at = {}) {
   wall::Request request;
@@ -54,7 +41,8 @@ std::string call(std::string_view operation, std::string message, std::vector<co
   try {
     return wall::call(request);
   } catch (const wall::Breach& e) {
-    throw Refused{{Reason::damaged_hive, fmt::format("{}: {}", describe(e.how()), e.what())}};
+    throw Refused{
+        {Reason::damaged_hive, fmt::format("{}: {}", wall::describe(e.how(), "hive"), e.what())}};
   }
 }
 

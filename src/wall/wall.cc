@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/wall/wall.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -29,6 +31,22 @@ void require_sandbox() {
 }
 
 }  // namespace
+
+std::string describe(Breach::How how, std::string_view what) {
+  switch (how) {
+    case How::limit:
+      return fmt::format(
+          "the {0} makes the process that works on it need more than any sound {0} does", what);
+    case How::forbidden:
+      return fmt::format(
+          "the {} makes the process that works on it do what it must not (if all do, libraries of "
+          "this host need more than kvmnet knows: see --no-sandbox)",
+          what);
+    case How::crash:
+      break;
+  }
+  return fmt::format("the {} crashes the process that works on it", what);
+}
 
 // What goes to and fro.
 class Session::Conversation {

@@ -37,6 +37,9 @@ class Breach : public Error {
   How how_;
 };
 
+// For people; `what` the child worked on: "hive".
+std::string describe(Breach::How how, std::string_view what);
+
 // Bytes of a file that only the parent has: number of the file, offset, size. Fewer than asked for
 // only at its end.
 using ReadAt =
