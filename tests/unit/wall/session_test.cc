@@ -96,10 +96,10 @@ TEST(WallSession, AnAnswerThatNobodyAskedForIsABreachAtTheEnd) {
 
 TEST(WallSession, AChildThatStaysIsABreachAtTheEnd) {
   Means means;
-  means.limits.time = std::chrono::milliseconds(300);
+  means.limits.time = std::chrono::milliseconds(2000);
   Session session(means);
   EXPECT_EQ(result_of(session, "say and sleep", raw({Kind::answer, 0, 0, 2}, "ok")), "ok");
-  EXPECT_EQ(end_of(session), breach("say and sleep", "ran into its limit of 0.3 s"));
+  EXPECT_EQ(end_of(session), breach("say and sleep", "ran into its limit of 2.0 s"));
 }
 
 TEST(WallSession, OneThatIsNotFinishedIsEnded) {
@@ -179,10 +179,10 @@ TEST(WallSession, AWriteThatDoesNotComeWholeIsABreachAndNotDone) {
   EXPECT_EQ(result_of(ends, "say", raw({Kind::write, 0, 0, 5}, "1234")),
             breach("say", "ended within its answer"));
   Means means = written.means();
-  means.limits.time = std::chrono::milliseconds(300);
+  means.limits.time = std::chrono::milliseconds(2000);
   Session waits(means);
   EXPECT_EQ(result_of(waits, "say and sleep", raw({Kind::write, 0, 0, 5}, "1234")),
-            breach("say and sleep", "ran into its limit of 0.3 s"));
+            breach("say and sleep", "ran into its limit of 2.0 s"));
   EXPECT_EQ(written.what, "");
 }
 

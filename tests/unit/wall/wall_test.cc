@@ -134,9 +134,9 @@ TEST(Wall, WhatReadAtThrowsIsThrown) {
 
 TEST(Wall, TimeThatReadAtTakesIsNotTheChilds) {
   auto read = request("read at", "0 0 1");
-  read.limits.time = std::chrono::milliseconds(500);
+  read.limits.time = std::chrono::milliseconds(2000);
   read.read_at = [](unsigned, std::uint64_t, std::size_t) {
-    ::usleep(700'000);
+    ::usleep(2'200'000);
     return std::vector<std::byte>(1, std::byte{'a'});
   };
   EXPECT_EQ(result_of(read), "a");
@@ -225,11 +225,11 @@ TEST(Wall, QuestionsAreBounded) {
 
 TEST(Wall, AChildThatStaysAfterItsAnswerIsABreach) {
   auto stays = request("say and sleep", raw({Kind::answer, 0, 0, 2}, "ok"));
-  stays.limits.time = std::chrono::milliseconds(300);
-  EXPECT_EQ(result_of(stays), breach("say and sleep", "ran into its limit of 0.3 s"));
+  stays.limits.time = std::chrono::milliseconds(2000);
+  EXPECT_EQ(result_of(stays), breach("say and sleep", "ran into its limit of 2.0 s"));
   auto hides = request("close all and sleep");
-  hides.limits.time = std::chrono::milliseconds(300);
-  EXPECT_EQ(result_of(hides), breach("close all and sleep", "ran into its limit of 0.3 s"));
+  hides.limits.time = std::chrono::milliseconds(2000);
+  EXPECT_EQ(result_of(hides), breach("close all and sleep", "ran into its limit of 2.0 s"));
 }
 
 // ---- a child that ends otherwise
@@ -292,8 +292,8 @@ TEST(Wall, ProcessorTimeIsLimited) {
 
 TEST(Wall, TimeIsLimited) {
   auto sleep = request("sleep");
-  sleep.limits.time = std::chrono::milliseconds(300);
-  EXPECT_EQ(result_of(sleep), breach("sleep", "ran into its limit of 0.3 s"));
+  sleep.limits.time = std::chrono::milliseconds(2000);
+  EXPECT_EQ(result_of(sleep), breach("sleep", "ran into its limit of 2.0 s"));
 }
 
 TEST(Wall, FilesAreLimitedInMemoryToo) {
@@ -316,7 +316,7 @@ TEST(Wall, SaysWhatKindOfBreachItWas) {
   };
   EXPECT_EQ(how(request("abort")), Breach::How::crash);
   auto sleep = request("sleep");
-  sleep.limits.time = std::chrono::milliseconds(300);
+  sleep.limits.time = std::chrono::milliseconds(2000);
   EXPECT_EQ(how(sleep), Breach::How::limit);
   EXPECT_EQ(how(test::system_call(SYS_socket)), Breach::How::forbidden);
   EXPECT_EQ(how(request("echo", "x")), std::nullopt);
