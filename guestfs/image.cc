@@ -118,8 +118,7 @@ Image::Image(const std::vector<Drive>& drives, const LaunchOptions& options)
   check(guestfs_set_pgroup(g, 1), "preparing the appliance");
   // Direct, whatever LIBGUESTFS_BACKEND says: the drive setting below is QEMU's own.
   check(guestfs_set_backend(g, "direct"), "preparing the appliance");
-  if (!options.temporary_directory.empty())
-    check(guestfs_set_tmpdir(g, options.temporary_directory.c_str()), "preparing the appliance");
+  if (!options.temporary_directory.empty()) use_temporary_directory(options.temporary_directory);
   if (options.accelerator != Accelerator::environment) {
     const char* setting = options.accelerator == Accelerator::kvm ? "force_kvm" : "force_tcg";
     check(guestfs_set_backend_setting(g, setting, "1"), "preparing the appliance");
@@ -138,6 +137,18 @@ Image::Image(const std::vector<Drive>& drives, const LaunchOptions& options)
   const int launched = guestfs_launch(g);
   guestfs_set_error_handler(g, nullptr, nullptr);
   if (launched == -1) throw LaunchError(launch_problem(messages));
+}
+
+// QEMU keeps what the appliance writes to its own system in a file in TMPDIR, and leaves that where
+// it is killed before it has removed its name. The appliance stays in libguestfs' cache, which is
+// found by TMPDIR, too.
+void Image::use_temporary_directory(const std::string& path) {
+  guestfs_h* g = handle_.get();
+  const CString cache(guestfs_get_cachedir(g));
+  if (!cache) fail("preparing the appliance");
+  check(guestfs_set_cachedir(g, cache.get()), "preparing the appliance");
+  check(guestfs_set_tmpdir(g, path.c_str()), "preparing the appliance");
+  ::setenv("TMPDIR", path.c_str(), 1);
 }
 
 Image::~Image() = default;

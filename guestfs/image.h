@@ -25,7 +25,8 @@ struct LaunchOptions {
   bool throw_away = false;
   bool trace = false;  // libguestfs' own trace and debug messages on stderr
   bool verbose = false;
-  std::string temporary_directory;  // for libguestfs' own files; empty: its default
+  // For libguestfs' and QEMU's own files; becomes TMPDIR of the process. Empty: their default.
+  std::string temporary_directory;
 };
 
 class Image : public GuestFiles {
@@ -62,6 +63,7 @@ class Image : public GuestFiles {
   bool is_private(const std::string& path, FileType type) override;
 
  private:
+  void use_temporary_directory(const std::string& path);
   std::string shell(std::string command, std::string_view what) const;
   void flush();
   struct Close {

@@ -98,6 +98,10 @@ void guestfs_free_statvfs(struct guestfs_statvfs* found) {
   in_library<decltype(guestfs_free_statvfs)>(__func__)(found);
 }
 
+char* guestfs_get_cachedir(guestfs_h* g) {
+  return in_library<decltype(guestfs_get_cachedir)>(__func__)(g);
+}
+
 int guestfs_last_errno(guestfs_h* g) {
   return in_library<decltype(guestfs_last_errno)>(__func__)(g);
 }
@@ -174,6 +178,10 @@ int guestfs_set_event_callback(guestfs_h* g, guestfs_event_callback cb, std::uin
 
 int guestfs_set_pgroup(guestfs_h* g, int pgroup) {
   return in_library<decltype(guestfs_set_pgroup)>(__func__)(g, pgroup);
+}
+
+int guestfs_set_cachedir(guestfs_h* g, const char* cachedir) {
+  return in_library<decltype(guestfs_set_cachedir)>(__func__)(g, cachedir);
 }
 
 int guestfs_set_tmpdir(guestfs_h* g, const char* tmpdir) {

@@ -17,6 +17,8 @@ hit() {
   "$KVMNET" patch -v "$@" nt100-text.qcow2 >out 2>err &
   pid=$!
   until grep -q ": $phase" err && qemu >/dev/null; do sleep 0.02; done
+  # It may not come to the removal of its own file there.
+  grep -qz "^TMPDIR=$TMPDIR/kvmnet" "/proc/$(qemu)/environ" || fail "QEMU has the TMPDIR of others"
   kill -"$signal" "$(qemu)"
   wait "$pid" || status=$?
   expect_equal "$status" 1 "exit status"
