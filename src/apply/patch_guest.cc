@@ -44,9 +44,22 @@ Access check_state(GuestFiles& guest, const WindowsRoot& root, bool accept_uncle
   return Access::read_write;
 }
 
+// Not even an empty file fits into a guest that is full.
+bool is_writable(GuestFiles& guest, const WindowsRoot& root) {
+  constexpr std::uint64_t next_to_nothing = 64 << 10;
+  try {
+    return guest.is_writable(root.directory);
+  } catch (const guestfs::Error& e) {
+    const std::uint64_t there = guest.free_space();
+    if (there >= next_to_nothing) throw;
+    throw Refused{{Reason::no_guest_space,
+                   fmt::format("{}: {} bytes left: {}", root.device, there, e.what())}};
+  }
+}
+
 void mount_writable(GuestFiles& guest, const WindowsRoot& root, Access access) {
   guest.mount(root.device, access);
-  if (!guest.is_writable(root.directory))
+  if (!is_writable(guest, root))
     throw Refused{{Reason::read_only_mount,
                    fmt::format("{}: the NTFS can be mounted read-only only", root.device)}};
 }

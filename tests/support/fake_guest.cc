@@ -196,6 +196,7 @@ std::uint64_t FakeGuest::free_space() {
 bool FakeGuest::is_writable(const std::string& directory) {
   begin("is_writable " + directory);
   if (!is_directory(directory)) throw Error("fake: not a directory: " + directory);
+  if (mounted().free_space == 0) throw Error("fake: no space left: " + directory);
   return writable_;
 }
 

@@ -117,11 +117,13 @@ TEST(PatchGuest, OnlyReadsWhereItIsOnlyToLook) {
 }
 
 TEST(PatchGuest, NeedsRoomInTheGuest) {
-  FakeGuest guest;
-  install(guest.add("/dev/sda1"), test::ten);
-  guest.volume("/dev/sda1").free_space = 1000;
-  EXPECT_EQ(refusal(guest), "no-guest-space");
-  EXPECT_EQ(file_changes(guest), 0U);
+  for (const std::uint64_t space : {1000U, 0U}) {
+    FakeGuest guest;
+    install(guest.add("/dev/sda1"), test::ten);
+    guest.volume("/dev/sda1").free_space = space;
+    EXPECT_EQ(refusal(guest), "no-guest-space");
+    EXPECT_EQ(file_changes(guest), 0U);
+  }
 }
 
 TEST(PatchGuest, AcceptsAnUncleanNtfsOnlyIfTheUserSaysSo) {
