@@ -144,7 +144,7 @@ std::string json(const Outcome& outcome) {
   object["status"] = word(outcome.status);
   if (outcome.refusal)
     object["reason"] = {{"code", code(outcome.refusal->reason)},
-                        {"message", outcome.refusal->message},
+                        {"message", clean(outcome.refusal->message)},
                         {"remedy", remedy(outcome.refusal->reason)}};
   if (!outcome.error.empty()) object["error"] = outcome.error;
   if (outcome.facts) object["guest"] = guest_json(*outcome.facts, outcome.device);
@@ -266,7 +266,10 @@ class Text {
       case PatchState::patched:
         return "patched";
       case PatchState::restoring:
-        return "reverted, but for what its next boot puts back";
+        return outcome_.guest_status->firstboot == FirstBootState::done ||
+                       outcome_.guest_status->firstboot == FirstBootState::failed
+                   ? "reverted, but for the traces of its first boot"
+                   : "reverted, but for what its next boot puts back";
       case PatchState::unknown:
         break;
     }

@@ -24,7 +24,7 @@ using nlohmann::ordered_json;
 constexpr std::string_view log_path = "kvmnet/firstboot.log";
 
 // Raised when a field changes its meaning or goes.
-constexpr int format = 1;
+constexpr std::uint32_t format = 1;
 
 // More than patches of any guest can add.
 constexpr std::size_t most_entries = 1000;
@@ -65,8 +65,15 @@ ordered_json to_json(const hive::Value& value) {
   return {{"type", static_cast<std::uint32_t>(value.type)}, {"data", hex(value.data)}};
 }
 
+// The library would make a number of "true" and 1.5, and cut what is too large.
+std::uint32_t to_number(const json& from) {
+  if (!from.is_number_unsigned() || from.get<std::uint64_t>() > 0xFFFFFFFF)
+    fail("something else where a number should be");
+  return from.get<std::uint32_t>();
+}
+
 hive::Value to_value(const json& from) {
-  const auto type = from.at("type").get<std::uint32_t>();
+  const std::uint32_t type = to_number(from.at("type"));
   if (!is_known_type(type)) fail(fmt::format("a value of type {}", type));
   return {static_cast<hive::Type>(type), from_hex(from.at("data").get<std::string>())};
 }
@@ -173,7 +180,7 @@ ordered_json to_json(const Record& record) {
 }
 
 Record to_record(const json& from) {
-  if (from.at("kvmnet_record").get<int>() != format) fail("of a format that is not known here");
+  if (to_number(from.at("kvmnet_record")) != format) fail("of a format that is not known here");
   Record record;
   record.version = to_word(from.at("version"));
   record.profile = to_word(from.at("profile"));

@@ -9,10 +9,17 @@ namespace kvmnet {
 
 std::vector<std::string> window_warnings(const ControlSet& set,
                                          std::optional<std::uint32_t> window) {
+  constexpr std::size_t most = 16;
   std::vector<std::string> warnings;
-  for (const std::string& name : set.interfaces_with_window)
+  for (const std::string& name : set.interfaces_with_window) {
+    if (warnings.size() == most) {
+      warnings.push_back(fmt::format("{}: {} more interfaces have a TcpWindowSize of their own",
+                                     set.name, set.interfaces_with_window.size() - most));
+      break;
+    }
     warnings.push_back(fmt::format("{}: interface {} has a TcpWindowSize of its own, which wins",
                                    set.name, hive::escaped(name)));
+  }
   const auto cap = value_of(set, tcpip_parameters, "GlobalMaxTcpWindowSize");
   const auto limit = cap ? hive::as_dword(*cap) : std::nullopt;
   if (limit && window && *limit < *window)

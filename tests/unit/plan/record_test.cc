@@ -118,6 +118,19 @@ TEST(Record, OfAnotherFormIsAnError) {
     EXPECT_THROW(parse_record(other), Error);
 }
 
+TEST(Record, HasNumbersThatAreNumbers) {
+  const json whole = json::parse(record_text(sample()));
+  for (const json& wrong :
+       {json(true), json(1.9), json(1.0), json(4294967297), json(-1), json("1")}) {
+    json changed = whole;
+    changed["kvmnet_record"] = wrong;
+    EXPECT_THROW(parse_record(changed.dump()), Error) << wrong;
+    changed = whole;
+    changed["values"][0]["after"]["type"] = wrong;
+    EXPECT_THROW(parse_record(changed.dump()), Error) << wrong;
+  }
+}
+
 TEST(Record, KnowsTheFilesOfAPatchAndItsFirstBoots) {
   for (const char* path :
        {"kvmnet/record.json", "kvmnet/firstboot.cmd", "kvmnet/firstboot.log",
