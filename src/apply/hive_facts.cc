@@ -110,7 +110,7 @@ void read_system(const hive::Contents& system, Facts& facts) {
     const std::string name = fmt::format("ControlSet{:03}", index);
     if (!system.has_key(KeyPath::parse(name))) {
       // What boots next must be there; what booted last may be gone.
-      if (index == facts.select.default_set) return;
+      if (index == facts.select.default_set) return read_other_sets(system, facts);
       continue;
     }
     facts.control_sets.push_back(read_control_set(system, name));

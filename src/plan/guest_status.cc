@@ -7,6 +7,8 @@
 #include <array>
 
 #include "src/plan/firstboot.h"
+#include "src/plan/firstboot_service.h"
+#include "src/plan/plan.h"
 #include "src/plan/plan_record.h"
 #include "src/plan/setup_complete.h"
 #include "src/plan/window_warnings.h"
@@ -30,6 +32,21 @@ ValueStatus status_of(const RecordedValue& value, const Facts& facts) {
                  : status.present == value.before ? ValueStatus::State::as_before
                                                   : ValueStatus::State::changed;
   return status;
+}
+
+// Also of the control sets that Windows starts from and no patch was made in.
+std::vector<RecordedValue> values_of(const Record& record, const Facts& facts) {
+  const Record known = with_copies(record, facts);
+  std::vector<RecordedValue> values = known.values;
+  for (const ControlSet& set : facts.control_sets) {
+    if (knows_set(known, set.name)) continue;
+    for (const RecordedValue& value : record.values) {
+      if (value.set != record.values.front().set) continue;
+      values.push_back(value);
+      values.back().set = set.name;
+    }
+  }
+  return values;
 }
 
 bool has_our_service(const Facts& facts) {
@@ -56,14 +73,22 @@ bool has_script(const Facts& facts) {
   return facts.our_files.contains(std::string(firstboot::script_path));
 }
 
-// Windows removes a service that is marked for deletion before it would start.
+// Windows removes a service that is marked for deletion before it would start; and somebody may
+// have disabled it, or have it start something else.
+bool starts_script(const ControlSet& set) {
+  if (!has_key(set, firstboot_service_key) || value_of(set, firstboot_service_key, "DeleteFlag"))
+    return false;
+  const std::vector<hive::NamedValue> wanted = firstboot::service_values(false);
+  return std::all_of(wanted.begin(), wanted.end(), [&set](const hive::NamedValue& value) {
+    return (value.name != "Start" && value.name != "ImagePath") ||
+           value_of(set, firstboot_service_key, value.name) == value.value;
+  });
+}
+
 bool starts_script(const Facts& facts) {
   return has_setup_call(facts) ||
          std::any_of(facts.control_sets.begin(), facts.control_sets.end(),
-                     [](const ControlSet& set) {
-                       return has_key(set, firstboot_service_key) &&
-                              !value_of(set, firstboot_service_key, "DeleteFlag");
-                     });
+                     [](const ControlSet& set) { return starts_script(set); });
 }
 
 // A result that is there counts for the script that has gone; one that waits has removed it.
@@ -95,7 +120,26 @@ void warn_about_windows(const ControlSet& set, GuestStatus& status) {
     add_warning(status, std::move(text));
 }
 
+// What only another revert can end.
+void warn_about_revert(GuestStatus& status) {
+  if (status.patch != PatchState::restoring) return;
+  if (status.firstboot == FirstBootState::done)
+    add_warning(status,
+                "the guest has put its settings back: revert it again, to remove the last traces");
+  if (status.firstboot == FirstBootState::failed)
+    add_warning(
+        status,
+        "the guest could not put all settings back: revert it again to have it try again, or "
+        "with --force to leave them as they are");
+}
+
 void add_warnings(const Facts& facts, GuestStatus& status) {
+  if (facts.system.logs_given_up)
+    add_warning(
+        status,
+        "the SYSTEM hive is dirty and its logs do not apply: what is shown of it may be old");
+  if (facts.control_sets.empty()) add_warning(status, no_control_set(facts).message);
+  warn_about_revert(status);
   if (facts.version && is_legacy(*facts.version))
     for (const ControlSet& set : facts.control_sets) warn_about_windows(set, status);
   for (const OtherFirstBoot& other : status.beside)
@@ -148,7 +192,7 @@ GuestStatus status_of(const Facts& facts) {
   if (facts.record) {
     status.version = facts.record->version;
     status.profile = facts.record->profile;
-    for (const RecordedValue& value : facts.record->values)
+    for (const RecordedValue& value : values_of(*facts.record, facts))
       status.values.push_back(status_of(value, facts));
   }
   const auto result = facts.files.find(std::string(firstboot::result_path));

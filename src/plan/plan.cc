@@ -38,10 +38,7 @@ std::optional<Refusal> check_identity(const Facts& facts, Scope scope) {
     return Refusal{Reason::unsupported_version,
                    fmt::format("Windows NT {} is not one that kvmnet has facts about",
                                to_string(*facts.version))};
-  if (facts.control_sets.empty())
-    return Refusal{Reason::no_control_set,
-                   fmt::format("Select\\Default names control set {}, which is not there",
-                               facts.select.default_set)};
+  if (facts.control_sets.empty()) return no_control_set(facts);
   if (!facts.architecture)
     return Refusal{Reason::unknown_architecture, "the guest does not say its architecture"};
   if (!facts.product_type)
@@ -209,6 +206,12 @@ std::vector<std::string> asked_files() {
   for (const std::string_view path : {record_path, firstboot::before_path})
     files.emplace_back(path);
   return files;
+}
+
+Refusal no_control_set(const Facts& facts) {
+  return {Reason::no_control_set,
+          fmt::format("Select\\Default names control set {}, which is not there",
+                      facts.select.default_set)};
 }
 
 std::optional<Refusal> check_record(const Facts& facts) {

@@ -44,6 +44,9 @@ std::vector<std::string> private_paths();
 // A hive that is not clean; `name`: for the message.
 std::optional<Refusal> check_condition(const HiveFacts& hive, std::string_view name);
 
+// What boots next is not there.
+Refusal no_control_set(const Facts& facts);
+
 // A record of an earlier patch that cannot be trusted.
 std::optional<Refusal> check_record(const Facts& facts);
 

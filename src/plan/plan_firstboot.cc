@@ -151,10 +151,12 @@ class Planner {
       chosen.why = "--firstboot service";
     } else if (!facts_.setup_unfinished) {
       chosen.why = "this Windows is installed";
-    } else if (is_unreadable(firstboot::setup_complete_path)) {
+    } else if (is_unreadable(firstboot::setup_complete_path) ||
+               firstboot::with_setup_call(content_of(firstboot::setup_complete_path)).size() >
+                   firstboot::largest_setup_complete) {
       chosen.why =
           "Windows Setup has still to run, but its SetupComplete.cmd is not a plain file of "
-          "1 MiB at most";
+          "1 MiB at most, with what kvmnet would add";
     } else {
       // Also the service: Setup does not run the file where Windows has an OEM's key.
       chosen.mechanism = Mechanism::service_and_setup_complete;

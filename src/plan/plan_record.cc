@@ -85,7 +85,48 @@ std::optional<Refusal> check(const Record& record) {
   return std::nullopt;
 }
 
+bool is_as_patched(const ControlSet& set, const RecordedValue& value) {
+  return value_of(set, value.key, value.name) == value.after;
+}
+
+// The set of the record that `set` is a copy of; empty: none.
+std::string copied_from(const Record& record, const ControlSet& set) {
+  for (const RecordedValue& first : record.values)
+    if (std::all_of(record.values.begin(), record.values.end(), [&](const RecordedValue& value) {
+          return value.set != first.set || is_as_patched(set, value);
+        }))
+      return first.set;
+  return {};
+}
+
 }  // namespace
+
+std::vector<const ControlSet*> all_sets(const Facts& facts) {
+  std::vector<const ControlSet*> sets;
+  for (const ControlSet& set : facts.control_sets) sets.push_back(&set);
+  for (const ControlSet& set : facts.other_sets) sets.push_back(&set);
+  return sets;
+}
+
+bool knows_set(const Record& record, std::string_view set) {
+  const auto is_in_it = [set](const auto& entry) { return entry.set == set; };
+  return std::any_of(record.values.begin(), record.values.end(), is_in_it) ||
+         std::any_of(record.keys.begin(), record.keys.end(), is_in_it);
+}
+
+Record with_copies(const Record& record, const Facts& facts) {
+  Record all = record;
+  for (const ControlSet* set : all_sets(facts)) {
+    if (knows_set(record, set->name)) continue;
+    const std::string source = copied_from(record, *set);
+    for (const RecordedValue& value : record.values)
+      if (value.set == source)
+        all.values.push_back({set->name, value.key, value.name, value.before, value.after});
+    for (const RecordedKey& key : record.keys)
+      if (key.set == source) all.keys.push_back({set->name, key.key});
+  }
+  return all;
+}
 
 bool has_begun(const Facts& facts) {
   const auto has = [&facts](std::string_view path) {
@@ -111,7 +152,7 @@ std::optional<WriteFile> write_record(const Facts& facts, const Record& record, 
 std::variant<std::optional<WriteFile>, Refusal> plan_record(const Facts& facts,
                                                             const Settings& settings,
                                                             const std::vector<Edit>& edits) {
-  Record record = facts.record.value_or(Record{});
+  Record record = facts.record ? with_copies(*facts.record, facts) : Record();
   record.state = Record::State::patched;
   record.version = version;
   record.profile = settings.profile;

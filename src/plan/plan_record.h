@@ -16,6 +16,18 @@ namespace kvmnet {
 // Whether the guest has run a first-boot script of ours, or begun to.
 bool has_begun(const Facts& facts);
 
+// All control sets of the guest, those first that a patch edits.
+std::vector<const ControlSet*> all_sets(const Facts& facts);
+
+// Whether a value or key of that control set is in the record.
+bool knows_set(const Record& record, std::string_view set);
+
+// The record, and what it says of a control set once more for each that Windows has copied from
+// that set since: XP to 7 make one of the set that has booted well (LastKnownGood; Microsoft
+// KB102984). A control set that the record does not know, and in which all values are as a patch
+// has set them, is such a copy.
+Record with_copies(const Record& record, const Facts& facts);
+
 // Writes the record of a guest in which `edits` are made. What an earlier patch has noted stays:
 // the state before the first one counts. Nothing: the record that is there says all that. Refused:
 // a value that a record cannot hold.

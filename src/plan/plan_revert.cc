@@ -18,13 +18,6 @@ namespace {
 
 constexpr std::string_view as_before = "as it was before the first patch";
 
-std::vector<const ControlSet*> all_sets(const Facts& facts) {
-  std::vector<const ControlSet*> sets;
-  for (const ControlSet& set : facts.control_sets) sets.push_back(&set);
-  for (const ControlSet& set : facts.other_sets) sets.push_back(&set);
-  return sets;
-}
-
 hive::KeyPath key_in(const ControlSet& set, std::string_view key) {
   return hive::KeyPath::parse(set.name) / key;
 }
@@ -42,7 +35,10 @@ bool has_service(const Facts& facts) {
 class Planner {
  public:
   Planner(const Facts& facts, const RevertOptions& options, const Record& record)
-      : facts_(facts), options_(options), record_(record), sets_(all_sets(facts)) {}
+      : facts_(facts),
+        options_(options),
+        record_(with_copies(record, facts)),
+        sets_(all_sets(facts)) {}
 
   std::variant<Plan, Refusal> run() {
     plan_values();
@@ -69,6 +65,16 @@ class Planner {
       }
       plan_value(*set, value);
     }
+    for (const ControlSet* set : sets_)
+      if (!knows_set(record_, set->name)) warn_about_unknown(*set);
+  }
+
+  // It may be a copy of one that a patch was made in, and changed since; or its own.
+  void warn_about_unknown(const ControlSet& set) {
+    for (const RecordedValue& value : record_.values)
+      if (value.before != value.after && value_of(set, value.key, value.name) == value.after)
+        warn(fmt::format("{}\\{}\\{} stays as it is, {}: no patch was made in this control set",
+                         set.name, value.key, value.name, hive::describe(value.after)));
   }
 
   void plan_value(const ControlSet& set, const RecordedValue& value) {
@@ -144,6 +150,14 @@ class Planner {
   }
 
   std::optional<Refusal> plan_firstboot() {
+    if (facts_.unreadable_files.contains(std::string(firstboot::setup_complete_path)) &&
+        was_added(firstboot::setup_complete_path)) {
+      const std::string_view why =
+          "%SystemRoot%\\Setup\\Scripts\\SetupComplete.cmd is no plain file of 1 MiB at most any "
+          "more: what the patch has added cannot be taken out";
+      if (!options_.force) return Refusal{Reason::changed_since_patch, std::string(why)};
+      warn(std::string(why));
+    }
     plan_setup_complete();
     const Restoration restoration =
         plan_restoration(record_.commands, content_of(firstboot::before_path).value_or(""));
@@ -310,7 +324,7 @@ class Planner {
 
   const Facts& facts_;
   const RevertOptions& options_;
-  const Record& record_;
+  const Record record_;
   std::vector<const ControlSet*> sets_;
   std::vector<std::string> drift_;
   std::map<std::string, std::size_t> gone_from_;  // a key: values of it that go
@@ -331,6 +345,8 @@ bool has_patch_without_record(const Facts& facts) {
 std::variant<Plan, Refusal> make_revert(const Facts& facts, const RevertOptions& options) {
   if (auto refusal = check_condition(facts.system, "SYSTEM")) return *refusal;
   if (auto refusal = check_record(facts)) return *refusal;
+  // What is there cannot be told from what is gone.
+  if (facts.control_sets.empty()) return no_control_set(facts);
   if (facts.record) return Planner(facts, options, *facts.record).run();
   if (has_patch_without_record(facts))
     return Refusal{Reason::record_missing,

@@ -171,15 +171,17 @@ std::string with_setup_call(const std::optional<std::string>& there) {
 }
 
 std::optional<std::string> without_setup_call(const std::string& content) {
-  const auto place = find_part(content);
-  if (!place) return content;
-  // What somebody has added behind our part needs the line end.
-  const bool is_last = place->to == content.size();
-  const std::size_t from = place->note == after_line_end && is_last
-                               ? before_line_end(content, place->from)
-                               : place->from;
-  std::string rest = content.substr(0, from) + content.substr(place->to);
-  if (place->note == of_new_file && rest.empty()) return std::nullopt;
+  std::string rest = content;
+  // Somebody may have put two files together that had one each.
+  while (const auto place = find_part(rest)) {
+    // What somebody has added behind our part needs the line end.
+    const bool is_last = place->to == rest.size();
+    const std::size_t from =
+        place->note == after_line_end && is_last ? before_line_end(rest, place->from) : place->from;
+    const bool is_of_new_file = place->note == of_new_file;
+    rest.erase(from, place->to - from);
+    if (is_of_new_file && rest.empty()) return std::nullopt;
+  }
   return rest;
 }
 

@@ -17,8 +17,11 @@ inline constexpr std::string_view setup_complete_path = "Setup/Scripts/SetupComp
 // part that is in it already is replaced.
 std::string with_setup_call(const std::optional<std::string>& there);
 
-// The content without our part: the inverse of with_setup_call. Nothing: kvmnet has made the file,
-// and nobody has added to it.
+// Larger ones are left alone, and none is made.
+inline constexpr std::size_t largest_setup_complete = 1 << 20;  // bytes
+
+// The content without our part, however often it is there: the inverse of with_setup_call. Nothing:
+// kvmnet has made the file, and nobody has added to it.
 std::optional<std::string> without_setup_call(const std::string& content);
 
 }  // namespace kvmnet::firstboot

@@ -130,8 +130,8 @@ constexpr std::array<Row, 44> rows = {{
     {Reason::service_marked_for_deletion, "service-marked-for-deletion",
      "Windows is about to remove the first-boot service",
      "start the guest once, so that Windows finishes removing it, and shut it down; of a "
-     "generalised image, which that would unseal: 'kvmnet revert --firstboot none', then patch it "
-     "again"},
+     "generalised image that has kvmnet's record, which that would unseal: 'kvmnet revert "
+     "--firstboot none', then patch it again"},
     {Reason::unsupported_system_root, "unsupported-system-root",
      "Windows is in a directory that cannot stand in a service's command line",
      "apply the settings by hand in the guest: 'kvmnet script' prints the commands"},
@@ -141,7 +141,9 @@ constexpr std::array<Row, 44> rows = {{
     {Reason::record_damaged, "record-damaged",
      "the record of an earlier patch cannot be read or trusted",
      "restore the file, or the whole guest, from a backup; without the file (start the guest and "
-     "remove it as administrator) the present state counts as the one before any patch"},
+     "remove it as administrator) the guest can be patched again, but what earlier patches have "
+     "done "
+     "cannot be taken back"},
     {Reason::record_missing, "record-missing",
      "revert: the guest was patched, but has no record of it",
      "restore the guest from a backup, or the SYSTEM hive from one of --backup; what kvmnet sets "

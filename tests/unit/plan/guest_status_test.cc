@@ -116,6 +116,46 @@ TEST(GuestStatus, FindsTheDriftOfEachValue) {
   EXPECT_EQ(status_of(facts).values[0].state, State::set_is_gone);
 }
 
+TEST(GuestStatus, LooksWhereWindowsStartsFrom) {
+  Facts facts = patched(guest(plan_tests::server_2003));
+  ControlSet other = guest(plan_tests::server_2003).control_sets[0];
+  other.name = "ControlSet002";
+  facts.other_sets = facts.control_sets;
+  facts.control_sets = {other};
+  GuestStatus status = status_of(facts);
+  ASSERT_EQ(status.values.size(), 10U);
+  EXPECT_EQ(status.values[0].state, State::as_patched);
+  EXPECT_EQ(status.values[5].recorded.set, "ControlSet002");
+  EXPECT_EQ(status.values[5].state, State::as_before);
+  EXPECT_TRUE(status.is_pending());
+  facts.control_sets[0].keys = facts.other_sets[0].keys;
+  status = status_of(facts);
+  ASSERT_EQ(status.values.size(), 10U);
+  EXPECT_EQ(status.values[5].state, State::as_patched);
+  EXPECT_FALSE(status.is_pending());
+}
+
+TEST(GuestStatus, WarnsOfAHiveThatItCannotSeeWholly) {
+  Facts facts = patched(guest(version));
+  EXPECT_TRUE(status_of(facts).warnings.empty());
+  facts.system.logs_given_up = true;
+  EXPECT_TRUE(any_has(status_of(facts).warnings, "may be old"));
+  facts.control_sets.clear();
+  EXPECT_TRUE(any_has(status_of(facts).warnings, "which is not there"));
+}
+
+TEST(GuestStatus, DoesNotCallAServicePendingThatSomebodyHasChanged) {
+  for (const hive::NamedValue& changed :
+       {hive::NamedValue{"Start", hive::dword(4)},
+        hive::NamedValue{"ImagePath", hive::expand_sz("C:\\other.exe")}}) {
+    Facts facts = patched(guest(version));
+    for (hive::NamedValue& value :
+         values(facts.control_sets[0], std::string(firstboot_service_key)))
+      if (value.name == changed.name) value.value = changed.value;
+    EXPECT_EQ(status_of(facts).firstboot, FirstBootState::unknown) << changed.name;
+  }
+}
+
 TEST(GuestStatus, WarnsOfWindowsThatWin) {
   Facts facts = patched(guest(plan_tests::server_2003));
   facts.control_sets[0].interfaces_with_window = {"{1}\x1b[31m"};
@@ -124,6 +164,9 @@ TEST(GuestStatus, WarnsOfWindowsThatWin) {
   const GuestStatus status = status_of(facts);
   EXPECT_TRUE(any_has(status.warnings, "{1}\\x1b[31m has a TcpWindowSize of its own"));
   EXPECT_TRUE(any_has(status.warnings, "GlobalMaxTcpWindowSize=0x8000 limits"));
+  facts.control_sets[0].interfaces_with_window.assign(6000, "{1}");
+  EXPECT_EQ(status_of(facts).warnings.size(), 18U);
+  EXPECT_TRUE(any_has(status_of(facts).warnings, "5984 more interfaces"));
 }
 
 TEST(GuestStatus, WarnsOfOtherFirstBootServices) {
@@ -149,6 +192,9 @@ TEST(GuestStatus, KnowsARevertThatWaitsForABoot) {
   facts = applied(facts, std::get<Plan>(plan).edits);
   EXPECT_EQ(status_of(facts).patch, PatchState::restoring);
   EXPECT_TRUE(status_of(facts).is_pending());
+  EXPECT_FALSE(any_has(status_of(facts).warnings, "revert it again"));
+  plan_tests::boot(facts);
+  EXPECT_TRUE(any_has(status_of(facts).warnings, "revert it again, to remove"));
 }
 
 }  // namespace

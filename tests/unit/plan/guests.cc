@@ -48,29 +48,28 @@ ControlSet control_set(const WindowsVersion& version) {
   return set;
 }
 
-void apply(Facts& facts, const SetValue& edit) {
-  const std::string path = edit.key.to_string();
-  const std::size_t slash = path.find('\\');
-  for (ControlSet& set : facts.control_sets) {
-    if (set.name != path.substr(0, slash)) continue;
-    std::vector<hive::NamedValue>& there = values(set, path.substr(slash + 1));
-    const auto same = std::find_if(there.begin(), there.end(), [&](const hive::NamedValue& v) {
-      return hive::same_name(v.name, edit.name);
-    });
-    if (same == there.end())
-      there.push_back({edit.name, edit.value});
-    else
-      same->value = edit.value;
-  }
-}
-
 // The values of the edited key, if its control set is there, and is asked for it.
 std::optional<std::vector<hive::NamedValue>>* key_of(Facts& facts, const hive::KeyPath& key) {
   const std::string path = key.to_string();
   const std::size_t slash = path.find('\\');
-  for (ControlSet& set : facts.control_sets)
-    if (set.name == path.substr(0, slash)) return &set.keys[path.substr(slash + 1)];
+  for (auto* sets : {&facts.control_sets, &facts.other_sets})
+    for (ControlSet& set : *sets)
+      if (set.name == path.substr(0, slash)) return &set.keys[path.substr(slash + 1)];
   return nullptr;
+}
+
+void apply(Facts& facts, const SetValue& edit) {
+  auto* key = key_of(facts, edit.key);
+  if (key == nullptr) return;
+  if (!*key) key->emplace();
+  std::vector<hive::NamedValue>& there = **key;
+  const auto same = std::find_if(there.begin(), there.end(), [&](const hive::NamedValue& v) {
+    return hive::same_name(v.name, edit.name);
+  });
+  if (same == there.end())
+    there.push_back({edit.name, edit.value});
+  else
+    same->value = edit.value;
 }
 
 void apply(Facts& facts, const DeleteValue& edit) {

@@ -109,6 +109,14 @@ TEST(PlanMechanism, ASetupCompleteThatCannotBeReadIsLeftAlone) {
   expect_settled(facts, automatic());
 }
 
+TEST(PlanMechanism, ASetupCompleteThatWouldBecomeTooLargeIsLeftAlone) {
+  Facts facts = generalised();
+  facts.files[setup_complete] = std::string(firstboot::largest_setup_complete - 10, '\n');
+  const Plan plan = plan_of(facts, automatic());
+  EXPECT_FALSE(any_has(lines(plan.edits), "SetupComplete"));
+  EXPECT_EQ(plan.firstboot->mechanism, Mechanism::service);
+}
+
 TEST(PlanMechanism, TheServiceAloneTakesAnEarlierPatchOutOfSetupComplete) {
   for (const std::optional<std::string>& content :
        {std::optional<std::string>(), std::optional<std::string>("echo a")}) {

@@ -136,6 +136,67 @@ TEST(PlanRevert, PutsBackWhatIsInAControlSetThatIsNotUsedAnyMore) {
   EXPECT_TRUE(any_has(revert_of(facts).warnings, "ControlSet002 is not there any more"));
 }
 
+// Windows has copied the control set since, and may start from the copy.
+TEST(PlanRevert, PutsBackWhatIsInACopyOfAControlSet) {
+  for (const WindowsVersion& release : {plan_tests::server_2003, version})
+    for (const bool original_is_gone : {false, true}) {
+      const Facts before = guest(release);
+      Facts facts = patched(before);
+      ControlSet copy = facts.control_sets[0];
+      copy.name = "ControlSet002";
+      facts.other_sets = facts.control_sets;
+      facts.control_sets = {copy};
+      facts.select.default_set = 2;
+      if (original_is_gone) facts.other_sets.clear();
+      const Facts after = reverted(facts);
+      EXPECT_EQ(after.control_sets[0].keys, before.control_sets[0].keys);
+      for (const ControlSet& original : after.other_sets)
+        EXPECT_EQ(original.keys, before.control_sets[0].keys);
+      EXPECT_FALSE(after.record);
+      // Another patch notes the copy, with what was before the first.
+      EXPECT_EQ(reverted(patched(facts, plan_tests::wiki_options())), after);
+    }
+}
+
+TEST(PlanRevert, LeavesAControlSetThatIsNoCopyAndSaysSo) {
+  Facts facts = patched(guest(plan_tests::server_2003));
+  ControlSet other = facts.control_sets[0];
+  other.name = "ControlSet002";
+  std::erase_if(values(other, plan_tests::tcpip_key),
+                [](const hive::NamedValue& v) { return v.name == "Tcp1323Opts"; });
+  facts.other_sets = {other};
+  const Plan plan = revert_of(facts);
+  EXPECT_TRUE(any_has(plan.warnings, "ControlSet002\\Services\\Tcpip\\Parameters\\TcpWindowSize"));
+  EXPECT_FALSE(any_has(plan.warnings, "Tcp1323Opts"));
+  EXPECT_EQ(applied(facts, plan.edits).other_sets[0], other);
+}
+
+// What has been patched may still be there, under a name that nothing leads to.
+TEST(PlanRevert, IsRefusedWhereTheControlSetThatBootsIsMissing) {
+  for (const bool has_record : {true, false}) {
+    Facts facts = patched(guest(version));
+    facts.other_sets = facts.control_sets;
+    facts.control_sets.clear();
+    facts.select.default_set = 7;
+    if (!has_record) facts.record.reset();
+    EXPECT_EQ(refusal_of(facts).reason, Reason::no_control_set);
+  }
+}
+
+TEST(PlanRevert, IsRefusedWhereItsPartOfSetupCompleteIsOutOfReach) {
+  Facts facts = guest(version);
+  facts.setup_unfinished = true;
+  facts = patched(facts);
+  const std::string path(firstboot::setup_complete_path);
+  facts.files.erase(path);
+  facts.unreadable_files.insert(path);
+  EXPECT_EQ(refusal_of(facts).reason, Reason::changed_since_patch);
+  EXPECT_TRUE(any_has(revert_of(facts, {true, true}).warnings, "cannot be taken out"));
+  Facts never_ours = patched(guest(version));
+  never_ours.unreadable_files.insert(path);
+  EXPECT_FALSE(revert_of(never_ours).edits.empty());
+}
+
 // A generalised guest, with directories that the patch finds there.
 Facts with_directories(std::map<std::string, std::size_t> directories) {
   Facts facts = guest(version);

@@ -148,6 +148,13 @@ TEST(SetupComplete, OursIsFoundWithOtherLineEnds) {
   EXPECT_EQ(without_setup_call(text), "echo a\necho b");
 }
 
+TEST(SetupComplete, OursIsTakenOutHoweverOftenItIsThere) {
+  const std::string twice = with_setup_call("echo a\r\n") + with_setup_call("echo b\r\n");
+  EXPECT_EQ(without_setup_call(twice), "echo a\r\necho b\r\n");
+  EXPECT_EQ(without_setup_call(made_by_us + made_by_us), std::nullopt);
+  EXPECT_EQ(with_setup_call(twice), "echo a\r\necho b\r\n" + part());
+}
+
 TEST(SetupComplete, AMebibyteOfAnythingIsReadWithoutHarm) {
   for (const char c : {'\0', 'a', '\n', '('}) {
     const std::string file(1 << 20, c);
