@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <guestfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -149,6 +150,18 @@ void Image::use_temporary_directory(const std::string& path) {
   check(guestfs_set_cachedir(g, cache.get()), "preparing the appliance");
   check(guestfs_set_tmpdir(g, path.c_str()), "preparing the appliance");
   ::setenv("TMPDIR", path.c_str(), 1);
+}
+
+pid_t Image::process() const {
+  const int process = guestfs_get_pid(handle_.get());
+  check(process, "looking for QEMU");
+  return process;
+}
+
+std::string Image::appliance_directory() const {
+  const CString cache(guestfs_get_cachedir(handle_.get()));
+  if (!cache) fail("looking for the appliance");
+  return fmt::format("{}/.guestfs-{}", cache.get(), ::geteuid());
 }
 
 Image::~Image() = default;

@@ -2,6 +2,8 @@
 // One disk image opened with libguestfs: an appliance of its own, launched once.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -38,6 +40,11 @@ class Image : public GuestFiles {
   // Unmounts, stops the appliance and checks that both went well: only then have writes reached
   // the drives' files. The object is of no use afterwards. The destructor alone checks nothing.
   void finish();
+
+  // QEMU's, which has the drives open. Throws Error.
+  pid_t process() const;
+  // Where libguestfs has the appliance's own files.
+  std::string appliance_directory() const;
 
   std::vector<Volume> volumes() override;
   std::string uuid(const std::string& device) override;

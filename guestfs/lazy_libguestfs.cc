@@ -102,6 +102,10 @@ char* guestfs_get_cachedir(guestfs_h* g) {
   return in_library<decltype(guestfs_get_cachedir)>(__func__)(g);
 }
 
+int guestfs_get_pid(guestfs_h* g) {
+  return in_library<decltype(guestfs_get_pid)>(__func__)(g);
+}
+
 int guestfs_last_errno(guestfs_h* g) {
   return in_library<decltype(guestfs_last_errno)>(__func__)(g);
 }

@@ -11,10 +11,12 @@
 #include "src/disk/backing_users.h"
 #include "src/disk/beside.h"
 #include "src/disk/commit.h"
+#include "src/disk/confinement.h"
 #include "src/disk/copy.h"
 #include "src/disk/host_space.h"
 #include "src/disk/image_info.h"
 #include "src/disk/image_lock.h"
+#include "src/disk/open_files.h"
 #include "src/disk/overlay.h"
 #include "src/disk/qemu_commit.h"
 #include "src/disk/recover.h"
@@ -60,7 +62,7 @@ class Patch {
     // Under the lock: another kvmnet may have begun meanwhile.
     refuse_if(disk::check_committed(name()));
     const Overlay overlay = Overlay::in(context_.temporary_directory, image);
-    work_on(overlay.path(), image);
+    work_on(overlay, image);
   }
 
   void patch_in_place() {
@@ -70,7 +72,7 @@ class Patch {
     refuse_if(check_room(image));
     const ImageLock lock = take(image, disk::Use::write);
     Overlay overlay = Overlay::beside(image);
-    work_on(overlay.path(), image);
+    work_on(overlay, image);
     if (!is_changed()) return;
     clock_.begin(Phase::prepare);
     warn(disk::commit(std::move(overlay), image, lock, [this] { begin_writing(); }));
@@ -83,7 +85,7 @@ class Patch {
     disk::Copy copy = copy_of(image);
     {
       const Overlay overlay = Overlay::beside(copy.info());
-      work_on(overlay.path(), copy.info());
+      work_on(overlay, copy.info());
       begin_writing();
       if (is_changed()) warn(disk::commit_to_private_file(overlay, copy.info()));
     }
@@ -160,13 +162,13 @@ class Patch {
   }
 
   // Ends with the overlay at rest, and nobody that has it open.
-  void work_on(const std::string& overlay, const ImageInfo& image) {
+  void work_on(const Overlay& overlay, const ImageInfo& image) {
     clock_.begin(Phase::launch);
-    if (request_.backend == Backend::libguestfs || !work_directly(overlay, image))
-      work_in_appliance(overlay);
+    if (request_.backend == Backend::libguestfs || !work_directly(overlay.path(), image))
+      work_in_appliance(overlay, image);
   }
 
-  void work_in_appliance(const std::string& overlay) {
+  void work_in_appliance(const Overlay& overlay, const ImageInfo& image) {
     clock_.begin(Phase::launch);
     outcome_.backend = "libguestfs";
     guestfs::LaunchOptions options;
@@ -175,8 +177,12 @@ class Patch {
     options.verbose = request_.verbose;
     options.trace = request_.trace;
     options.temporary_directory = context_.temporary_directory;
-    guestfs::Image guest({{overlay, "qcow2"}}, options);
+    guestfs::Image guest({{overlay.path(), "qcow2"}}, options);
     outcome_.accelerator = guestfs::to_string(context_.accelerator);
+    // No wall is around this QEMU.
+    if (disk::others_may_exchange(image.path, image.format))
+      disk::check_open_files(guest.process(), overlay, image,
+                             {context_.temporary_directory, guest.appliance_directory()});
     work_in(guest);
     if (is_changed()) guest.finish();
   }
@@ -207,8 +213,10 @@ class Patch {
                             ? ServedDisk::Writes::thrown_away
                             : ServedDisk::Writes::kept;
     if (!request_.sandboxed) return ServedDisk::unconfined(options, writes);
-    std::vector<landlock::Rule> files = {{overlay, Access::read_write}, {image.path, Access::read}};
-    for (const std::string& backing : image.backing_files) files.push_back({backing, Access::read});
+    std::vector<landlock::Rule> files = {disk::users_file(overlay, Access::read_write),
+                                         disk::users_file(image.path, Access::read)};
+    for (const std::string& backing : image.backing_files)
+      files.push_back(disk::users_file(backing, Access::read));
     return std::make_unique<ServedDisk>(options, writes, files);
   }
 

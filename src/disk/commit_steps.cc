@@ -39,6 +39,8 @@ std::vector<std::string> Commit::write() {
   try {
     journal_.set_state(State::writing);
     write_into(overlay_path(image_), path, content().format);
+    // What was written to may have been another file.
+    if (!lock_.is_of(path)) throw Error("another file is in the image's place");
     journal_.set_state(State::done);
   } catch (const std::exception& e) {
     // The times tell what this run has written, not what one before a power cut has.

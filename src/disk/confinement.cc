@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <vector>
@@ -20,7 +21,17 @@ bool others_may_write(const std::string& path) {
   struct stat st {};
   if (::stat(path.c_str(), &st) != 0) throw system_error(path, errno);
   const bool sticky = S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX) != 0;
-  return st.st_uid != 0 || (!sticky && (st.st_mode & (S_IWGRP | S_IWOTH)) != 0);
+  const bool is_of_others = st.st_uid != 0 && st.st_uid != ::geteuid();
+  return is_of_others || (!sticky && (st.st_mode & (S_IWGRP | S_IWOTH)) != 0);
+}
+
+bool others_may_write_on_the_way_to(const std::string& file) {
+  std::filesystem::path path = file;
+  while (!others_may_write(path.string())) {
+    if (!path.has_relative_path()) return false;
+    path = path.parent_path();
+  }
+  return true;
 }
 
 // None where the header is torn, or leads to what it must not: QEMU then finds out the same.
@@ -48,14 +59,22 @@ Fd confine_to(std::span<const landlock::Rule> files) {
   return landlock::make_ruleset(rules);
 }
 
+landlock::Rule users_file(const std::string& path, Access access) {
+  return {path, access, false, false};
+}
+
+bool others_may_exchange(const std::string& image, Format format) {
+  if (others_may_write_on_the_way_to(image)) return true;
+  const auto backing = backing_files_of(image, format);
+  return std::any_of(backing.begin(), backing.end(), others_may_write_on_the_way_to);
+}
+
 Fd confine_to_image(const std::string& image, Format format, const std::string& overlay) {
-  const std::string directory = std::filesystem::path(image).parent_path().string();
-  if (::geteuid() != 0 || !landlock::why_unavailable().empty()) return {};
-  if (!others_may_write(image) && !others_may_write(directory)) return {};
-  std::vector<landlock::Rule> files = {{image, Access::read_write}};
-  if (!overlay.empty()) files.push_back({overlay, Access::read_write});
+  if (!landlock::why_unavailable().empty() || !others_may_exchange(image, format)) return {};
+  std::vector<landlock::Rule> files = {users_file(image, Access::read_write)};
+  if (!overlay.empty()) files.push_back(users_file(overlay, Access::read_write));
   for (const std::string& backing : backing_files_of(image, format))
-    files.push_back({backing, Access::read});
+    files.push_back(users_file(backing, Access::read));
   return confine_to(files);
 }
 

@@ -14,11 +14,19 @@ namespace kvmnet::disk {
 // `files`, and what the programs need to run. Throws Error where the kernel has no Landlock.
 Fd confine_to(std::span<const landlock::Rule> files);
 
-// For a program that root has work on an image to which, or to whose directory, somebody else may
-// write: a header that is looked at can be another one when QEMU reads it, and lead root's QEMU to
-// any file. It gets the image, the overlay (empty: none) and the backing files that the header
-// names now, as far as they are safe. A closed descriptor: nobody else may write there, we are not
-// root, or the kernel has no Landlock; then QEMU is not confined. Throws Error.
+// The rule for a file of the user's. `path` is its real one: where somebody has put a link there
+// since, it is an Error.
+landlock::Rule users_file(const std::string& path, landlock::Access access);
+
+// Whether somebody else than us and root may write to the image, to one of its backing files, or to
+// a directory on the way to one: what was looked at can be another file, or have another header,
+// when QEMU opens it.
+bool others_may_exchange(const std::string& image, Format format);
+
+// For a program that works on such an image: without a wall it could be led to any file that we may
+// read or write. It gets the image, the overlay (empty: none) and the backing files that the header
+// names now, as far as they are safe. A closed descriptor: nobody else may write there, or the
+// kernel has no Landlock; then QEMU is not confined. Throws Error.
 Fd confine_to_image(const std::string& image, Format format, const std::string& overlay);
 
 }  // namespace kvmnet::disk

@@ -13,6 +13,7 @@
 
 #include "src/disk/beside.h"
 #include "src/disk/qcow2_header.h"
+#include "src/disk/recover.h"
 #include "src/support/error.h"
 #include "src/support/subprocess.h"
 
@@ -48,6 +49,10 @@ std::variant<Copy, Refusal> Copy::make(const ImageInfo& image, const std::string
   if (is_there(output))
     throw UsageError(output + ": exists already, and is not overwritten; give another name");
   const std::string target = resolve_image(output);
+  // Of an image of this name: with a second one there would be no way back to it.
+  if (has_leftovers(target))
+    return Refusal{Reason::commit_interrupted,
+                   target + ": an image of this name was being written to when a run ended"};
   if (auto refusal = remove_leftover_copy(target)) return *refusal;
   Copy copy(image, target, umask);
   if (auto refusal = copy.claim()) return *refusal;
@@ -79,10 +84,16 @@ std::optional<Refusal> Copy::claim() {
 }
 
 void Copy::fill(const ImageInfo& image) {
-  run_checked(
-      {"cp", "--reflink=auto", "--sparse=always", "--", image.path, path_for_others(file_)});
-  if (identity_of(image.path) != image.identity)
-    throw Error(image.path + ": was changed by somebody else while it was copied");
+  // By its descriptor: the name may lead elsewhere by now.
+  const Fd source = open_file(image.path, O_RDONLY);
+  const auto check_source = [&] {
+    if (identity_of(proc_path(source)) != image.identity)
+      throw Error(image.path + ": was changed by somebody else while it was copied");
+  };
+  check_source();
+  run_checked({"cp", "--reflink=auto", "--sparse=always", "--", path_for_others(source),
+               path_for_others(file_)});
+  check_source();
   keep_backing_file(image, path_, path_for_others(file_));
 }
 

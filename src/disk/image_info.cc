@@ -142,7 +142,7 @@ std::optional<Refusal> check_backing(std::string path, uid_t owner, Qcow2Header 
     const bool qcow2 = is_qcow2(file.start);
     if (const auto why = wrong_format(header.backing_format, qcow2); !why.empty())
       return refuse(why);
-    files.push_back(next);
+    files.push_back(std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", fd.get())));
     if (!qcow2) return std::nullopt;
     path = next;
     header = read_qcow2_header(fd, next);

@@ -92,7 +92,7 @@ std::variant<ImageLock, Refusal> ImageLock::take(const std::string& path, Use us
 bool ImageLock::is_of(const std::string& path) const {
   struct stat locked {};
   struct stat named {};
-  return ::fstat(fd_.get(), &locked) == 0 && ::stat(path.c_str(), &named) == 0 &&
+  return ::fstat(fd_.get(), &locked) == 0 && ::lstat(path.c_str(), &named) == 0 &&
          locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
 }
 

@@ -65,6 +65,9 @@ std::string disk_size(const ImageInfo& image) {
 Overlay::Overlay(std::string path, const ImageInfo& image) : path_(std::move(path)) {
   image_is_compressed_ = check_image(image);
   const Fd file = create_private_file(path_);
+  const Identity made = identity_of(proc_path(file));
+  device_ = made.device;
+  inode_ = made.inode;
   try {
     run_checked({"qemu-img", "create", "-q", "-u", "-f", "qcow2", "-o",
                  "cluster_size=" + cluster_size(image, image_is_compressed_), "-F",
@@ -74,6 +77,10 @@ Overlay::Overlay(std::string path, const ImageInfo& image) : path_(std::move(pat
     ::unlink(path_.c_str());
     throw;
   }
+}
+
+bool Overlay::is(const struct stat& file) const {
+  return file.st_dev == device_ && file.st_ino == inode_;
 }
 
 Overlay Overlay::beside(const ImageInfo& image) {
@@ -86,6 +93,8 @@ Overlay Overlay::in(const std::string& directory, const ImageInfo& image) {
 
 Overlay::Overlay(Overlay&& other) noexcept
     : path_(std::exchange(other.path_, {})),
+      device_(other.device_),
+      inode_(other.inode_),
       kept_(other.kept_),
       image_is_compressed_(other.image_is_compressed_) {}
 

@@ -3,6 +3,8 @@
 // when commit() (src/disk/commit.h) gets it.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <string>
 
 #include "src/disk/image_info.h"
@@ -13,8 +15,8 @@ class Overlay {
  public:
   // The overlay that patch uses: beside the image, so that it is on the same file system. The
   // caller holds the image's lock, and has recovered what a dead run had left. Its mode is 0600 and
-  // its owner the image's: it will hold the guest's boot key. Throws Error, and Refused if the
-  // image is damaged (`qemu-img check`).
+  // its owner we: it will hold the guest's boot key, and who owns it could have QEMU led elsewhere.
+  // Throws Error, and Refused if the image is damaged (`qemu-img check`).
   static Overlay beside(const ImageInfo& image);
   // An overlay in `directory`, to be thrown away.
   static Overlay in(const std::string& directory, const ImageInfo& image);
@@ -27,6 +29,8 @@ class Overlay {
 
   const std::string& path() const { return path_; }
   void keep() { kept_ = true; }
+  // Whether it is this file, whatever its name leads to by now.
+  bool is(const struct stat& file) const;
   // Whether the image has compressed clusters. What QEMU frees of them when they are overwritten it
   // uses again at once, before the image's tables say so on disk.
   bool image_is_compressed() const { return image_is_compressed_; }
@@ -34,6 +38,8 @@ class Overlay {
  private:
   Overlay(std::string path, const ImageInfo& image);
   std::string path_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
   bool kept_ = false;
   bool image_is_compressed_ = false;
 };

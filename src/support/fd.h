@@ -53,6 +53,10 @@ std::string real_path(const std::string& path);
 
 // A file in memory, for what must not lie on a disk: a SYSTEM hive holds the boot key.
 Fd make_memory_file(const char* name);
+// The file at `path` for nothing but to name it (O_PATH), if no symbolic link is on the way to it.
+// A closed descriptor: errno says why not.
+Fd open_through_no_link(const std::string& path);
+
 // The name under which a library can open `fd` as a file of its own.
 std::string proc_path(const Fd& fd);
 // The same for another process, for as long as we live and have it open.

@@ -54,7 +54,8 @@ std::uint64_t rights_of(Access access, bool is_directory) {
 }
 
 void add(const Fd& ruleset, const Rule& rule, std::uint64_t known) {
-  const Fd there(::open(rule.path.c_str(), O_PATH | O_CLOEXEC));
+  const Fd there = rule.through_links ? Fd(::open(rule.path.c_str(), O_PATH | O_CLOEXEC))
+                                      : open_through_no_link(rule.path);
   if (!there.is_open()) {
     if (rule.may_be_absent && errno == ENOENT) return;
     throw system_error(rule.path, errno);

@@ -21,6 +21,9 @@ struct Rule {
   std::string path;
   Access access = Access::read;
   bool may_be_absent = false;
+  // Where somebody else may write, a link in the path would let him choose what is allowed: such a
+  // path is an Error.
+  bool through_links = true;
 };
 
 // Why this kernel has none; empty: it has.

@@ -128,6 +128,48 @@ TEST_F(CommitTest, OfRootLeadsToNoFileThatTheImagesOwnerNames) {
   }
 }
 
+// Who owns the directory can put a link in the place of any file in it, at any moment.
+TEST_F(CommitTest, OfRootFollowsNoLinkInTheDirectoryOfOthers) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs files of two users";
+  for (const char* format : {"raw", "qcow2"})
+    for (const bool in_place_of_image : {true, false}) {
+      const std::string path = image("disk", format);
+      const std::string overlay = this->path("overlay");
+      run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-b", path, "-F", format, overlay});
+      write_changes(overlay, "qcow2");
+      ASSERT_EQ(::chown(path.c_str(), 1234, 0), 0);
+      const std::string exchanged = in_place_of_image ? path : overlay;
+      const std::string victim = this->path("victim");
+      fs::rename(exchanged, victim);
+      ASSERT_EQ(::chown(victim.c_str(), 0, 0), 0);
+      fs::create_symlink(victim, exchanged);
+      ASSERT_EQ(::lchown(exchanged.c_str(), 1234, 0), 0);
+      ASSERT_EQ(::chown(this->path("").c_str(), 1234, 0), 0);
+      const std::string before = text_of(victim);
+      EXPECT_THROW(
+          write_into(overlay, path, std::string(format) == "raw" ? Format::raw : Format::qcow2),
+          Error)
+          << format;
+      EXPECT_TRUE(text_of(victim) == before) << format << ": was written to";
+      ASSERT_EQ(::chown(this->path("").c_str(), 0, 0), 0);
+      for (const std::string& name : names()) fs::remove(this->path(name));
+    }
+}
+
+// What QEMU has written to is not the image then.
+TEST_F(CommitTest, IsNotDoneWhereTheImageIsAnotherFileAtItsEnd) {
+  const std::string path = image("disk", "raw");
+  {
+    const FakeQemuImg fake("mv \"$image\" \"$image.away\" && cp \"$image.away\" \"$image\"");
+    EXPECT_THROW(commit_to(path), Error);
+  }
+  EXPECT_FALSE(is_there(path));
+  EXPECT_TRUE(is_there(journal_path(path)));
+  fs::rename(commit_path(path) + ".away", commit_path(path));
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
+  EXPECT_EQ(names(), Names{"disk"});
+}
+
 TEST_F(CommitTest, KeepsItsFilesPrivate) {
   const mode_t umask = ::umask(0);
   const std::string path = image("disk", "raw");

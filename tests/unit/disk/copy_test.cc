@@ -98,6 +98,16 @@ TEST_F(CopyTest, IsNotMadeOverAnythingThatIsThere) {
   EXPECT_EQ(text_of(image), std::string(65536, 'x'));
 }
 
+TEST_F(CopyTest, IsNotMadeBesideAnInterruptedCommit) {
+  const std::string image = file("disk", std::string(65536, 'x'));
+  file("output.kvmnet-commit", "c");
+  file("output.kvmnet-journal", "j");
+  const auto made = Copy::make(identified(image), path("output"), usual_umask);
+  ASSERT_TRUE(std::holds_alternative<Refusal>(made));
+  EXPECT_EQ(std::get<Refusal>(made).reason, Reason::commit_interrupted);
+  EXPECT_FALSE(fs::exists(path("output")));
+}
+
 TEST_F(CopyTest, NeedsADirectoryThatItMayWriteTo) {
   const std::string image = file("disk", std::string(65536, 'x'));
   for (const char* output : {"no/such", "new/", "disk/new"})
@@ -135,6 +145,21 @@ TEST_F(CopyTest, OfAnImageThatChangesMeanwhileIsAnError) {
   fake_cp("/bin/cp \"$@\" && echo more >> '" + image + "'");
   EXPECT_NE(error_of(identified(image), path("output")).find("changed"), std::string::npos);
   EXPECT_EQ(names(), Names{"disk"});
+}
+
+// By a link, or an exchange of directories: the name leads to another file than was judged.
+TEST_F(CopyTest, OfAnotherFileThanWasJudgedIsNotMade) {
+  const std::string image = file("disk", std::string(65536, 'x'));
+  const ImageInfo info = identified(image);
+  fs::rename(image, path("away"));
+  fs::create_symlink(file("secret", "secret"), image);
+  EXPECT_NE(error_of(info, path("output")).find("changed"), std::string::npos);
+  EXPECT_FALSE(fs::exists(path("output")));
+  // After the first look: what is read is the image all the same.
+  fs::rename(path("away"), image);
+  fake_cp("ln -sf secret '" + image + "' && /bin/cp \"$@\"; rm '" + image + "'");
+  error_of(identified(image), path("output"));
+  EXPECT_FALSE(fs::exists(path("output")));
 }
 
 TEST_F(CopyTest, ThatLeadsQemuAstrayIsRefused) {
