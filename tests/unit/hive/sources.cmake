@@ -17,6 +17,7 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/reader_hostile_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/reader_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/readers_agree_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/readers_of_broken_hives_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/reg_export_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/reg_file_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/reg_round_trip_test.cc
