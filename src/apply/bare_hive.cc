@@ -10,7 +10,10 @@
 
 #include "hive/key_path.h"
 #include "hive/log_file.h"
+#include "src/apply/hive_lock.h"
+#include "src/disk/beside.h"
 #include "src/support/error.h"
+#include "src/support/refusal.h"
 
 namespace kvmnet {
 namespace {
@@ -39,6 +42,13 @@ std::vector<std::string> logs_beside(const std::string& path) {
   return logs;
 }
 
+// One that is there already says the same. It reaches the disk with the hive's new name at the
+// latest, which is in the same directory.
+void note_unfinished(const std::string& hive) {
+  const std::string path = unfinished_path(hive);
+  if (!disk::is_there(path)) create_private_file(path);
+}
+
 }  // namespace
 
 BareHive::OpenFile BareHive::open(const std::string& path) {
@@ -51,14 +61,25 @@ BareHive::OpenFile BareHive::open(const std::string& path) {
   return file;
 }
 
+// The successor of a hive is locked before it has its name, so that there is no moment between two
+// locks; but what we have opened may be the old file by the time that it is locked.
+BareHive::OpenFile BareHive::open_locked(const std::string& path, disk::Use use) {
+  OpenFile file = open(path);
+  lock_hive(file.fd, path, use);
+  if (!is_unchanged(file.path, file.st))
+    throw Refused{{Reason::image_in_use, path + ": is being changed by somebody else"}};
+  if (use == disk::Use::write) remove_left_successor(file.path);
+  return file;
+}
+
 Fd BareHive::copy_of(const OpenFile& file) {
   Fd copy = make_memory_file("hive");
   copy_whole(file.fd, copy);
   return copy;
 }
 
-BareHive::BareHive(const std::string& path, const std::vector<std::string>& given)
-    : file_(open(path)), hive_(copy_of(file_)) {
+BareHive::BareHive(const std::string& path, const std::vector<std::string>& given, disk::Use use)
+    : file_(open_locked(path, use)), hive_(copy_of(file_)) {
   for (const std::string& log : given) add_log(log);
   given_ = logs_.size();
   const std::vector<std::string> beside = logs_beside(file_.path);
@@ -98,14 +119,23 @@ void BareHive::begin_replacing() {
 
 void BareHive::replace(const Fd& hive, const std::vector<hive::LogKind>& kinds) {
   const std::vector<const OpenFile*> own = own_logs(kinds);
-  std::vector<Fd> writable;  // before the hive is replaced
-  for (const OpenFile* log : own) writable.push_back(open_to_write(*log));
+  const std::vector<Fd> writable = open_to_write(own);  // before the hive is replaced
   replacement_->complete(hive);
   for (const OpenFile* file : files())  // at the last moment
     if (!is_unchanged(file->path, file->st))
       throw Error(file->path + ": was changed by somebody else meanwhile");
+  if (!own.empty()) note_unfinished(file_.path);
   replacement_->finish();
-  for (std::size_t i = 0; i < own.size(); ++i) neutralise(*own[i], writable[i]);
+  neutralise(own, writable);
+}
+
+void BareHive::finish_interrupted(const HiveFacts& found) {
+  if (!disk::is_there(unfinished_path(file_.path))) return;
+  // A dirty hive needs its logs: Windows has had it since, or it was not replaced.
+  const bool was_clean = found.replayed == 0 && !found.logs_given_up;
+  std::vector<const OpenFile*> own;
+  if (was_clean) own = own_logs(check_hive(in_memory(), DirtyHive::replay).logs);
+  neutralise(own, open_to_write(own));
 }
 
 // The file that was looked at, and no other.
@@ -115,6 +145,12 @@ Fd BareHive::open_to_write(const OpenFile& file) {
   if (::fstat(fd.get(), &st) != 0 || st.st_dev != file.st.st_dev || st.st_ino != file.st.st_ino)
     throw Error(file.path + ": was exchanged by somebody else meanwhile");
   return fd;
+}
+
+std::vector<Fd> BareHive::open_to_write(const std::vector<const OpenFile*>& files) {
+  std::vector<Fd> writable;
+  for (const OpenFile* file : files) writable.push_back(open_to_write(*file));
+  return writable;
 }
 
 // What is no log of this hive is not written to, whatever it is called.
@@ -127,6 +163,12 @@ std::vector<const BareHive::OpenFile*> BareHive::own_logs(
       throw Error(logs_[i].path + ": is not a log of this hive");
   }
   return own;
+}
+
+void BareHive::neutralise(const std::vector<const OpenFile*>& logs,
+                          const std::vector<Fd>& writable) const {
+  for (std::size_t i = 0; i < logs.size(); ++i) neutralise(*logs[i], writable[i]);
+  disk::remove_if_there(unfinished_path(file_.path));
 }
 
 void BareHive::neutralise(const OpenFile& log, const Fd& fd) const {

@@ -11,6 +11,7 @@
 #include "hive/replay.h"
 #include "src/apply/hive_client.h"
 #include "src/apply/replacement.h"
+#include "src/disk/image_lock.h"
 #include "src/support/fd.h"
 
 namespace kvmnet {
@@ -19,8 +20,10 @@ class BareHive {
  public:
   // `given`: its logs; none: those beside it, whatever their letter case. Whatever lies beside it
   // is made invalid with it, too. Throws Error for what is not a regular file, is larger than 256
-  // MiB or cannot be read, and where a log is the hive itself.
-  BareHive(const std::string& path, const std::vector<std::string>& given);
+  // MiB or cannot be read, and where a log is the hive itself; Refused, `image-in-use`, where
+  // another kvmnet works on it. `use`: for replace(), or only to read. Until its end others are
+  // kept away; what a dead run has left of its work is removed where this one is to write.
+  BareHive(const std::string& path, const std::vector<std::string>& given, disk::Use use);
 
   HiveFiles in_memory() const { return {hive_, log_copies_, in_use_}; }
 
@@ -38,6 +41,11 @@ class BareHive {
   // The same of the hive in memory.
   void replace(const std::vector<hive::LogKind>& kinds) { replace(hive_, kinds); }
 
+  // Where a run was stopped after it had replaced the hive, and nothing else is to be written:
+  // makes the logs invalid that it has left. `found`: what the hive was before it was made clean in
+  // memory, as it is by now; a dirty one keeps its logs. Throws Error.
+  void finish_interrupted(const HiveFacts& found);
+
  private:
   struct OpenFile {
     std::string path;  // the file itself, without symbolic links
@@ -50,11 +58,14 @@ class BareHive {
   };
 
   static OpenFile open(const std::string& path);
+  static OpenFile open_locked(const std::string& path, disk::Use use);
   static Fd open_to_write(const OpenFile& file);
+  static std::vector<Fd> open_to_write(const std::vector<const OpenFile*>& files);
   static Fd copy_of(const OpenFile& file);
   void add_log(const std::string& path);
   std::vector<const OpenFile*> files() const;
   std::vector<const OpenFile*> own_logs(const std::vector<hive::LogKind>& kinds) const;
+  void neutralise(const std::vector<const OpenFile*>& logs, const std::vector<Fd>& writable) const;
   void neutralise(const OpenFile& log, const Fd& fd) const;
 
   OpenFile file_;

@@ -7,6 +7,7 @@
 
 #include "src/apply/bare_hive.h"
 #include "src/apply/hive_client.h"
+#include "src/apply/hive_lock.h"
 #include "src/apply/job.h"
 #include "src/plan/plan.h"
 #include "src/support/error.h"
@@ -21,13 +22,16 @@ Facts probe(const BareHive& file, const HiveFileRequest& request) {
 }
 
 void patch(const std::string& path, const HiveFileRequest& request, Outcome& outcome) {
-  BareHive file(path, request.logs);
+  BareHive file(path, request.logs, use_for(request.mode));
   outcome.facts = probe(file, request);
   Plan plan = value_or_refuse(make_plan(*outcome.facts, request.settings, Scope::bare_hive));
   outcome.edits = std::move(plan.edits);
   outcome.warnings = std::move(plan.warnings);
   outcome.status = outcome.edits.empty() ? Status::unchanged : Status::pending;
-  if (outcome.edits.empty()) return;
+  if (outcome.edits.empty()) {
+    if (request.mode == Mode::patch) file.finish_interrupted(outcome.facts->system);
+    return;
+  }
   if (request.mode == Mode::patch) file.begin_replacing();
   EditedHive edited = edit_hive(file.in_memory(), outcome.edits);
   edited.facts.version = request.version;
@@ -44,13 +48,13 @@ void patch(const std::string& path, const HiveFileRequest& request, Outcome& out
 }
 
 void replay(const std::string& path, const HiveFileRequest& request, Outcome& outcome) {
-  BareHive file(path, request.logs);
+  BareHive file(path, request.logs, disk::Use::write);
   const HiveCheck check = check_hive(file.in_memory(), request.dirty_hive);
   const HiveFacts& facts = check.condition;
   const std::string name = std::filesystem::path(path).filename().string();
   if (auto refusal = check_condition(facts, name)) throw Refused{*refusal};
   outcome.status = Status::unchanged;
-  if (facts.replayed == 0 && !facts.logs_given_up) return;
+  if (facts.replayed == 0 && !facts.logs_given_up) return file.finish_interrupted(facts);
   if (!check.structure.sound())
     throw Refused{{Reason::damaged_hive,
                    fmt::format("the {} hive is damaged with its logs applied; 'kvmnet hive check' "
@@ -78,7 +82,7 @@ Outcome replay_hive_file(const std::string& path, const HiveFileRequest& request
 }
 
 HiveCheck check_hive_file(const std::string& path, const std::vector<std::string>& logs) {
-  return check_hive(BareHive(path, logs).in_memory(), DirtyHive::replay);
+  return check_hive(BareHive(path, logs, disk::Use::read).in_memory(), DirtyHive::replay);
 }
 
 }  // namespace kvmnet

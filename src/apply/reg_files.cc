@@ -14,6 +14,7 @@
 #include "hive/merge.h"
 #include "src/apply/bare_hive.h"
 #include "src/apply/hive_client.h"
+#include "src/apply/hive_lock.h"
 #include "src/apply/job.h"
 #include "src/plan/plan.h"
 #include "src/support/error.h"
@@ -115,7 +116,7 @@ void check(const HiveFacts& condition, const std::string& path) {
 }
 
 void import(const std::string& path, RegFiles& files, const RegRequest& request, Outcome& outcome) {
-  BareHive hive(path, request.logs);
+  BareHive hive(path, request.logs, use_for(request.mode));
   MergedHive result = merge_into_hive(hive.in_memory(), request.dirty_hive, files.take_sections());
   check(result.merged.condition, path);
   if (!result.merged.unsupported.empty()) throw hive::Unsupported(result.merged.unsupported);
@@ -125,7 +126,10 @@ void import(const std::string& path, RegFiles& files, const RegRequest& request,
     outcome.warnings.push_back(
         fmt::format("{} more changes are not listed", result.merged.count - outcome.edits.size()));
   outcome.status = outcome.edits.empty() ? Status::unchanged : Status::pending;
-  if (outcome.edits.empty()) return;
+  if (outcome.edits.empty()) {
+    if (request.mode == Mode::patch) hive.finish_interrupted(result.merged.condition);
+    return;
+  }
   if (request.mode == Mode::plan) {
     if (const std::string why = hive.why_not_replaceable(); !why.empty())
       outcome.warnings.push_back("import will fail: " + why);
@@ -177,7 +181,7 @@ Outcome import_reg_files(const std::string& path, const std::vector<std::string>
 Outcome export_reg_file(const std::string& path, const std::string& key, hive::RegEncoding encoding,
                         const Fd& to, const RegRequest& request) {
   return run_job(path, [&](Outcome& outcome) {
-    const BareHive hive(path, request.logs);
+    const BareHive hive(path, request.logs, disk::Use::read);
     ExportedKey result =
         export_key(hive.in_memory(), request.dirty_hive, key_of(key, request.root), encoding);
     check(result.exported.condition, path);

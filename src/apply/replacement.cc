@@ -2,7 +2,6 @@
 #include "src/apply/replacement.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <linux/limits.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -10,12 +9,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <span>
 
 #include "hive/file.h"
+#include "src/apply/hive_lock.h"
 #include "src/support/error.h"
 
 namespace kvmnet {
@@ -62,23 +61,10 @@ Fd create_without_name(const std::string& path) {
   return Fd(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
 }
 
-Fd create_with_name(const std::string& path, std::string& name) {
-  name = path + ".kvmnet-XXXXXX";
-  Fd fd(::mkostemp(name.data(), O_CLOEXEC));  // mode 0600
-  if (!fd.is_open()) throw system_error("creating a file beside " + path, errno);
-  return fd;
-}
-
-// Gives `fd` a name beside `path` that nothing else has.
-std::string give_name(const Fd& fd, const std::string& path) {
-  const std::string file = fmt::format("/proc/self/fd/{}", fd.get());
-  for (unsigned number = 0; number < 1000; ++number) {
-    const std::string name = fmt::format("{}.kvmnet-{}-{}", path, ::getpid(), number);
-    if (::linkat(AT_FDCWD, file.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0)
-      return name;
-    if (errno != EEXIST) break;
-  }
-  throw system_error("giving the successor of " + path + " a name", errno);
+void give_name(const Fd& fd, const std::string& name) {
+  const std::string file = proc_path(fd);
+  if (::linkat(AT_FDCWD, file.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0)
+    throw system_error("creating " + name, errno);
 }
 
 }  // namespace
@@ -89,7 +75,11 @@ Replacement::Replacement(std::string path, const Fd& original, Naming naming)
   if (::fstat(original.get(), &st) != 0) throw system_error(path_, errno);
   mode_ = st.st_mode & 07777;
   if (naming == Naming::at_the_end) fd_ = create_without_name(path_);
-  if (!fd_.is_open()) fd_ = create_with_name(path_, temporary_);
+  if (!fd_.is_open()) {
+    fd_ = create_private_file(successor_path(path_));
+    temporary_ = successor_path(path_);
+  }
+  lock_hive(fd_, path_, disk::Use::write);
   // The directory may have given it another group than ours.
   struct stat made {};
   const bool other_owner =
@@ -123,7 +113,10 @@ void Replacement::complete(const Fd& content) {
 }
 
 void Replacement::finish() {
-  if (temporary_.empty()) temporary_ = give_name(fd_, path_);
+  if (temporary_.empty()) {
+    give_name(fd_, successor_path(path_));
+    temporary_ = successor_path(path_);
+  }
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw system_error(path_, errno);
   temporary_.clear();
   sync_directory_of(path_);

@@ -17,10 +17,13 @@ class Replacement {
   // When the successor gets a name: `at_once` is for file systems that have no files without.
   enum class Naming { at_the_end, at_once };
 
-  // Creates the successor, empty, private (0600), and without a name where the file system can do
-  // that, with the owner of `original`, which is open at `path` and stays open. It goes again
-  // unless finish() succeeds, which gives it the original's mode and extended attributes (access
-  // control lists, labels), as far as this user may.
+  // Creates the successor, empty, private (0600), locked as lock_hive() does, and without a name
+  // where the file system can do that, with the owner of `original`, which is open at `path`,
+  // locked, and stays open. It goes again unless finish() succeeds, which gives it the original's
+  // mode and extended attributes (access control lists, labels), as far as this user may.
+  //
+  // Its name is successor_path(). What a run that is killed leaves has that name, too, and is not
+  // locked: remove_left_successor().
   Replacement(std::string path, const Fd& original, Naming naming = Naming::at_the_end);
   Replacement(const Replacement&) = delete;
   Replacement& operator=(const Replacement&) = delete;

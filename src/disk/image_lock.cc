@@ -7,11 +7,10 @@
 
 #include <array>
 #include <cerrno>
-#include <filesystem>
-#include <fstream>
 #include <span>
 #include <utility>
 
+#include "src/disk/holder.h"
 #include "src/support/error.h"
 
 namespace kvmnet::disk {
@@ -38,34 +37,6 @@ bool is_locked(const Fd& fd, off_t byte) {
   struct flock lock = one_byte(F_WRLCK, byte);
   if (::fcntl(fd.get(), F_OFD_GETLK, &lock) != 0) throw system_error("asking for locks", errno);
   return lock.l_type != F_UNLCK;
-}
-
-bool has_open(const std::filesystem::path& process, const struct stat& image) {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(process / "fd", error)) {
-    struct stat st {};
-    if (::stat(entry.path().c_str(), &st) == 0 && st.st_dev == image.st_dev &&
-        st.st_ino == image.st_ino)
-      return true;
-  }
-  return false;
-}
-
-// " (qemu-system-x86, pid 42)" for another process that has the image open, as far as we may look.
-std::string holder(const Fd& fd) {
-  struct stat image {};
-  if (::fstat(fd.get(), &image) != 0) return {};
-  const auto self = std::filesystem::read_symlink("/proc/self").string();
-  std::error_code error;
-  for (const auto& process : std::filesystem::directory_iterator("/proc", error)) {
-    const std::string pid = process.path().filename().string();
-    if (pid.find_first_not_of("0123456789") != std::string::npos || pid == self) continue;
-    if (!has_open(process.path(), image)) continue;
-    std::string name;
-    std::getline(std::ifstream(process.path() / "comm"), name);
-    return fmt::format(" ({}, pid {})", name, pid);
-  }
-  return {};
 }
 
 }  // namespace

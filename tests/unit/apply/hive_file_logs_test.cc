@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "src/apply/hive_lock.h"
 #include "src/support/temp_dir.h"
 #include "tests/support/log_writer.h"
 #include "tests/support/minimal_hive.h"
@@ -228,6 +229,52 @@ TEST_F(HiveFileWithLogs, IsNotReplayedToWhatIsNotSound) {
   EXPECT_EQ(outcome.refusal->reason, Reason::damaged_hive);
   EXPECT_EQ(read_file(hive), files_.primary);
   EXPECT_EQ(read_file(path("SYSTEM.LOG1")), files_.logs[0]);
+}
+
+// A run that is stopped between the hive and its logs: the hive is safe by its number, and whoever
+// comes next makes the logs invalid.
+TEST_F(HiveFileWithLogs, AreMadeInvalidByTheNextRunIfTheirOwnWasStopped) {
+  const std::string hive = put();
+  ASSERT_EQ(test::patch_hive(hive).status, Status::patched);
+  const hive::Bytes patched = read_file(hive);
+  const auto stop_before_the_logs = [&] {
+    test::write_file(path("SYSTEM.LOG1"), files_.logs[0]);
+    test::write_file(unfinished_path(hive), {});
+  };
+  const auto expect_finished = [&](const Outcome& outcome) {
+    EXPECT_EQ(outcome.status, Status::unchanged) << outcome.error;
+    EXPECT_FALSE(is_valid(path("SYSTEM.LOG1")));
+    EXPECT_FALSE(std::filesystem::exists(unfinished_path(hive)));
+    EXPECT_EQ(read_file(hive), patched);
+  };
+  stop_before_the_logs();
+  EXPECT_EQ(test::patch_hive(hive, Mode::plan).status, Status::unchanged);
+  EXPECT_TRUE(is_valid(path("SYSTEM.LOG1")));
+  expect_finished(test::patch_hive(hive));
+  stop_before_the_logs();
+  expect_finished(replay_hive_file(hive, {}));
+}
+
+// As Windows leaves them beside every hive.
+TEST_F(HiveFileWithLogs, StayWhereNobodyWasStopped) {
+  const std::string hive = put();
+  ASSERT_EQ(test::patch_hive(hive).status, Status::patched);
+  test::write_file(path("SYSTEM.LOG1"), files_.logs[0]);
+  EXPECT_EQ(test::patch_hive(hive).status, Status::unchanged);
+  EXPECT_EQ(read_file(path("SYSTEM.LOG1")), files_.logs[0]);
+}
+
+// Windows has had the hive since: what its logs hold is needed.
+TEST_F(HiveFileWithLogs, StayForAHiveThatIsDirtyWhoeverWasStopped) {
+  const std::string hive = put();
+  ASSERT_EQ(test::patch_hive(hive).status, Status::patched);
+  test::HvleRecorder later(read_file(hive));
+  later.commit(changed(later.state(), "Third"));
+  test::write_file(hive, later.files().primary);
+  test::write_file(path("SYSTEM.LOG1"), later.files().logs[0]);
+  test::write_file(unfinished_path(hive), {});
+  EXPECT_EQ(test::patch_hive(hive).status, Status::unchanged);
+  EXPECT_EQ(read_file(path("SYSTEM.LOG1")), later.files().logs[0]);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/hive_client_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/hive_file_logs_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/hive_file_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/hive_lock_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/hive_messages_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/patch_guest_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/probe_test.cc
