@@ -5,8 +5,11 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <map>
+#include <span>
 
 #include "src/cli/exit_status.h"
 #include "version.h"
@@ -426,6 +429,34 @@ std::string contradiction(const Options& options) {
   return {};
 }
 
+// Words that may be keys are repeated in no message: messages get into logs, command lines do not.
+// What is wrong with the way in which keys are given; empty: nothing that can be told from here.
+std::string misplaced_key(std::span<const char* const> words) {
+  constexpr std::string_view option = "--keys-from-stdin";
+  constexpr std::string_view where = "keys come from standard input, one a line";
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string_view word = words[i];
+    if (word.starts_with(option) && word.substr(option.size()).starts_with('='))
+      return fmt::format("{} takes no value: {}", option, where);
+    std::error_code error;
+    if (word == option && i + 1 < words.size() && words[i + 1][0] != '-' &&
+        !std::filesystem::exists(words[i + 1], error))
+      return fmt::format("{} takes no value, and the word behind it is no image that is there: {}",
+                         option, where);
+  }
+  return {};
+}
+
+// Of a command that takes no keys CLI11 would repeat them.
+std::string error_of(const CLI::ParseError& error, std::span<const char* const> words) {
+  const bool has_key = std::any_of(words.begin(), words.end(), [](std::string_view word) {
+    return word.starts_with("--key") || word.starts_with("-key");
+  });
+  if (has_key && error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError))
+    return "there are arguments that this command does not take; --key is for commands on images";
+  return error.what();
+}
+
 }  // namespace
 
 std::variant<Options, int> parse_options(int argc, const char* const* argv) {
@@ -440,6 +471,9 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
   app.footer(examples);
   app.get_formatter()->column_width(36);
   add_commands(app, options, dry_run);
+  const std::span<const char* const> words(argv, static_cast<std::size_t>(argc));
+  if (const std::string problem = misplaced_key(words); !problem.empty())
+    return usage_error(problem);
   try {
     app.parse(argc, argv);
     for (const CLI::App* command : app.get_subcommands()) collect_work(*command, options);
@@ -448,7 +482,7 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
     const bool no_command = app.get_subcommands().empty();
     return usage_error(no_command && argc > 1 && argv[1][0] != '-'
                            ? fmt::format("'{}' is not a command", argv[1])
-                           : e.what());
+                           : error_of(e, words));
   }
   if (const std::string problem = contradiction(options); !problem.empty())
     return usage_error(problem);

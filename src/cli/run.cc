@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +26,7 @@
 #include "src/support/error.h"
 #include "src/support/fd.h"
 #include "src/support/reasons_manual.h"
+#include "src/support/secrets.h"
 #include "src/wall/wall.h"
 
 namespace kvmnet::cli {
@@ -39,11 +39,6 @@ int number(ExitStatus status) {
 void print(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
     throw system_error("writing to standard output", errno);
-}
-
-void leave_no_core() {
-  const rlimit none = {0, 0};
-  if (::setrlimit(RLIMIT_CORE, &none) != 0) throw system_error("turning off cores", errno);
 }
 
 ReportOptions report_options(const Options& options) {
@@ -93,10 +88,11 @@ VolumeKey volume_key(const std::string& word) {
   return key;
 }
 
-// Keys must not get into a core either: that of the worker has been turned off, too.
+// Before a key is read, which stays in memory until the end; the workers are forks of this process
+// and stay as it is.
 std::vector<VolumeKey> volume_keys(const Options& options) {
   std::vector<VolumeKey> keys;
-  if (!options.keys.empty() || options.keys_from_stdin) leave_no_core();
+  if (!options.keys.empty() || options.keys_from_stdin) keep_to_ourselves();
   for (const std::string& word : options.keys) keys.push_back(volume_key(word));
   std::string line;
   while (options.keys_from_stdin && std::getline(std::cin, line)) {

@@ -15,6 +15,7 @@
 #include "src/disk/qcow2_header.h"
 #include "src/disk/recover.h"
 #include "src/support/error.h"
+#include "src/support/secrets.h"
 #include "src/support/subprocess.h"
 
 namespace kvmnet::disk {
@@ -91,10 +92,11 @@ void Copy::fill(const ImageInfo& image) {
       throw Error(image.path + ": was changed by somebody else while it was copied");
   };
   check_source();
-  run_checked({"cp", "--reflink=auto", "--sparse=always", "--", path_for_others(source),
-               path_for_others(file_)});
+  const InheritedFile from(source);
+  const InheritedFile to(file_);
+  run_checked({"cp", "--reflink=auto", "--sparse=always", "--", from.path(), to.path()});
   check_source();
-  keep_backing_file(image, path_, path_for_others(file_));
+  keep_backing_file(image, path_, to.path());
 }
 
 bool Copy::is_ours() const {

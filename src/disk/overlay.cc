@@ -13,6 +13,7 @@
 #include "src/disk/confinement.h"
 #include "src/disk/qcow2_header.h"
 #include "src/support/error.h"
+#include "src/support/secrets.h"
 #include "src/support/subprocess.h"
 
 namespace kvmnet::disk {
@@ -69,9 +70,10 @@ Overlay::Overlay(std::string path, const ImageInfo& image) : path_(std::move(pat
   device_ = made.device;
   inode_ = made.inode;
   try {
+    const InheritedFile inherited(file);
     run_checked({"qemu-img", "create", "-q", "-u", "-f", "qcow2", "-o",
                  "cluster_size=" + cluster_size(image, image_is_compressed_), "-F",
-                 std::string(to_string(image.format)), "-b", image.path, path_for_others(file),
+                 std::string(to_string(image.format)), "-b", image.path, inherited.path(),
                  disk_size(image)});
   } catch (...) {
     ::unlink(path_.c_str());

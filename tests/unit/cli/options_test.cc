@@ -5,6 +5,8 @@
 
 #include <cstdlib>
 
+#include "src/support/temp_dir.h"
+
 namespace kvmnet::cli {
 namespace {
 
@@ -255,6 +257,29 @@ TEST(Options, HelpNamesEveryWordOfEveryOption) {
   for (const auto words : {profile_names(), autotuning_words(), congestion_provider_words(),
                            switch_words(), firstboot_words()})
     for (const std::string_view word : words) EXPECT_NE(help.find(word), std::string::npos) << word;
+}
+
+TEST(Options, RepeatNoWordThatMayBeAKey) {
+  const std::vector<Words> lines = {
+      {"plan", "--keys-from-stdin", "secret"},
+      {"plan", "--keys-from-stdin", "secret", "a.img"},
+      {"plan", "--keys-from-stdin=secret", "a.img"},
+      {"script", "--windows", "10.0", "--key", "all:key:secret"},
+      {"recover", "a.img", "secret", "--key=all:key:secret"},
+  };
+  for (const Words& words : lines) {
+    const std::string message = expect_usage_error(words, "");
+    EXPECT_EQ(message.find("secret"), std::string::npos) << message;
+    EXPECT_NE(message.find("--key"), std::string::npos) << message;
+  }
+}
+
+TEST(Options, TakeAnImageBehindKeysFromStandardInput) {
+  const TempDir directory;
+  EXPECT_EQ(options_of({"plan", "--keys-from-stdin", directory.path()}).files,
+            Words{directory.path()});
+  EXPECT_TRUE(options_of({"plan", "a.img", "--keys-from-stdin"}).keys_from_stdin);
+  EXPECT_TRUE(options_of({"plan", "--keys-from-stdin", "-a", "a.img"}).keys_from_stdin);
 }
 
 }  // namespace
