@@ -17,7 +17,9 @@ using kvmnet::guestfs::Error;
 
 void* load() {
   void* const loaded = ::dlopen("libguestfs.so.0", RTLD_LAZY | RTLD_LOCAL);
-  if (loaded == nullptr) throw Error(fmt::format("libguestfs cannot be loaded: {}", ::dlerror()));
+  if (loaded == nullptr)
+    throw Error(fmt::format(
+        "libguestfs cannot be loaded; it is in Debian's package libguestfs0: {}", ::dlerror()));
   return loaded;
 }
 

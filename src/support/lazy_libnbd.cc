@@ -12,7 +12,8 @@ namespace {
 void* library() {
   static void* const loaded = ::dlopen("libnbd.so.0", RTLD_LAZY | RTLD_LOCAL);
   if (loaded == nullptr)
-    throw kvmnet::Error(fmt::format("libnbd cannot be loaded: {}", ::dlerror()));
+    throw kvmnet::Error(
+        fmt::format("libnbd cannot be loaded; it is in Debian's package libnbd0: {}", ::dlerror()));
   return loaded;
 }
 

@@ -82,6 +82,12 @@ std::vector<std::string> our_environment() {
   return all;
 }
 
+// Who has no qemu-img has forgotten a package, and may not know which.
+std::string where_from(std::string_view program, int error) {
+  const bool is_missing = error == ENOENT && (program == "qemu-img" || program == "qemu-nbd");
+  return is_missing ? ", which is in Debian's package qemu-utils" : "";
+}
+
 struct Started {
   pid_t pid = -1;
   Fd output;
@@ -147,7 +153,8 @@ pid_t start(const Program& program) {
   int error = 0;
   if (::read(failure.read_end.get(), &error, sizeof error) == sizeof error) {
     ::waitpid(pid, nullptr, 0);
-    throw system_error("starting " + program.command[0], error);
+    throw system_error("starting " + program.command[0] + where_from(program.command[0], error),
+                       error);
   }
   return pid;
 }
