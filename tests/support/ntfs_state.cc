@@ -58,7 +58,8 @@ void write_block(std::fstream& image, std::uint64_t offset, const Block& block) 
 struct Geometry {
   std::uint64_t cluster_size;
   std::uint64_t record_size;
-  std::uint64_t mft;  // bytes from the start of the volume
+  std::uint64_t mft;     // bytes from the start of the volume
+  std::uint64_t mirror;  // the same
 };
 
 Geometry geometry(const Block& boot) {
@@ -69,7 +70,7 @@ Geometry geometry(const Block& boot) {
   // Clusters per record when positive, else the binary logarithm of its size in bytes.
   const std::uint64_t record = load(boot, 0x40, 1);
   return {cluster_size, record < 0x80 ? record * cluster_size : 1ULL << (256 - record),
-          load(boot, 0x30, 8) * cluster_size};
+          load(boot, 0x30, 8) * cluster_size, load(boot, 0x38, 8) * cluster_size};
 }
 
 // Every sector of a multi-sector record ends in the update sequence number; the two bytes that
@@ -205,6 +206,9 @@ void have_it_checked(const std::string& path, std::uint64_t volume) {
   store(record, flags, 2, load(record, flags, 2) | dirty);
   put_fixups_in(record);
   write_block(image, place.offset, record);
+  // The table's first four records have a copy, $MFTMirr.
+  const Geometry disk = geometry(read_block(image, volume, sector_size));
+  write_block(image, volume + disk.mirror + volume_record * disk.record_size, record);
 }
 
 void damage(const std::string& path, std::uint64_t volume) {
