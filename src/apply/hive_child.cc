@@ -17,6 +17,7 @@
 #include "hive/replay.h"
 #include "src/apply/hive_facts.h"
 #include "src/apply/hive_messages.h"
+#include "src/apply/reg_messages.h"
 #include "src/support/error.h"
 
 namespace kvmnet {

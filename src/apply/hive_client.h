@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "src/apply/hive_messages.h"
+#include "src/apply/reg_messages.h"
 #include "src/plan/edit.h"
 #include "src/plan/facts.h"
 #include "src/support/fd.h"

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/apply/reg_messages.h"
+
+#include "src/apply/message_codec.h"
+
+namespace kvmnet {
+namespace {
+
+using codec::checked;
+using codec::json;
+using codec::pack;
+using codec::throw_nonsense;
+using codec::to_cleaning;
+using codec::to_hive_facts;
+using codec::to_json;
+using codec::to_key;
+using codec::to_log_kinds;
+using codec::to_optional_value;
+using codec::unpack;
+using codec::unpack_own;
+
+json to_json(const hive::RegSection& section) {
+  json values = json::array();
+  for (const hive::RegValue& value : section.values)
+    values.push_back({value.name, to_json(value.value), value.line});
+  return {{"key", section.key},
+          {"remove", section.remove},
+          {"line", section.line},
+          {"values", std::move(values)}};
+}
+
+hive::RegSection to_section(const json& from) {
+  hive::RegSection section;
+  section.key = from.at("key").get<std::vector<std::string>>();
+  section.remove = from.at("remove").get<bool>();
+  section.line = from.at("line").get<unsigned>();
+  for (const json& value : from.at("values"))
+    section.values.push_back({value.at(0).get<std::string>(), to_optional_value(value.at(1)),
+                              value.at(2).get<unsigned>()});
+  return section;
+}
+
+json to_json(const hive::Change& change) {
+  return json::array({static_cast<int>(change.what), change.key.elements(), change.name,
+                      to_json(change.old), to_json(change.value), change.line});
+}
+
+hive::Change to_change(const json& from) {
+  hive::Change change = {checked(from.at(0).get<int>(), hive::Change::What::delete_key),
+                         to_key(from.at(1)),
+                         from.at(2).get<std::string>(),
+                         to_optional_value(from.at(3)),
+                         to_optional_value(from.at(4)),
+                         from.at(5).get<unsigned>()};
+  using What = hive::Change::What;
+  const bool complete = change.what == What::set_value      ? change.value.has_value()
+                        : change.what == What::delete_value ? change.old.has_value()
+                                                            : true;
+  if (!complete) throw_nonsense();
+  return change;
+}
+
+}  // namespace
+
+std::string encode(const Merging& merging) {
+  json sections = json::array();
+  for (const hive::RegSection& section : merging.sections) sections.push_back(to_json(section));
+  return pack({{"cleaning", to_json(merging.cleaning)}, {"sections", std::move(sections)}});
+}
+
+Merging decode_merging(std::string_view message) {
+  return unpack_own<Merging>(message, [](const json& from) {
+    Merging merging = {to_cleaning(from.at("cleaning")), {}};
+    for (const json& section : from.at("sections")) merging.sections.push_back(to_section(section));
+    return merging;
+  });
+}
+
+std::string encode(const Merged& merged) {
+  json changes = json::array();
+  for (const hive::Change& change : merged.changes) {
+    if (changes.size() == most_changes) break;
+    changes.push_back(to_json(change));
+  }
+  return pack({{"condition", to_json(merged.condition)},
+               {"unsupported", merged.unsupported},
+               {"changes", std::move(changes)},
+               {"count", merged.count},
+               {"logs", to_json(merged.logs)}});
+}
+
+Merged decode_merged(std::string_view message) {
+  return unpack<Merged>(message, [](const json& from) {
+    Merged merged;
+    merged.condition = to_hive_facts(from.at("condition"));
+    merged.unsupported = from.at("unsupported").get<std::string>();
+    for (const json& change : from.at("changes")) merged.changes.push_back(to_change(change));
+    merged.count = from.at("count").get<std::size_t>();
+    if (merged.count < merged.changes.size()) throw_nonsense();
+    merged.logs = to_log_kinds(from.at("logs"));
+    return merged;
+  });
+}
+
+std::string encode(const Exporting& exporting) {
+  return pack({{"cleaning", to_json(exporting.cleaning)},
+               {"key", exporting.key},
+               {"path", exporting.path},
+               {"encoding", static_cast<int>(exporting.encoding)}});
+}
+
+Exporting decode_exporting(std::string_view message) {
+  return unpack<Exporting>(message, [](const json& from) {
+    return Exporting{to_cleaning(from.at("cleaning")),
+                     from.at("key").get<std::vector<std::string>>(),
+                     from.at("path").get<std::vector<std::string>>(),
+                     checked(from.at("encoding").get<int>(), hive::RegEncoding::utf8)};
+  });
+}
+
+std::string encode(const Exported& exported) {
+  return pack({{"condition", to_json(exported.condition)},
+               {"found", exported.found},
+               {"left_out", exported.left_out}});
+}
+
+Exported decode_exported(std::string_view message) {
+  return unpack<Exported>(message, [](const json& from) {
+    return Exported{to_hive_facts(from.at("condition")), from.at("found").get<bool>(),
+                    from.at("left_out").get<std::vector<std::string>>()};
+  });
+}
+
+}  // namespace kvmnet
