@@ -3,11 +3,10 @@
 // one after the other, in as few edits as possible.
 #pragma once
 
-#include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
+#include "hive/change.h"
 #include "hive/compare.h"
 #include "hive/contents.h"
 #include "hive/reg_file.h"
@@ -28,18 +27,6 @@ std::vector<std::string> parse_reg_path(std::string_view path);
 // Microsoft KB102984). Puts its name in the place of the first element; other paths stay. Throws
 // Unsupported if the hive does not have it.
 void resolve_control_set(const Contents& hive, std::vector<std::string>& key);
-
-// One difference that merging makes.
-struct Change {
-  enum class What { set_value, delete_value, create_key, delete_key };
-  What what = What::set_value;
-  KeyPath key;
-  std::string name;          // of the value
-  std::optional<Value> old;  // of the value; nothing: it is not there
-  std::optional<Value> value;
-  unsigned line = 0;  // of the .reg file
-  bool operator==(const Change&) const = default;
-};
 
 struct Merge {
   std::vector<Change> changes;  // empty: the hive has all of it

@@ -46,53 +46,7 @@ std::string joined(const std::vector<std::string>& path) {
   return text;
 }
 
-// The sections of several files, and where each line of them is.
-class RegFiles {
- public:
-  RegFiles(const std::vector<std::string>& files, std::optional<unsigned> code_page,
-           const std::vector<std::string>& root) {
-    for (const std::string& file : files) add(file, code_page, root);
-  }
-
-  std::vector<hive::RegSection> take_sections() { return std::move(sections_); }
-
-  std::string place(unsigned line) const {
-    const auto next =
-        std::upper_bound(files_.begin(), files_.end(), line,
-                         [](unsigned wanted, const auto& file) { return wanted < file.first; });
-    if (next == files_.begin()) return {};  // there is no line 0
-    const auto& [first, name] = *std::prev(next);
-    return fmt::format("{}, line {}", name, line - first + 1);
-  }
-
- private:
-  void add(const std::string& file, std::optional<unsigned> code_page,
-           const std::vector<std::string>& root) {
-    const Fd fd = open_file(file, O_RDONLY);
-    if (::lseek(fd.get(), 0, SEEK_END) > largest_reg_file)
-      throw Error(file + ": larger than 512 MiB, more than kvmnet takes into memory");
-    try {
-      const std::vector<std::byte> bytes = read_whole(fd);
-      const unsigned before = lines_;
-      files_.emplace_back(before + 1, file);
-      for (hive::RegSection& section : hive::below(root, hive::read_reg(bytes, code_page))) {
-        section.line += before;
-        for (hive::RegValue& value : section.values) value.line += before;
-        lines_ = std::max(
-            {lines_, section.line, section.values.empty() ? 0U : section.values.back().line});
-        sections_.push_back(std::move(section));
-      }
-    } catch (const hive::Error& e) {
-      throw Error(fmt::format("{}: {}", file, e.what()));
-    }
-  }
-
-  std::vector<std::pair<unsigned, std::string>> files_;  // number of the first line, name
-  std::vector<hive::RegSection> sections_;
-  unsigned lines_ = 0;  // so many there are in the files before
-};
-
-Edit edit_of(hive::Change change, const RegFiles& files) {
+Edit edit_of(hive::Change change, const RegInput& files) {
   using What = hive::Change::What;
   std::string why = files.place(change.line);
   switch (change.what) {
@@ -115,7 +69,7 @@ void check(const HiveFacts& condition, const std::string& path) {
   if (auto refusal = check_condition(condition, name)) throw Refused{*refusal};
 }
 
-void import(const std::string& path, RegFiles& files, const RegRequest& request, Outcome& outcome) {
+void import(const std::string& path, RegInput files, const RegRequest& request, Outcome& outcome) {
   BareHive hive(path, request.logs, use_for(request.mode));
   MergedHive result = merge_into_hive(hive.in_memory(), request.dirty_hive, files.take_sections());
   check(result.merged.condition, path);
@@ -169,12 +123,23 @@ std::vector<std::string> registry_path(const std::string& hive_file, const std::
       hive_file));
 }
 
+RegInput read_reg_files(const std::vector<std::string>& files, std::optional<unsigned> code_page,
+                        const std::vector<std::string>& root) {
+  RegInput input;
+  for (const std::string& file : files) {
+    const Fd fd = open_file(file, O_RDONLY);
+    if (::lseek(fd.get(), 0, SEEK_END) > largest_reg_file)
+      throw Error(file + ": larger than 512 MiB, more than kvmnet takes into memory");
+    input.add(file, read_whole(fd), code_page, root);
+  }
+  return input;
+}
+
 Outcome import_reg_files(const std::string& path, const std::vector<std::string>& reg_files,
                          std::optional<unsigned> code_page, const RegRequest& request) {
   return run_job(path, [&](Outcome& outcome) {
     outcome.registry_root = joined(request.root);
-    RegFiles files(reg_files, code_page, request.root);
-    import(path, files, request, outcome);
+    import(path, read_reg_files(reg_files, code_page, request.root), request, outcome);
   });
 }
 

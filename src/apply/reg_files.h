@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// .reg files into and out of bare hive files.
+// .reg files on the host: read, and into and out of bare hive files.
 #pragma once
 
 #include <optional>
@@ -10,6 +10,7 @@
 #include "src/apply/outcome.h"
 #include "src/apply/patch_guest.h"
 #include "src/plan/facts.h"
+#include "src/plan/reg_input.h"
 #include "src/support/fd.h"
 
 namespace kvmnet {
@@ -25,6 +26,10 @@ struct RegRequest {
   DirtyHive dirty_hive = DirtyHive::replay;
   std::vector<std::string> logs = {};  // see HiveFileRequest
 };
+
+// The .reg files in their order; `code_page` and `root` as RegInput::add() has them. Throws Error.
+RegInput read_reg_files(const std::vector<std::string>& files, std::optional<unsigned> code_page,
+                        const std::vector<std::string>& root);
 
 // Merges .reg files into the hive, one after the other, all or nothing; the file is replaced as
 // patch_hive_file() does it. `code_page`: of those that are in an ANSI code page.

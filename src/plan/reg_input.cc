@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/plan/reg_input.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "hive/error.h"
+#include "hive/merge.h"
+#include "src/support/error.h"
+
+namespace kvmnet {
+
+void RegInput::add(const std::string& name, std::span<const std::byte> file,
+                   std::optional<unsigned> code_page, const std::vector<std::string>& root) {
+  const unsigned before = lines_;
+  files_.emplace_back(before + 1, name);
+  try {
+    for (hive::RegSection& section : hive::below(root, hive::read_reg(file, code_page))) {
+      section.line += before;
+      for (hive::RegValue& value : section.values) value.line += before;
+      lines_ = std::max(
+          {lines_, section.line, section.values.empty() ? 0U : section.values.back().line});
+      sections_.push_back(std::move(section));
+    }
+  } catch (const hive::Error& e) {
+    throw Error(fmt::format("{}: {}", name, e.what()));
+  }
+}
+
+std::string RegInput::place(unsigned line) const {
+  const auto next =
+      std::upper_bound(files_.begin(), files_.end(), line,
+                       [](unsigned wanted, const auto& file) { return wanted < file.first; });
+  if (next == files_.begin()) return {};  // there is no line 0
+  const auto& [first, name] = *std::prev(next);
+  return fmt::format("{}, line {}", name, line - first + 1);
+}
+
+}  // namespace kvmnet

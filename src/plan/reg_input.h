@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// .reg files that are to be merged into a hive, one after the other.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "hive/reg_file.h"
+
+namespace kvmnet {
+
+class RegInput {
+ public:
+  // One more, behind those that are there. `code_page`: of a file in an ANSI code page. `root`:
+  // where the hive's root is in the registry. Throws Error, "NAME: line L: WHAT", for what is no
+  // .reg file, and for keys that are elsewhere.
+  void add(const std::string& name, std::span<const std::byte> file,
+           std::optional<unsigned> code_page, const std::vector<std::string>& root);
+
+  bool empty() const { return sections_.empty(); }
+  // Their keys are below the hive's root; their lines are counted on from file to file.
+  const std::vector<hive::RegSection>& sections() const { return sections_; }
+  // The same, which are then gone from here.
+  std::vector<hive::RegSection> take_sections() { return std::move(sections_); }
+  // Where such a line is: "NAME, line L".
+  std::string place(unsigned line) const;
+
+ private:
+  std::vector<std::pair<unsigned, std::string>> files_;  // number of the first line, name
+  std::vector<hive::RegSection> sections_;
+  unsigned lines_ = 0;  // so many there are in the files before
+};
+
+}  // namespace kvmnet
