@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
+#include "hive/error.h"
 #include "src/plan/facts.h"
 #include "src/plan/firstboot.h"
 #include "src/plan/plan_firstboot.h"
@@ -25,9 +27,6 @@ constexpr std::string_view log_path = "kvmnet/firstboot.log";
 
 // Raised when a field changes its meaning or goes.
 constexpr std::uint32_t format = 1;
-
-// More than patches of any guest can add.
-constexpr std::size_t most_entries = 1000;
 
 constexpr std::array<std::string_view, 2> states = {"patched", "restoring"};
 
@@ -107,6 +106,39 @@ RecordedValue to_recorded_value(const json& from) {
   return value;
 }
 
+// Anywhere in the SYSTEM hive, but for what no patch touches.
+hive::KeyPath to_reg_key(const json& from) {
+  constexpr std::size_t longest = 16 << 10;  // bytes
+  const auto text = from.get<std::string>();
+  if (text.size() > longest) fail("a key with too long a path");
+  hive::KeyPath key;
+  try {
+    key = hive::KeyPath::parse(text);
+  } catch (const hive::Error& e) {
+    fail(e.what());
+  }
+  if (is_off_limits(key)) fail("a key that .reg files leave alone");
+  return key;
+}
+
+// Windows' limit for a value's name, in UTF-16 units (Microsoft, "Registry Element Size Limits").
+bool is_value_name(const std::string& name) {
+  constexpr std::size_t longest = 16383;
+  try {
+    return name.find('\0') == std::string::npos && hive::to_utf16le(name).size() / 2 <= longest;
+  } catch (const hive::Error&) {
+    return false;  // not UTF-8
+  }
+}
+
+RecordedRegValue to_reg_value(const json& from) {
+  RecordedRegValue value = {to_reg_key(from.at("key")), from.at("name").get<std::string>(), {}, {}};
+  if (!is_value_name(value.name)) fail("a value with a name that Windows does not give");
+  if (const json& before = from.at("before"); !before.is_null()) value.before = to_value(before);
+  if (const json& after = from.at("after"); !after.is_null()) value.after = to_value(after);
+  return value;
+}
+
 std::string to_file(const json& from) {
   auto path = from.get<std::string>();
   if (!is_our_file(path) && path != firstboot::setup_complete_path)
@@ -128,21 +160,26 @@ std::string to_command(const json& from) {
   return command;
 }
 
-// No entry twice: of two before-states only one can be true.
 template <typename Read>
 auto to_list(const json& from, Read read) {
-  if (!from.is_array() || from.size() > most_entries) fail("too many entries");
+  if (!from.is_array() || from.size() > most_recorded) fail("too many entries");
   std::vector<decltype(read(from))> list;
   for (const json& item : from) list.push_back(read(item));
   return list;
 }
 
-void check_values(const std::vector<RecordedValue>& values) {
-  for (std::size_t i = 0; i < values.size(); ++i)
-    for (std::size_t j = 0; j < i; ++j)
-      if (values[i].set == values[j].set && values[i].key == values[j].key &&
-          values[i].name == values[j].name)
-        fail("a value that is there twice");
+std::string folded(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return text;
+}
+
+// No value twice: of two before-states only one can be true.
+void check_values(const Record& record) {
+  std::set<std::string> names;
+  for (const RecordedRegValue& value : all_values(record))
+    if (!names.insert(folded(value.key.to_string() + '\0' + value.name)).second)
+      fail("a value that is there twice");
 }
 
 // Shown to people; and no longer than what kvmnet writes.
@@ -172,11 +209,26 @@ ordered_json to_json(const Record& record) {
                       {"name", v.name},
                       {"before", v.before ? to_json(*v.before) : ordered_json()},
                       {"after", to_json(v.after)}});
-  return {{"kvmnet_record", format},     {"version", record.version},
-          {"profile", record.profile},   {"state", to_string(record.state)},
-          {"keys", std::move(keys)},     {"values", std::move(values)},
-          {"files", record.files},       {"directories", record.directories},
-          {"commands", record.commands}, {"begun", record.begun}};
+  ordered_json reg_values = ordered_json::array();
+  for (const RecordedRegValue& v : record.reg_values)
+    reg_values.push_back({{"key", v.key.to_string()},
+                          {"name", v.name},
+                          {"before", v.before ? to_json(*v.before) : ordered_json()},
+                          {"after", v.after ? to_json(*v.after) : ordered_json()}});
+  ordered_json reg_keys = ordered_json::array();
+  for (const hive::KeyPath& key : record.reg_keys) reg_keys.push_back(key.to_string());
+  return {{"kvmnet_record", format},
+          {"version", record.version},
+          {"profile", record.profile},
+          {"state", to_string(record.state)},
+          {"keys", std::move(keys)},
+          {"values", std::move(values)},
+          {"reg_values", std::move(reg_values)},
+          {"reg_keys", std::move(reg_keys)},
+          {"files", record.files},
+          {"directories", record.directories},
+          {"commands", record.commands},
+          {"begun", record.begun}};
 }
 
 Record to_record(const json& from) {
@@ -189,7 +241,10 @@ Record to_record(const json& from) {
   record.state = static_cast<Record::State>(state - states.begin());
   record.keys = to_list(from.at("keys"), to_key);
   record.values = to_list(from.at("values"), to_recorded_value);
-  check_values(record.values);
+  // The first records had none.
+  record.reg_values = to_list(from.value("reg_values", json::array()), to_reg_value);
+  record.reg_keys = to_list(from.value("reg_keys", json::array()), to_reg_key);
+  check_values(record);
   record.files = to_list(from.at("files"), to_file);
   record.directories = to_list(from.at("directories"), to_directory);
   record.commands = to_list(from.at("commands"), to_command);
@@ -197,8 +252,24 @@ Record to_record(const json& from) {
   return record;
 }
 
+std::vector<RecordedRegValue> all_values(const Record& record) {
+  std::vector<RecordedRegValue> all;
+  for (const RecordedValue& value : record.values)
+    all.push_back(
+        {hive::KeyPath::parse(value.set) / value.key, value.name, value.before, value.after});
+  all.insert(all.end(), record.reg_values.begin(), record.reg_values.end());
+  return all;
+}
+
+bool is_off_limits(const hive::KeyPath& key) {
+  const auto& names = key.elements();
+  if (!names.empty() && hive::same_name(names.front(), "Select")) return true;
+  return names.size() >= 3 && hive::same_name(names[1] + "\\" + names[2], firstboot_service_key);
+}
+
 std::string record_text(const Record& record) {
-  return to_json(record).dump(1) + "\n";
+  constexpr bool only_ascii = true;
+  return to_json(record).dump(1, ' ', only_ascii) + "\n";
 }
 
 Record parse_record(std::string_view text) {

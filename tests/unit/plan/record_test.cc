@@ -25,6 +25,10 @@ Record sample() {
       {"ControlSet001", plan_tests::tcpip_key, "EnableWsd", std::nullopt, hive::dword(0)},
       {"ControlSet002", plan_tests::tcpip_key, "TcpWindowSize", hive::sz("1\x1b"), hive::dword(5)},
       {"ControlSet002", plan_tests::tcpip_key, "Tcp1323Opts", hive::Value{}, hive::dword(1)}};
+  record.reg_values = {{hive::KeyPath::parse("ControlSet001\\Services\\\u00e4"), "\u00e4",
+                        std::nullopt, hive::sz("x")},
+                       {hive::KeyPath::parse("Setup"), "", hive::dword(1), std::nullopt}};
+  record.reg_keys = {hive::KeyPath::parse("ControlSet001\\Services\\\u00e4")};
   record.files = {"Setup/Scripts/SetupComplete.cmd", "kvmnet/firstboot-01.cmd",
                   "kvmnet/firstboot.cmd"};
   record.directories = {"Setup", "Setup/Scripts", "kvmnet"};
@@ -85,6 +89,22 @@ TEST(Record, NamesOnlyWhatKvmnetKnows) {
       {"/commands/0", "set global autotuninglevel=normal & calc"},
       {"/commands/0", "set heuristics keep"},
       {"/commands/0", "reset"},
+      {"/reg_values/0/key", ""},
+      {"/reg_values/0/key", "a\\\\b"},
+      {"/reg_values/0/key", std::string(256, 'a')},
+      {"/reg_values/0/key", "Select"},
+      {"/reg_values/0/key", "ControlSet009\\services\\KVMNET-firstboot\\Parameters"},
+      {"/reg_values/0/key", 1},
+      {"/reg_values/0/name", std::string("a\0b", 3)},
+      {"/reg_values/0/name", std::string(16384, 'a')},
+      {"/reg_values/0/after/type", 12},
+      {"/reg_values/0/after/data", "0"},
+      {"/reg_values/1/before", 1},
+      {"/reg_values", json::object()},
+      {"/reg_keys/0", ""},
+      {"/reg_keys/0", "select\\a"},
+      {"/reg_keys/0", "ControlSet001\\Services\\kvmnet-firstboot"},
+      {"/reg_keys", json(std::vector<std::string>(1001, "a"))},
       {"/begun", 1},
       {"/values", json::object()},
       {"/commands", json(std::vector<std::string>(1001, "set heuristics disabled"))}};
@@ -96,11 +116,36 @@ TEST(Record, NamesOnlyWhatKvmnetKnows) {
 TEST(Record, HasEachValueOnce) {
   const json value = json::parse(record_text(sample())).at("values").at(1);
   EXPECT_THROW(parse_record(with("/values/0", value)), Error);
+  json twin = json::parse(record_text(sample())).at("reg_values").at(1);
+  twin["key"] = "SETUP";
+  EXPECT_THROW(parse_record(with("/reg_values/0", twin)), Error);
+  // Nor once as a value of kvmnet's, and once as one of .reg files.
+  twin["key"] = std::string("ControlSet002\\") + plan_tests::tcpip_key;
+  twin["name"] = "tcpwindowsize";
+  EXPECT_THROW(parse_record(with("/reg_values/0", twin)), Error);
+}
+
+TEST(Record, OfAPatchBeforeThereWereRegFilesIsStillRead) {
+  json old = json::parse(record_text(sample()));
+  old.erase("reg_values");
+  old.erase("reg_keys");
+  EXPECT_TRUE(parse_record(old.dump()).reg_values.empty());
+  EXPECT_EQ(parse_record(old.dump()).values, sample().values);
+}
+
+TEST(Record, HasAllValuesInOneForm) {
+  const auto all = all_values(sample());
+  ASSERT_EQ(all.size(), 5U);
+  EXPECT_TRUE(
+      all[0].is(hive::KeyPath::parse("controlset001\\services\\TCPIP\\Parameters"), "enablewsd"));
+  EXPECT_EQ(all[0].after, hive::dword(0));
+  EXPECT_EQ(all[4].before, hive::dword(1));
 }
 
 TEST(Record, IsNotMissingAnything) {
   const json whole = json::parse(record_text(sample()));
   for (const auto& [name, value] : whole.items()) {
+    if (name.starts_with("reg_")) continue;
     json without = whole;
     without.erase(name);
     EXPECT_THROW(parse_record(without.dump()), Error) << name;
