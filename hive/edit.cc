@@ -202,6 +202,11 @@ void require_sound(int fd) {
   check_sound(check(file.bytes()));
 }
 
+void require_rewritable(std::span<const std::byte> hive, const KeyPath& key) {
+  refuse_what_hivex_overlooks(Tree(hive), key);
+  if (const auto values = Contents(hive).values(key)) require_rewritable(key, *values);
+}
+
 void edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs) {
   const MappedFile before(from);
   for (const KeyEdit& edit : edits)

@@ -25,6 +25,10 @@ void outnumber(int fd, std::span<const Source> logs);
 // Throws hive::Error with the first fatal finding unless the hive's structure is sound.
 void require_sound(int fd);
 
+// Throws Unsupported unless values of a key that is there could be set, for all that is in it now:
+// so that one that is removed could come back.
+void require_rewritable(std::span<const std::byte> hive, const KeyPath& key);
+
 // Makes of a clean hive that require_sound() has found sound, `from`, one with values set and
 // removed, in the file `to`, whatever that holds. It is sound, nothing but these values and keys
 // differs (each time proven), and its sequence numbers are above those of `from` and all in the

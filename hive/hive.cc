@@ -71,19 +71,6 @@ void set_type(hive_set_value& value, Type type) {
   std::memcpy(&value.t, &number, sizeof number);
 }
 
-// Throws Unsupported for values that do not survive being written by hivex: it cuts a name at a
-// NUL, aborts on a value without data, and stores one that is too large for a cell in a form that
-// Windows does not accept.
-void check_rewritable(const KeyPath& key, const std::vector<NamedValue>& values) {
-  for (const NamedValue& v : values) {
-    const std::size_t size = v.value.data.size();
-    if (size == 0 || size > largest_plain_value || v.name.find('\0') != std::string::npos)
-      throw Unsupported(
-          fmt::format("key {} has the value '{}' of {} bytes, which hivex would damage",
-                      key.to_string(), escaped(v.name), size));
-  }
-}
-
 // hivex computes the hash of a new key's name from its bytes in UTF-8, Windows from its characters:
 // Windows would not find the key.
 void check_name(const std::string& name) {
@@ -99,6 +86,16 @@ template <typename T>
 using Malloced = std::unique_ptr<T, Free>;
 
 }  // namespace
+
+void require_rewritable(const KeyPath& key, const std::vector<NamedValue>& values) {
+  for (const NamedValue& v : values) {
+    const std::size_t size = v.value.data.size();
+    if (size == 0 || size > largest_plain_value || v.name.find('\0') != std::string::npos)
+      throw Unsupported(
+          fmt::format("key {} has the value '{}' of {} bytes, which hivex would damage",
+                      key.to_string(), escaped(v.name), size));
+  }
+}
 
 BaseBlock read_base_block(int fd) {
   const Bytes start = read_file(fd, 0, base_block_size);
@@ -199,8 +196,8 @@ void Hive::set(const KeyPath& key, const std::vector<NamedValue>& values) {
     if (node == 0) fail("creating key " + key.to_string());
   }
   const std::vector<NamedValue> present = values_of(node);
-  check_rewritable(key, present);
-  check_rewritable(key, values);
+  require_rewritable(key, present);
+  require_rewritable(key, values);
   for (NamedValue v : values) {
     for (const NamedValue& old : present)
       if (same_name(old.name, v.name)) v.name = old.name;

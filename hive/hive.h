@@ -24,6 +24,11 @@ namespace kvmnet::hive {
 // if the file cannot be read.
 BaseBlock read_base_block(int fd);
 
+// Throws Unsupported where a key has values that do not survive when hivex writes it anew, as it
+// does to set any value of it: it cuts a name at a NUL, aborts on a value without data, and stores
+// one that is too large for a cell in a form that Windows does not accept.
+void require_rewritable(const KeyPath& key, const std::vector<NamedValue>& values);
+
 class Hive {
  public:
   enum class Mode { read, edit };

@@ -17,6 +17,7 @@
 #include "hive/replay.h"
 #include "src/apply/hive_facts.h"
 #include "src/apply/hive_messages.h"
+#include "src/apply/read_reg.h"
 #include "src/apply/reg_messages.h"
 #include "src/support/error.h"
 
@@ -217,6 +218,12 @@ std::string merge(const Call& call) {
   return encode(merged);
 }
 
+std::string answer_reg(const Call& call) {
+  const Files files = files_of(call);
+  const hive::MappedFile file(files.hive);
+  return encode(read_reg(file.bytes(), decode_reg_question(call.message)));
+}
+
 std::string write_reg(const Call& call) {
   const auto& [files, result] = files_with_result(call);
   Exporting exporting = decode_exporting(call.message);
@@ -259,6 +266,7 @@ std::string handle(const Call& call) {
   if (call.operation == hive_operation::software) return read_software_hive(call);
   if (call.operation == hive_operation::check) return check(call);
   if (call.operation == hive_operation::merge) return merge(call);
+  if (call.operation == hive_operation::reg) return answer_reg(call);
   if (call.operation == hive_operation::write_reg) return write_reg(call);
   if (call.operation == hive_operation::record) return read_record(call);
   throw Error(fmt::format("unknown operation {}", call.operation));

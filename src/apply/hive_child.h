@@ -16,6 +16,7 @@ inline constexpr std::string_view edit = "edit";         // a clean SYSTEM, its 
 inline constexpr std::string_view software = "version";  // through read_at: SOFTWARE and its logs
 inline constexpr std::string_view check = "check";       // any hive and its logs; makes it clean
 inline constexpr std::string_view merge = "merge";       // any hive, its copy to be, its logs
+inline constexpr std::string_view reg = "reg";           // a clean SYSTEM; only reads
 inline constexpr std::string_view write_reg = "export";  // any hive, the file to be, its logs
 inline constexpr std::string_view record = "record";     // none: the message is a record's text
 }  // namespace hive_operation

@@ -134,6 +134,10 @@ MergedHive merge_into_hive(const HiveFiles& files, DirtyHive policy,
   return result;
 }
 
+RegFacts ask_reg(const Fd& hive, const RegQuestion& question) {
+  return decode_reg_facts(call(hive_operation::reg, encode(question), {&hive}), question);
+}
+
 ExportedKey export_key(const HiveFiles& files, DirtyHive policy, const RegKey& key,
                        hive::RegEncoding encoding) {
   ExportedKey result = {make_memory_file("key"), {}};

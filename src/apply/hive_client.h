@@ -66,6 +66,9 @@ struct MergedHive {
 MergedHive merge_into_hive(const HiveFiles& files, DirtyHive policy,
                            std::vector<hive::RegSection> sections);
 
+// What a SYSTEM hive that probe_system_hive() has made clean answers.
+RegFacts ask_reg(const Fd& hive, const RegQuestion& question);
+
 // A key of any hive with all that is below it, as a .reg file.
 struct ExportedKey {
   Fd file;  // in memory

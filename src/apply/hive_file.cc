@@ -10,20 +10,24 @@
 #include "src/apply/hive_lock.h"
 #include "src/apply/job.h"
 #include "src/plan/plan.h"
+#include "src/plan/plan_reg.h"
 #include "src/support/error.h"
 
 namespace kvmnet {
 namespace {
 
-Facts probe(const BareHive& file, const HiveFileRequest& request) {
-  Facts facts = probe_system_hive(file.in_memory(), request.dirty_hive);
+// What the request adds to the facts of a hive.
+void complete(Facts& facts, const Fd& hive, const HiveFileRequest& request) {
   facts.version = request.version;
-  return facts;
+  if (facts.system.condition != hive::Condition::clean) return;
+  const RegQuestion question = reg_question(facts, request.settings.reg.sections());
+  if (!question.empty()) facts.reg = ask_reg(hive, question);
 }
 
 void patch(const std::string& path, const HiveFileRequest& request, Outcome& outcome) {
   BareHive file(path, request.logs, use_for(request.mode));
-  outcome.facts = probe(file, request);
+  outcome.facts = probe_system_hive(file.in_memory(), request.dirty_hive);
+  complete(*outcome.facts, file.in_memory().hive, request);
   Plan plan = value_or_refuse(make_plan(*outcome.facts, request.settings, Scope::bare_hive));
   outcome.edits = std::move(plan.edits);
   outcome.warnings = std::move(plan.warnings);
@@ -34,7 +38,7 @@ void patch(const std::string& path, const HiveFileRequest& request, Outcome& out
   }
   if (request.mode == Mode::patch) file.begin_replacing();
   EditedHive edited = edit_hive(file.in_memory(), outcome.edits);
-  edited.facts.version = request.version;
+  complete(edited.facts, edited.file, request);
   const auto left = make_plan(edited.facts, request.settings, Scope::bare_hive);
   if (!std::holds_alternative<Plan>(left) || !std::get<Plan>(left).edits.empty())
     throw Error("verification failed: the edited hive does not have every value as set");

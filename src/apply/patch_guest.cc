@@ -78,10 +78,10 @@ void check_space(GuestFiles& guest, const std::vector<Edit>& edits, std::size_t 
 }
 
 // On a fresh mount: nothing that was read before it proves that the writes arrived.
-void verify(GuestFiles& guest, const WindowsRoot& root, const Decision& decide,
+void verify(GuestFiles& guest, const WindowsRoot& root, const GuestRequest& request,
             const std::vector<Edit>& edits, const std::vector<std::byte>& hive) {
   guest.mount(root.device, Access::read_only);
-  const Probe again = probe_guest(guest, root.directory, DirtyHive::use_primary);
+  const Probe again = probe_guest(guest, root.directory, DirtyHive::use_primary, request.reg);
   if (again.downloaded != hive)
     throw Error("verification failed: the SYSTEM hive reads back differently");
   for (const GuestLog& log : again.logs)
@@ -91,7 +91,7 @@ void verify(GuestFiles& guest, const WindowsRoot& root, const Decision& decide,
   if (!open.empty())
     throw Error(fmt::format("verification failed: {} has other permissions than it was given",
                             open.front()));
-  const Plan left = value_or_refuse(decide(again.facts));
+  const Plan left = value_or_refuse(request.decide(again.facts));
   if (!left.edits.empty()) {
     const EditText text = describe(left.edits.front());
     throw Error(fmt::format("verification failed: {} is still to be done: {}", left.edits.size(),
@@ -125,7 +125,7 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   mount_writable(guest, root, access);
 
   clock.begin(Phase::probe);
-  const Probe probe = probe_guest(guest, root.directory, request.dirty_hive);
+  const Probe probe = probe_guest(guest, root.directory, request.dirty_hive, request.reg);
   outcome.facts = probe.facts;
   const Plan plan = value_or_refuse(request.decide(probe.facts));
   outcome.edits = plan.edits;
@@ -154,7 +154,7 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   guest.unmount();
 
   clock.begin(Phase::verify);
-  verify(guest, root, request.decide, plan.edits, after);
+  verify(guest, root, request, plan.edits, after);
   if (backup) outcome.backup = backup->keep();
   outcome.status = request.done;
 }

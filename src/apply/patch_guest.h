@@ -30,9 +30,10 @@ Decision to_revert(RevertOptions options);
 struct GuestRequest {
   Mode mode = Mode::plan;
   Decision decide;
-  std::string root = "single";        // see choose_root
-  std::string backup_directory = {};  // where patch backs up the SYSTEM hive; empty: nowhere
-  std::string backup_name = {};       // the file name of the image
+  std::string root = "single";             // see choose_root
+  std::string backup_directory = {};       // where patch backs up the SYSTEM hive; empty: nowhere
+  std::string backup_name = {};            // the file name of the image
+  std::vector<hive::RegSection> reg = {};  // what `decide` is to know of, see probe_guest()
   DirtyHive dirty_hive = DirtyHive::replay;
   bool accept_unclean_ntfs = false;  // and lose what is only in its journal
   std::vector<VolumeKey> keys = {};

@@ -7,6 +7,7 @@
 #include "hive/key_path.h"
 #include "src/plan/firstboot.h"
 #include "src/plan/plan.h"
+#include "src/plan/plan_reg.h"
 #include "src/plan/record.h"
 #include "src/support/error.h"
 
@@ -128,9 +129,17 @@ std::string find_hive(GuestFiles& guest, const std::string& root, const std::str
   return *path;
 }
 
+// The record, which says what else is asked for, is known last.
+void ask_hive(Probe& probe, const std::vector<hive::RegSection>& reg) {
+  if (probe.facts.system.condition != hive::Condition::clean) return;
+  const RegQuestion question = reg_question(probe.facts, reg);
+  if (!question.empty()) probe.facts.reg = ask_reg(probe.system_hive, question);
+}
+
 }  // namespace
 
-Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy) {
+Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy,
+                  const std::vector<hive::RegSection>& reg) {
   Probe probe;
   probe.system_path = find_hive(guest, root, "SYSTEM");
   probe.system_hive = make_memory_file("SYSTEM");
@@ -149,6 +158,7 @@ Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy) 
   look_for_open_paths(guest, root, probe.facts);
   look_into_directories(guest, root, probe.facts);
   read_record(probe.facts);
+  ask_hive(probe, reg);
   return probe;
 }
 

@@ -26,7 +26,9 @@ struct Probe {
 };
 
 // The guest's root volume is mounted; `root` is the system root's directory on it. Throws Refused
-// for a hive that brings down its reader.
-Probe probe_guest(guestfs::GuestFiles& guest, const std::string& root, DirtyHive policy);
+// for a hive that brings down its reader. `reg`: what .reg files are to be merged, see
+// RegInput::sections().
+Probe probe_guest(guestfs::GuestFiles& guest, const std::string& root, DirtyHive policy,
+                  const std::vector<hive::RegSection>& reg = {});
 
 }  // namespace kvmnet

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/apply/reg_messages.h"
 
+#include <algorithm>
+
 #include "src/apply/message_codec.h"
 
 namespace kvmnet {
@@ -16,6 +18,7 @@ using codec::to_json;
 using codec::to_key;
 using codec::to_log_kinds;
 using codec::to_optional_value;
+using codec::to_values;
 using codec::unpack;
 using codec::unpack_own;
 
@@ -45,6 +48,18 @@ json to_json(const hive::Change& change) {
                       to_json(change.old), to_json(change.value), change.line});
 }
 
+json to_json(const std::vector<hive::RegSection>& sections) {
+  json list = json::array();
+  for (const hive::RegSection& section : sections) list.push_back(to_json(section));
+  return list;
+}
+
+std::vector<hive::RegSection> to_sections(const json& from) {
+  std::vector<hive::RegSection> sections;
+  for (const json& section : from) sections.push_back(to_section(section));
+  return sections;
+}
+
 hive::Change to_change(const json& from) {
   hive::Change change = {checked(from.at(0).get<int>(), hive::Change::What::delete_key),
                          to_key(from.at(1)),
@@ -60,19 +75,53 @@ hive::Change to_change(const json& from) {
   return change;
 }
 
+json to_json(const KeyState& state) {
+  return {{"key", state.key.elements()},
+          {"is_there", state.is_there},
+          {"values", state.values},
+          {"subkeys", state.subkeys},
+          {"named", to_json(state.named)}};
+}
+
+KeyState to_key_state(const json& from) {
+  return {to_key(from.at("key")), from.at("is_there").get<bool>(),
+          from.at("values").get<std::size_t>(), from.at("subkeys").get<std::size_t>(),
+          to_values(from.at("named"))};
+}
+
+// What a .reg file says in that line.
+const hive::RegValue* value_in_line(const RegQuestion& question, unsigned line) {
+  for (const hive::RegSection& section : question.sections)
+    for (const hive::RegValue& value : section.values)
+      if (value.line == line) return &value;
+  return nullptr;
+}
+
+// Only the hive knows how it spells names; that it is to get nothing else than the files say can be
+// seen from here.
+void check_answer(const RegFacts& facts, const RegQuestion& question) {
+  using What = hive::Change::What;
+  bool fits = std::equal(
+      facts.keys.begin(), facts.keys.end(), question.keys.begin(), question.keys.end(),
+      [](const KeyState& state, const AskedKey& asked) { return state.key == asked.key; });
+  for (const hive::Change& change : facts.changes) {
+    if (change.what == What::create_key) continue;
+    const hive::RegValue* said = value_in_line(question, change.line);
+    const auto wanted = change.what == What::set_value ? change.value : std::nullopt;
+    fits = fits && said != nullptr && said->value == wanted;
+  }
+  if (!fits) throw_nonsense();
+}
+
 }  // namespace
 
 std::string encode(const Merging& merging) {
-  json sections = json::array();
-  for (const hive::RegSection& section : merging.sections) sections.push_back(to_json(section));
-  return pack({{"cleaning", to_json(merging.cleaning)}, {"sections", std::move(sections)}});
+  return pack({{"cleaning", to_json(merging.cleaning)}, {"sections", to_json(merging.sections)}});
 }
 
 Merging decode_merging(std::string_view message) {
   return unpack_own<Merging>(message, [](const json& from) {
-    Merging merging = {to_cleaning(from.at("cleaning")), {}};
-    for (const json& section : from.at("sections")) merging.sections.push_back(to_section(section));
-    return merging;
+    return Merging{to_cleaning(from.at("cleaning")), to_sections(from.at("sections"))};
   });
 }
 
@@ -99,6 +148,50 @@ Merged decode_merged(std::string_view message) {
     if (merged.count < merged.changes.size()) throw_nonsense();
     merged.logs = to_log_kinds(from.at("logs"));
     return merged;
+  });
+}
+
+std::string encode(const RegQuestion& question) {
+  json keys = json::array();
+  for (const AskedKey& asked : question.keys)
+    keys.push_back(json::array({asked.key.elements(), asked.values}));
+  return pack({{"sections", to_json(question.sections)}, {"keys", std::move(keys)}});
+}
+
+RegQuestion decode_reg_question(std::string_view message) {
+  return unpack_own<RegQuestion>(message, [](const json& from) {
+    RegQuestion question = {to_sections(from.at("sections")), {}};
+    for (const json& asked : from.at("keys"))
+      question.keys.push_back({to_key(asked.at(0)), asked.at(1).get<std::vector<std::string>>()});
+    return question;
+  });
+}
+
+std::string encode(const RegFacts& facts) {
+  json changes = json::array();
+  for (const hive::Change& change : facts.changes) changes.push_back(to_json(change));
+  json missing = json::array();
+  for (const hive::KeyPath& key : facts.missing) missing.push_back(key.elements());
+  json keys = json::array();
+  for (const KeyState& state : facts.keys) keys.push_back(to_json(state));
+  return pack({{"unsupported", facts.unsupported},
+               {"changes", std::move(changes)},
+               {"missing", std::move(missing)},
+               {"keys", std::move(keys)}});
+}
+
+RegFacts decode_reg_facts(std::string_view message, const RegQuestion& question) {
+  return unpack<RegFacts>(message, [&question](const json& from) {
+    RegFacts facts;
+    facts.unsupported = from.at("unsupported").get<std::string>();
+    for (const json& change : from.at("changes")) {
+      facts.changes.push_back(to_change(change));
+      if (facts.changes.back().what == hive::Change::What::delete_key) throw_nonsense();
+    }
+    for (const json& key : from.at("missing")) facts.missing.push_back(to_key(key));
+    for (const json& state : from.at("keys")) facts.keys.push_back(to_key_state(state));
+    check_answer(facts, question);
+    return facts;
   });
 }
 

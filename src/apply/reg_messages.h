@@ -11,6 +11,7 @@
 #include "hive/reg_export.h"
 #include "hive/reg_file.h"
 #include "src/apply/hive_messages.h"
+#include "src/plan/reg_facts.h"
 
 namespace kvmnet {
 
@@ -34,6 +35,13 @@ struct Merged {
 inline constexpr std::size_t most_changes = 50'000;
 std::string encode(const Merged& merged);
 Merged decode_merged(std::string_view message);
+
+std::string encode(const RegQuestion& question);
+RegQuestion decode_reg_question(std::string_view message);
+
+std::string encode(const RegFacts& facts);
+// An answer that goes beyond the question has no sense either.
+RegFacts decode_reg_facts(std::string_view message, const RegQuestion& question);
 
 // A key that is to be written as a .reg file.
 struct Exporting {

@@ -22,6 +22,7 @@ constexpr const char* examples = R"(Examples:
   kvmnet patch win10.qcow2 xp.img             change them, all or nothing
   kvmnet patch --autotuning experimental --congestion-provider cubic win2022.qcow2
   kvmnet patch --set 'Tcpip\Parameters\TcpWindowSize=0x40000' win2003.qcow2
+  kvmnet patch --reg wiki.reg win2003.qcow2   .reg files, too, and revert takes them back
   kvmnet patch --output new.qcow2 base.qcow2  a patched copy; base.qcow2 is left alone
   kvmnet patch --firstboot-command 'net user test /delete' --firstboot-script setup.cmd w7.qcow2
   kvmnet plan --json *.qcow2                  one JSON object per image
@@ -226,9 +227,30 @@ void add_guest_options(CLI::App& app, Options& options) {
       ->group("Output");
 }
 
+void add_code_page(CLI::App& app, Options& options) {
+  app.add_option("--code-page", options.code_page,
+                 "of .reg files that are not Unicode; default: UTF-8 if they are, else 1252")
+      ->type_name("N");
+}
+
+// What goes into the SYSTEM hive besides the settings.
+void add_reg_options(CLI::App& app, Options& options) {
+  app.add_option("--reg", options.reg_files,
+                 "merge this .reg file, too (repeatable, in order); its keys are in "
+                 "HKEY_LOCAL_MACHINE\\SYSTEM, and none is removed as a whole. Its values win over "
+                 "the profile's")
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile.description(""))
+      ->allow_extra_args(false)
+      ->group("Settings");
+  add_code_page(app, options);
+  app.get_option("--code-page")->group("Settings");
+}
+
 void add_image_options(CLI::App& app, Options& options) {
   add_guest_options(app, options);
   add_setting_options(app, options.settings, false);
+  add_reg_options(app, options);
   add_firstboot_options(app, options.settings);
 }
 
@@ -263,7 +285,10 @@ void add_hive_command(CLI::App& hive, const char* name, const char* help, Comman
     add_no_sandbox(*app, options);
   else
     add_hive_reading_options(*app, options);
-  if (is_patch) add_setting_options(*app, options.settings, true);
+  if (is_patch) {
+    add_setting_options(*app, options.settings, true);
+    add_reg_options(*app, options);
+  }
   add_output_options(*app, options);
   if (command == Command::hive_plan) add_exit_code(*app, options);
   app->callback([&options, command] { options.command = command; });
@@ -309,9 +334,7 @@ void add_import(CLI::App& hive, Options& options, bool& dry_run) {
                   ".reg files (REGEDIT4 or version 5.00; UTF-16, UTF-8 or an ANSI code page)")
       ->required()
       ->type_name("REG");
-  app->add_option("--code-page", options.code_page,
-                  "of files that are not Unicode; default: UTF-8 if they are, else 1252")
-      ->type_name("N");
+  add_code_page(*app, options);
   add_reg_command(*app, options);
   add_output_options(*app, options);
   app->add_flag("-n,--dry-run", dry_run, "only say what would be changed");

@@ -47,8 +47,9 @@ std::string clean(const std::string& text) {
   return hive::escaped(text);
 }
 
-std::string name_of(const RecordedValue& value) {
-  return fmt::format("HKLM\\SYSTEM\\{}\\{}\\{}", value.set, value.key, value.name);
+// Of what the record names, which anybody in the guest may have written.
+std::string name_of(const RecordedRegValue& value) {
+  return clean(fmt::format("HKLM\\SYSTEM\\{}\\{}", value.key.to_string(), value.name));
 }
 
 std::string shown(const std::optional<hive::Value>& value) {
@@ -73,10 +74,10 @@ ordered_json guest_json(const Facts& facts, const std::string& device) {
 
 ordered_json edit_json(const EditText& text) {
   return {{"verb", text.verb},
-          {"target", text.target},
+          {"target", clean(text.target)},
           {"old", text.old},
           {"new", text.value},
-          {"why", text.why}};
+          {"why", clean(text.why)}};
 }
 
 ordered_json firstboot_json(const FirstBoot& firstboot) {
@@ -209,7 +210,7 @@ class Text {
       const EditText text = describe(edit, outcome_.registry_root);
       line(fmt::format("  {:6} {}", text.verb, clean(text.target)));
       line(fmt::format("         {} -> {}", text.old, paint(text.value, "32")));
-      line(fmt::format("         {}", text.why));
+      line(fmt::format("         {}", clean(text.why)));
     }
   }
 

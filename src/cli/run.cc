@@ -23,6 +23,7 @@
 #include "src/disk/beside.h"
 #include "src/plan/firstboot.h"
 #include "src/plan/netsh.h"
+#include "src/plan/plan_reg.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
 #include "src/support/reasons_manual.h"
@@ -64,10 +65,24 @@ UserWork user_work(const WorkOption& option) {
   return work_of_script(option.word, read_text(file, largest_user_script + 1));
 }
 
+// What is wrong with the user's files is known before any image is opened.
+RegInput reg_input(const Options& options) {
+  try {
+    RegInput input =
+        read_reg_files(options.reg_files, options.code_page, {"HKEY_LOCAL_MACHINE", "SYSTEM"});
+    require_revertible(input);
+    return input;
+  } catch (const std::exception& e) {
+    throw UsageError(fmt::format("--reg: {}", e.what()));
+  }
+}
+
 Settings settings_of(const Options& options) {
-  SettingOptions settings = options.settings;
-  for (const WorkOption& work : options.work) settings.work.push_back(user_work(work));
-  return make_settings(settings);
+  SettingOptions words = options.settings;
+  for (const WorkOption& work : options.work) words.work.push_back(user_work(work));
+  Settings settings = make_settings(words);
+  settings.reg = reg_input(options);
+  return settings;
 }
 
 // ID:key:WORDS or ID:file:FILE, as virt-* tools take it.
@@ -110,7 +125,9 @@ void decide_by(const Options& options, PatchRequest& request) {
     request.guest.decide = to_revert({options.force, options.settings.firstboot != "none"});
     request.guest.done = Status::reverted;
   } else if (!request.only_look) {
-    request.guest.decide = to_patch(settings_of(options));
+    Settings settings = settings_of(options);
+    request.guest.reg = settings.reg.sections();
+    request.guest.decide = to_patch(std::move(settings));
   }
 }
 

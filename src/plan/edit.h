@@ -30,7 +30,7 @@ struct DeleteValue {
   std::string why;
 };
 
-// Makes a key, with its parents, that has no values.
+// Makes a key, with its parents, that has no values: as a .reg file wants one.
 struct CreateKey {
   hive::KeyPath key;
   std::string why;

@@ -12,6 +12,7 @@
 #include "hive/base_block.h"
 #include "hive/value.h"
 #include "src/plan/record.h"
+#include "src/plan/reg_facts.h"
 #include "src/plan/windows.h"
 
 namespace kvmnet {
@@ -96,7 +97,20 @@ struct Facts {
   // What an earlier patch has left; nothing: no record, or one that cannot be trusted, and why.
   std::optional<Record> record;
   std::string record_damage;
+  // What the hive says to .reg files that are to be merged, and to the record.
+  RegFacts reg;
   bool operator==(const Facts&) const = default;
 };
+
+// A key that a record names, as it is now: what the hive has answered, or what asked_keys() of
+// plan.h tell of it; how many subkeys those have is not known, 1 stands for any.
+KeyState state_of(const Facts& facts, const hive::KeyPath& key);
+
+// The same of a value.
+std::optional<hive::Value> present_value(const Facts& facts, const hive::KeyPath& key,
+                                         std::string_view name);
+
+// Whether the key lies in a control set that is not there any more.
+bool is_in_lost_set(const Facts& facts, const hive::KeyPath& key);
 
 }  // namespace kvmnet

@@ -16,18 +16,10 @@
 namespace kvmnet {
 namespace {
 
-const ControlSet* set_named(const Facts& facts, std::string_view name) {
-  for (const auto* sets : {&facts.control_sets, &facts.other_sets})
-    for (const ControlSet& set : *sets)
-      if (set.name == name) return &set;
-  return nullptr;
-}
-
-ValueStatus status_of(const RecordedValue& value, const Facts& facts) {
+ValueStatus status_of(const RecordedRegValue& value, const Facts& facts) {
   ValueStatus status = {value, std::nullopt, ValueStatus::State::set_is_gone};
-  const ControlSet* set = set_named(facts, value.set);
-  if (set == nullptr) return status;
-  status.present = value_of(*set, value.key, value.name);
+  if (is_in_lost_set(facts, value.key)) return status;
+  status.present = present_value(facts, value.key, value.name);
   status.state = status.present == value.after    ? ValueStatus::State::as_patched
                  : status.present == value.before ? ValueStatus::State::as_before
                                                   : ValueStatus::State::changed;
@@ -35,18 +27,18 @@ ValueStatus status_of(const RecordedValue& value, const Facts& facts) {
 }
 
 // Also of the control sets that Windows starts from and no patch was made in.
-std::vector<RecordedValue> values_of(const Record& record, const Facts& facts) {
+std::vector<RecordedRegValue> values_of(const Record& record, const Facts& facts) {
   const Record known = with_copies(record, facts);
-  std::vector<RecordedValue> values = known.values;
+  Record wanted = known;
   for (const ControlSet& set : facts.control_sets) {
     if (knows_set(known, set.name)) continue;
     for (const RecordedValue& value : record.values) {
       if (value.set != record.values.front().set) continue;
-      values.push_back(value);
-      values.back().set = set.name;
+      wanted.values.push_back(value);
+      wanted.values.back().set = set.name;
     }
   }
-  return values;
+  return all_values(wanted);
 }
 
 bool has_our_service(const Facts& facts) {
@@ -192,7 +184,7 @@ GuestStatus status_of(const Facts& facts) {
   if (facts.record) {
     status.version = facts.record->version;
     status.profile = facts.record->profile;
-    for (const RecordedValue& value : values_of(*facts.record, facts))
+    for (const RecordedRegValue& value : values_of(*facts.record, facts))
       status.values.push_back(status_of(value, facts));
   }
   const auto result = facts.files.find(std::string(firstboot::result_path));

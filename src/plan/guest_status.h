@@ -29,7 +29,7 @@ struct ValueStatus {
     changed,      // neither
     set_is_gone,  // its control set is not there any more
   };
-  RecordedValue recorded;
+  RecordedRegValue recorded;
   std::optional<hive::Value> present;
   State state = State::as_patched;
 };

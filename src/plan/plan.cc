@@ -9,6 +9,7 @@
 
 #include "src/plan/firstboot.h"
 #include "src/plan/plan_record.h"
+#include "src/plan/plan_reg.h"
 #include "src/plan/window_warnings.h"
 
 namespace kvmnet {
@@ -61,11 +62,16 @@ std::optional<Refusal> check_services(const Facts& facts) {
 class Planner {
  public:
   Planner(const Facts& facts, const Settings& settings, Scope scope)
-      : facts_(facts), settings_(settings), scope_(scope), legacy_(is_legacy(*facts.version)) {}
+      : facts_(facts),
+        settings_(settings),
+        scope_(scope),
+        legacy_(is_legacy(*facts.version)),
+        reg_(resolved(settings.reg.sections(), facts.control_sets)) {}
 
   std::variant<Plan, Refusal> run() {
     if (auto refusal = check_options()) return *refusal;
     plan_registry();
+    if (auto refusal = add_reg()) return *refusal;
     if (scope_ == Scope::guest)
       if (auto refusal = add_firstboot()) return *refusal;
     warn_about_control_sets();
@@ -82,6 +88,10 @@ class Planner {
     for (const RegistrySetting& setting : settings_.registry)
       if (setting.origin == Origin::option && setting.known->legacy != legacy_)
         return unsupported(fmt::format("{} is not read by it", setting.known->name));
+    for (const ControlSet& set : facts_.control_sets)
+      for (const RegistrySetting& setting : settings_.registry)
+        if (setting.origin == Origin::option)
+          if (auto refusal = check_contradiction(set, setting)) return refusal;
     if (legacy_)
       if (auto refusal = refuse_options("it has no setting for", true)) return refusal;
     if (scope_ == Scope::bare_hive) return refuse_options("a bare hive has no place for", legacy_);
@@ -102,6 +112,20 @@ class Planner {
     return std::nullopt;
   }
 
+  // What .reg files say of a value that kvmnet knows.
+  const hive::RegValue* from_reg(const ControlSet& set, const KnownValue& known) const {
+    return wanted_value(reg_, key_in(set, known.key), known.name);
+  }
+
+  std::optional<Refusal> check_contradiction(const ControlSet& set,
+                                             const RegistrySetting& setting) const {
+    const hive::RegValue* wanted = from_reg(set, *setting.known);
+    if (wanted == nullptr || wanted->value == hive::dword(setting.data)) return std::nullopt;
+    return Refusal{Reason::option_unsupported,
+                   fmt::format("{} says something else of {} than --set or another option",
+                               settings_.reg.place(wanted->line), setting.known->name)};
+  }
+
   Refusal unsupported(const std::string& what) const {
     return {Reason::option_unsupported,
             fmt::format("Windows NT {}: {}", to_string(*facts_.version), what)};
@@ -110,27 +134,66 @@ class Planner {
   void plan_registry() {
     for (const ControlSet& set : facts_.control_sets) {
       for (const RegistrySetting& setting : settings_.registry)
-        if (setting.known->legacy == legacy_)
-          set_value(set, setting.known->key, setting.known->name, hive::dword(setting.data),
-                    std::string(setting.known->meaning));
+        if (setting.known->legacy == legacy_) plan_setting(set, setting);
+      warn_about_other_versions(set);
       if (legacy_) warn_about_windows(set);
       if (settings_.heuristics.value == "default" && value_of(set, tcpip_parameters, "EnableWsd"))
         warn(fmt::format("{}: EnableWsd stays in the registry as it is", set.name));
     }
   }
 
+  // What .reg files say wins over a profile.
+  void plan_setting(const ControlSet& set, const RegistrySetting& setting) {
+    const KnownValue& known = *setting.known;
+    const hive::RegValue* wanted = from_reg(set, known);
+    if (wanted == nullptr)
+      return set_value(set, known.key, known.name, hive::dword(setting.data),
+                       std::string(known.meaning));
+    if (wanted->value != hive::dword(setting.data))
+      warn(fmt::format("{}: {} is as {} has it, not {} as profile {} has it", set.name, known.name,
+                       settings_.reg.place(wanted->line), hive::describe(hive::dword(setting.data)),
+                       settings_.profile));
+  }
+
+  // As where the settings of XP, as the wiki page has them, are given to a later Windows.
+  void warn_about_other_versions(const ControlSet& set) {
+    for (const KnownValue& known : known_values()) {
+      const hive::RegValue* wanted = from_reg(set, known);
+      if (wanted != nullptr && wanted->value && known.legacy != legacy_)
+        warn(fmt::format("{}: Windows NT {} does not read {}", settings_.reg.place(wanted->line),
+                         to_string(*facts_.version), known.name));
+    }
+  }
+
+  std::optional<Refusal> add_reg() {
+    auto planned = plan_reg(facts_, settings_.reg);
+    if (auto* refusal = std::get_if<Refusal>(&planned)) return *refusal;
+    auto& edits = std::get<std::vector<Edit>>(planned);
+    std::move(edits.begin(), edits.end(), std::back_inserter(values_));
+    return std::nullopt;
+  }
+
+  static hive::KeyPath key_in(const ControlSet& set, std::string_view key) {
+    return hive::KeyPath::parse(set.name) / key;
+  }
+
   void set_value(const ControlSet& set, std::string_view key, std::string_view name,
                  hive::Value value, std::string why) {
     const auto old = value_of(set, key, name);
     if (old == value) return;
-    values_.push_back(SetValue{hive::KeyPath::parse(set.name) / key, std::string(name), old,
-                               std::move(value), std::move(why)});
+    values_.push_back(
+        SetValue{key_in(set, key), std::string(name), old, std::move(value), std::move(why)});
   }
 
   void warn_about_windows(const ControlSet& set) {
     std::optional<std::uint32_t> window;
-    for (const RegistrySetting& setting : settings_.registry)
-      if (setting.known->name == "TcpWindowSize") window = setting.data;
+    for (const RegistrySetting& setting : settings_.registry) {
+      if (setting.known->name != "TcpWindowSize") continue;
+      const hive::RegValue* wanted = from_reg(set, *setting.known);
+      window = wanted == nullptr ? setting.data
+               : wanted->value   ? hive::as_dword(*wanted->value)
+                                 : std::nullopt;
+    }
     for (std::string& text : window_warnings(set, window)) warn(std::move(text));
   }
 
@@ -182,12 +245,16 @@ class Planner {
     return std::nullopt;
   }
 
-  void warn(std::string text) { plan_.warnings.push_back(std::move(text)); }
+  void warn(std::string text) {
+    if (std::find(plan_.warnings.begin(), plan_.warnings.end(), text) == plan_.warnings.end())
+      plan_.warnings.push_back(std::move(text));
+  }
 
   const Facts& facts_;
   const Settings& settings_;
   Scope scope_;
   bool legacy_;
+  std::vector<hive::RegSection> reg_;  // of the .reg files, for this guest
   Plan plan_;
   std::vector<Edit> values_;
 };

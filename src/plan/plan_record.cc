@@ -12,11 +12,29 @@
 namespace kvmnet {
 namespace {
 
-// An edited key as its control set and the rest.
+// An edited key as its control set and the rest, which is spelt as in the tables of kvmnet if it is
+// there.
 RecordedKey place_of(const hive::KeyPath& key) {
   const std::string path = key.to_string();
-  const std::size_t slash = path.find('\\');
-  return {path.substr(0, slash), path.substr(slash + 1)};
+  const std::size_t slash = std::min(path.find('\\'), path.size());
+  RecordedKey place = {path.substr(0, slash), path.substr(std::min(slash + 1, path.size()))};
+  for (const KnownValue& known : known_values())
+    if (hive::same_name(place.key, known.key)) place.key = known.key;
+  return place;
+}
+
+bool is_known_key(const RecordedKey& place) {
+  const auto known = known_values();
+  return is_control_set_name(place.set) &&
+         std::any_of(known.begin(), known.end(),
+                     [&](const KnownValue& v) { return v.key == place.key; });
+}
+
+const KnownValue* known_value(const RecordedKey& place, std::string_view name) {
+  if (!is_control_set_name(place.set)) return nullptr;
+  for (const KnownValue& known : known_values())
+    if (known.key == place.key && hive::same_name(known.name, name)) return &known;
+  return nullptr;
 }
 
 bool is_there(const Facts& facts, const RecordedKey& place) {
@@ -31,20 +49,70 @@ void add_once(std::vector<Element>& list, Element element) {
     list.push_back(std::move(element));
 }
 
-void note_value(const SetValue& edit, const RecordedKey& place, Record& record) {
-  for (RecordedValue& value : record.values) {
-    if (value.set != place.set || value.key != place.key || value.name != edit.name) continue;
-    value.after = edit.value;
-    return;
+// What an edit does to a value.
+struct ValueChange {
+  const hive::KeyPath& key;
+  const std::string& name;
+  std::optional<hive::Value> before;
+  std::optional<hive::Value> after;
+};
+
+// The entry of `values`, if there is one. An entry there says what the value was set to: where it
+// has gone now, that moves to those that .reg files have.
+bool note_in_values(const ValueChange& change, const RecordedKey& place, Record& record) {
+  const auto found =
+      std::find_if(record.values.begin(), record.values.end(), [&](const RecordedValue& value) {
+        return value.set == place.set && value.key == place.key &&
+               hive::same_name(value.name, change.name);
+      });
+  if (found == record.values.end()) return false;
+  if (change.after) {
+    found->after = *change.after;
+    return true;
   }
-  record.values.push_back({place.set, place.key, edit.name, edit.old, edit.value});
+  record.reg_values.push_back({change.key, change.name, found->before, std::nullopt});
+  record.values.erase(found);
+  return true;
+}
+
+bool note_in_reg_values(const ValueChange& change, Record& record) {
+  for (RecordedRegValue& value : record.reg_values) {
+    if (!value.is(change.key, change.name)) continue;
+    value.after = change.after;
+    return true;
+  }
+  return false;
+}
+
+void note(const ValueChange& change, Record& record) {
+  const RecordedKey place = place_of(change.key);
+  if (note_in_values(change, place, record) || note_in_reg_values(change, record)) return;
+  const KnownValue* known = known_value(place, change.name);
+  if (known != nullptr && change.after)
+    record.values.push_back(
+        {place.set, place.key, std::string(known->name), change.before, *change.after});
+  else
+    record.reg_values.push_back({change.key, change.name, change.before, change.after});
 }
 
 void note(const Facts& facts, const SetValue& edit, Record& record) {
   RecordedKey place = place_of(edit.key);
+  const bool is_service = place.key == firstboot_service_key;
   // The service goes as a whole.
-  if (place.key != firstboot_service_key) note_value(edit, place, record);
-  if (!is_there(facts, place)) add_once(record.keys, std::move(place));
+  if (!is_service) note(ValueChange{edit.key, edit.name, edit.old, edit.value}, record);
+  if ((is_service || is_known_key(place)) && !is_there(facts, place))
+    add_once(record.keys, std::move(place));
+}
+
+// Those that .reg files make.
+void note_keys(const Facts& facts, Record& record) {
+  for (const hive::KeyPath& key : facts.reg.missing) {
+    RecordedKey place = place_of(key);
+    if (is_known_key(place))
+      add_once(record.keys, std::move(place));
+    else
+      add_once(record.reg_keys, key);
+  }
 }
 
 void note_commands(const Facts& facts, const Settings& settings, Record& record) {
@@ -72,13 +140,18 @@ void note(const Facts& facts, const Settings& settings, const WriteFile& edit, R
 }
 
 std::optional<Refusal> check(const Record& record) {
-  for (const RecordedValue& value : record.values)
+  for (const RecordedRegValue& value : all_values(record))
     if (value.before && !can_be_recorded(*value.before))
       return Refusal{Reason::hive_not_editable,
-                     fmt::format("{}\\{}\\{} has a type that Windows does not name ({}): it could "
+                     fmt::format("{}\\{} has a type that Windows does not name ({}): it could "
                                  "not be put back",
-                                 value.set, value.key, value.name,
+                                 hive::escaped(value.key.to_string()), hive::escaped(value.name),
                                  static_cast<std::uint32_t>(value.before->type))};
+  if (record.reg_values.size() > most_recorded || record.reg_keys.size() > most_recorded)
+    return Refusal{Reason::hive_not_editable,
+                   fmt::format("patches have changed more than {} values, or made more keys: more "
+                               "than can be noted for a later revert",
+                               most_recorded)};
   if (record_text(record).size() > largest_record)
     return Refusal{Reason::hive_not_editable,
                    "the values that are there are too long to be noted for a later revert"};
@@ -99,6 +172,33 @@ std::string copied_from(const Record& record, const ControlSet& set) {
   return {};
 }
 
+bool is_in(const hive::KeyPath& key, std::string_view set) {
+  return hive::same_name(key.elements().front(), set);
+}
+
+bool is_named_by_reg(const Record& record, std::string_view set) {
+  return std::any_of(record.reg_values.begin(), record.reg_values.end(),
+                     [set](const RecordedRegValue& value) { return is_in(value.key, set); }) ||
+         std::any_of(record.reg_keys.begin(), record.reg_keys.end(),
+                     [set](const hive::KeyPath& key) { return is_in(key, set); });
+}
+
+// The same key in another control set.
+hive::KeyPath moved(const hive::KeyPath& key, const std::string& set) {
+  hive::KeyPath path = hive::KeyPath::parse(set);
+  for (std::size_t i = 1; i < key.elements().size(); ++i) path = path / key.elements()[i];
+  return path;
+}
+
+void copy_reg(const Record& record, const std::string& source, const std::string& set,
+              Record& all) {
+  for (const RecordedRegValue& value : record.reg_values)
+    if (is_in(value.key, source))
+      all.reg_values.push_back({moved(value.key, set), value.name, value.before, value.after});
+  for (const hive::KeyPath& key : record.reg_keys)
+    if (is_in(key, source)) all.reg_keys.push_back(moved(key, set));
+}
+
 }  // namespace
 
 std::vector<const ControlSet*> all_sets(const Facts& facts) {
@@ -117,13 +217,14 @@ bool knows_set(const Record& record, std::string_view set) {
 Record with_copies(const Record& record, const Facts& facts) {
   Record all = record;
   for (const ControlSet* set : all_sets(facts)) {
-    if (knows_set(record, set->name)) continue;
+    if (knows_set(record, set->name) || is_named_by_reg(record, set->name)) continue;
     const std::string source = copied_from(record, *set);
     for (const RecordedValue& value : record.values)
       if (value.set == source)
         all.values.push_back({set->name, value.key, value.name, value.before, value.after});
     for (const RecordedKey& key : record.keys)
       if (key.set == source) all.keys.push_back({set->name, key.key});
+    copy_reg(record, source, set->name, all);
   }
   return all;
 }
@@ -160,9 +261,12 @@ std::variant<std::optional<WriteFile>, Refusal> plan_record(const Facts& facts,
   note_directories(facts, record_path, record);
   for (const Edit& edit : edits) {
     if (const auto* set = std::get_if<SetValue>(&edit)) note(facts, *set, record);
+    if (const auto* gone = std::get_if<DeleteValue>(&edit))
+      note(ValueChange{gone->key, gone->name, gone->old, std::nullopt}, record);
     if (const auto* written = std::get_if<WriteFile>(&edit))
       note(facts, settings, *written, record);
   }
+  note_keys(facts, record);
   if (auto refusal = check(record)) return *refusal;
   return write_record(facts, record, "notes how everything was, for revert");
 }

@@ -26,10 +26,35 @@ std::string shown(const std::optional<hive::Value>& value) {
   return value ? hive::describe(*value) : "(absent)";
 }
 
+std::string shown(const RecordedRegValue& value) {
+  return hive::escaped(fmt::format("{}\\{}", value.key.to_string(), value.name));
+}
+
 bool has_service(const Facts& facts) {
   const auto sets = all_sets(facts);
   return std::any_of(sets.begin(), sets.end(),
                      [](const ControlSet* set) { return has_key(*set, firstboot_service_key); });
+}
+
+bool is_child_of(const hive::KeyPath& key, const hive::KeyPath& parent) {
+  const auto& names = key.elements();
+  return names.size() == parent.elements().size() + 1 &&
+         std::equal(parent.elements().begin(), parent.elements().end(), names.begin(),
+                    hive::same_name);
+}
+
+// All but the service, which is not only a patch's; each once, those below others first.
+std::vector<hive::KeyPath> made_keys(const Record& record) {
+  std::vector<hive::KeyPath> made = record.reg_keys;
+  for (const RecordedKey& key : record.keys)
+    if (key.key != firstboot_service_key) made.push_back(hive::KeyPath::parse(key.set) / key.key);
+  std::vector<hive::KeyPath> keys;
+  for (hive::KeyPath& key : made)
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(std::move(key));
+  std::stable_sort(keys.begin(), keys.end(), [](const hive::KeyPath& a, const hive::KeyPath& b) {
+    return a.elements().size() > b.elements().size();
+  });
+  return keys;
 }
 
 class Planner {
@@ -50,20 +75,13 @@ class Planner {
   }
 
  private:
-  const ControlSet* set_named(std::string_view name) const {
-    const auto found = std::find_if(sets_.begin(), sets_.end(),
-                                    [name](const ControlSet* set) { return set->name == name; });
-    return found != sets_.end() ? *found : nullptr;
-  }
-
   void plan_values() {
-    for (const RecordedValue& value : record_.values) {
-      const ControlSet* set = set_named(value.set);
-      if (set == nullptr) {
-        warn(fmt::format("{} is not there any more, and needs nothing", value.set));
-        continue;
-      }
-      plan_value(*set, value);
+    for (const RecordedRegValue& value : all_values(record_)) {
+      if (is_in_lost_set(facts_, value.key))
+        warn(fmt::format("{} is not there any more, and needs nothing",
+                         value.key.elements().front()));
+      else
+        plan_value(value);
     }
     for (const ControlSet* set : sets_)
       if (!knows_set(record_, set->name)) warn_about_unknown(*set);
@@ -77,19 +95,17 @@ class Planner {
                          set.name, value.key, value.name, hive::describe(value.after)));
   }
 
-  void plan_value(const ControlSet& set, const RecordedValue& value) {
-    const auto present = value_of(set, value.key, value.name);
+  void plan_value(const RecordedRegValue& value) {
+    const auto present = present_value(facts_, value.key, value.name);
     if (present == value.before) return;
     if (present != value.after)
-      drift_.push_back(fmt::format("{}\\{}\\{} is {}, was set to {}", value.set, value.key,
-                                   value.name, shown(present), shown(value.after)));
-    const hive::KeyPath key = key_in(set, value.key);
-    if (value.before) {
-      values_.push_back(SetValue{key, value.name, present, *value.before, std::string(as_before)});
-    } else {
-      values_.push_back(DeleteValue{key, value.name, *present, "was not there before"});
-      ++gone_from_[value.set + "\\" + value.key];
-    }
+      drift_.push_back(fmt::format("{} is {}, was {}", shown(value), shown(present),
+                                   value.after ? "set to " + shown(value.after) : "removed"));
+    if (value.before)
+      values_.push_back(
+          SetValue{value.key, value.name, present, *value.before, std::string(as_before)});
+    else
+      values_.push_back(DeleteValue{value.key, value.name, *present, "was not there before"});
   }
 
   Refusal changed_since() const {
@@ -102,22 +118,38 @@ class Planner {
 
   // Keys that a patch has made go again, unless somebody has put something into them.
   void plan_keys() {
-    for (const RecordedKey& key : record_.keys) {
-      const ControlSet* set = set_named(key.set);
-      if (key.key == firstboot_service_key || set == nullptr || !has_key(*set, key.key)) continue;
-      const std::string path = key.set + "\\" + key.key;
-      const auto gone = gone_from_.find(path);
-      const std::size_t going = gone != gone_from_.end() ? gone->second : 0;
-      if (set->keys.at(key.key)->size() != going || set->with_subkeys.contains(key.key)) {
-        warn(fmt::format("{} stays: there is something in it that kvmnet has not put there", path));
-        continue;
-      }
-      std::erase_if(values_, [&](const Edit& edit) {
-        const auto* deleted = std::get_if<DeleteValue>(&edit);
-        return deleted != nullptr && deleted->key == key_in(*set, key.key);
-      });
-      values_.push_back(DeleteKey{key_in(*set, key.key), "made by a patch"});
+    std::vector<hive::KeyPath> going;
+    for (const hive::KeyPath& key : made_keys(record_)) {
+      const KeyState state = state_of(facts_, key);
+      if (!state.is_there) continue;
+      const auto below = std::count_if(going.begin(), going.end(),
+                                       [&](const hive::KeyPath& k) { return is_child_of(k, key); });
+      if (state.values == count_going_from(key) && state.subkeys == static_cast<std::size_t>(below))
+        going.push_back(key);
+      else
+        warn(fmt::format("{} stays: there is something in it that kvmnet has not put there",
+                         hive::escaped(key.to_string())));
     }
+    for (const hive::KeyPath& key : going) remove_key(key, going);
+  }
+
+  // Its values go with it, and so does it with the key above.
+  void remove_key(const hive::KeyPath& key, const std::vector<hive::KeyPath>& going) {
+    std::erase_if(values_, [&](const Edit& edit) {
+      const auto* deleted = std::get_if<DeleteValue>(&edit);
+      return deleted != nullptr && deleted->key == key;
+    });
+    if (std::none_of(going.begin(), going.end(),
+                     [&](const hive::KeyPath& above) { return is_child_of(key, above); }))
+      values_.push_back(DeleteKey{key, "made by a patch"});
+  }
+
+  std::size_t count_going_from(const hive::KeyPath& key) const {
+    return static_cast<std::size_t>(
+        std::count_if(values_.begin(), values_.end(), [&](const Edit& edit) {
+          const auto* deleted = std::get_if<DeleteValue>(&edit);
+          return deleted != nullptr && deleted->key == key;
+        }));
   }
 
   bool has(std::string_view path) const { return facts_.our_files.contains(std::string(path)); }
@@ -327,7 +359,6 @@ class Planner {
   const Record record_;
   std::vector<const ControlSet*> sets_;
   std::vector<std::string> drift_;
-  std::map<std::string, std::size_t> gone_from_;  // a key: values of it that go
   std::vector<Edit> values_;
   Plan plan_;
 };

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "src/plan/reg_input.h"
 #include "src/plan/user_work.h"
 #include "src/plan/windows.h"
 
@@ -74,6 +75,7 @@ struct Settings {
   std::vector<RegistrySetting> registry;  // in the order of known_values()
   FirstBootChoice firstboot = FirstBootChoice::automatic;
   std::vector<UserWork> work;  // for the first boot, in this order
+  RegInput reg;                // .reg files for the SYSTEM hive, which win over the rest
 };
 
 // The words each option takes, for --help and validation.

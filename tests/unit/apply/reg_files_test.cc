@@ -75,6 +75,18 @@ TEST_F(RegFilesTest, OfTheWikiPageGivesItsFiveValuesAndNothingElse) {
   EXPECT_EQ(test::read_file(hive), after);
 }
 
+TEST_F(RegFilesTest, GoIntoAHiveWithTheSettings) {
+  const std::string hive = fixture("nt52.system");
+  HiveFileRequest request = {Mode::patch, {5, 2, 0}, test::default_settings()};
+  request.settings.reg =
+      read_reg_files({file("wiki.reg", wiki_page)}, std::nullopt, {"HKEY_LOCAL_MACHINE", "SYSTEM"});
+  const Outcome outcome = patch_hive_file(hive, request);
+  EXPECT_EQ(outcome.status, Status::patched) << outcome.error;
+  EXPECT_EQ(outcome.edits.size(), 5U);
+  EXPECT_TRUE(outcome.warnings.empty());
+  EXPECT_EQ(patch_hive_file(hive, request).status, Status::unchanged);
+}
+
 TEST_F(RegFilesTest, AreOnlyForetoldByADryRun) {
   const std::string hive = fixture("nt52.system");
   const Outcome outcome = import(hive, {file("wiki.reg", wiki_page)}, Mode::plan);

@@ -181,6 +181,18 @@ TEST(Options, HiveCommandsTakeOneFileAndAWindowsVersion) {
   expect_usage_error({"hive"}, "subcommand");
 }
 
+TEST(Options, TakesRegFilesForPatchAndPlanOnly) {
+  const Options options = options_of({"patch", "--reg", "/dev/null", "a.img", "--reg", "/dev/zero",
+                                      "b.img", "--code-page", "932"});
+  EXPECT_EQ(options.reg_files, (Words{"/dev/null", "/dev/zero"}));
+  EXPECT_EQ(options.files, (Words{"a.img", "b.img"}));
+  EXPECT_EQ(options.code_page, 932U);
+  EXPECT_EQ(options_of({"plan", "--reg", "/dev/null", "a.img"}).reg_files, Words{"/dev/null"});
+  expect_usage_error({"patch", "--reg", "/no/such/file", "a.img"}, "/no/such/file");
+  expect_usage_error({"revert", "--reg", "/dev/null", "a.img"}, "--reg");
+  expect_usage_error({"status", "--reg", "/dev/null", "a.img"}, "--reg");
+}
+
 TEST(Options, WrongUsageIsSaidWithStatus2) {
   expect_usage_error({}, "subcommand");
   expect_usage_error({"patch"}, "required");

@@ -67,7 +67,7 @@ Outcome hostile_status(const std::string& hostile) {
   status.damage = status.version = status.profile = hostile;
   const hive::Value broken_utf16 = {hive::Type::sz,
                                     {std::byte{0x00}, std::byte{0xD8}, std::byte{0x1B}}};
-  status.values = {{{"ControlSet001", "Services\\Tcpip\\Parameters", "TcpWindowSize",
+  status.values = {{{hive::KeyPath::parse("ControlSet001\\Services\\Tcpip\\Parameters"), hostile,
                      text_value(hostile), hive::dword(1)},
                     broken_utf16,
                     ValueStatus::State::changed}};

@@ -125,7 +125,7 @@ TEST(GuestStatus, LooksWhereWindowsStartsFrom) {
   GuestStatus status = status_of(facts);
   ASSERT_EQ(status.values.size(), 10U);
   EXPECT_EQ(status.values[0].state, State::as_patched);
-  EXPECT_EQ(status.values[5].recorded.set, "ControlSet002");
+  EXPECT_EQ(status.values[5].recorded.key.elements().front(), "ControlSet002");
   EXPECT_EQ(status.values[5].state, State::as_before);
   EXPECT_TRUE(status.is_pending());
   facts.control_sets[0].keys = facts.other_sets[0].keys;

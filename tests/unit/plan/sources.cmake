@@ -11,6 +11,7 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/plan_firstboot_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/plan_mechanism_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/plan_record_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/plan_reg_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/plan_refusal_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/plan_revert_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/plan_test.cc

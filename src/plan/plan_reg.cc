@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/plan/plan_reg.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <string>
+
+#include "hive/record.h"
+#include "src/plan/plan_record.h"
+#include "src/support/error.h"
+
+namespace kvmnet {
+namespace {
+
+hive::KeyPath path_of(const std::vector<std::string>& key) {
+  hive::KeyPath path;
+  for (const std::string& name : key) path = path / name;
+  return path;
+}
+
+[[noreturn]] void fail(const RegInput& input, unsigned line, std::string_view what) {
+  throw UsageError(fmt::format("{}: {}", input.place(line), what));
+}
+
+void require_revertible(const RegInput& input, const hive::RegValue& value) {
+  if (!value.value) return;
+  const std::size_t size = value.value->data.size();
+  if (size == 0 || size > hive::largest_plain_value)
+    fail(input, value.line,
+         fmt::format("a value of {} bytes: hivex can write 1 to {}", size,
+                     hive::largest_plain_value));
+  if (!can_be_recorded(*value.value))
+    fail(
+        input, value.line,
+        fmt::format("a value of type {}, which Windows does not name: revert could not put it back",
+                    static_cast<std::uint32_t>(value.value->type)));
+}
+
+void require_revertible(const RegInput& input, const hive::RegSection& section) {
+  if (section.remove)
+    fail(input, section.line,
+         "a key cannot be removed as a whole, because revert could not put it back: remove its "
+         "values by name (\"NAME\"=-), or use 'kvmnet hive import' on the hive file");
+  if (is_off_limits(path_of(section.key)))
+    fail(input, section.line,
+         fmt::format("{} is left alone: which control set boots, and how kvmnet's own service "
+                     "starts, is not for .reg files to say",
+                     hive::escaped(fmt::format("{}", fmt::join(section.key, "\\")))));
+  if (section.key.empty() && !section.values.empty())
+    fail(input, section.line, "the hive's root has no values");
+  for (const hive::RegValue& value : section.values) require_revertible(input, value);
+}
+
+AskedKey& asked(RegQuestion& question, const hive::KeyPath& key) {
+  for (AskedKey& there : question.keys)
+    if (there.key == key) return there;
+  return question.keys.emplace_back(AskedKey{key, {}});
+}
+
+// A record that knows nothing of .reg files has asked all that it needs by asked_keys().
+void ask_for_record(const Record& record, RegQuestion& question) {
+  if (record.reg_values.empty() && record.reg_keys.empty()) return;
+  for (const RecordedRegValue& value : record.reg_values)
+    asked(question, value.key).values.push_back(value.name);
+  for (const hive::KeyPath& key : record.reg_keys) asked(question, key);
+  for (const RecordedKey& key : record.keys)
+    asked(question, hive::KeyPath::parse(key.set) / key.key);
+}
+
+Edit edit_of(const hive::Change& change, const RegInput& input) {
+  using What = hive::Change::What;
+  std::string why = input.place(change.line);
+  if (change.what == What::set_value)
+    return SetValue{change.key, change.name, change.old, change.value.value(), std::move(why)};
+  if (change.what == What::delete_value)
+    return DeleteValue{change.key, change.name, change.old.value(), std::move(why)};
+  return CreateKey{change.key, std::move(why)};
+}
+
+}  // namespace
+
+void require_revertible(const RegInput& input) {
+  for (const hive::RegSection& section : input.sections()) require_revertible(input, section);
+}
+
+std::vector<hive::RegSection> resolved(const std::vector<hive::RegSection>& sections,
+                                       const std::vector<ControlSet>& sets) {
+  std::vector<hive::RegSection> all;
+  for (const hive::RegSection& section : sections) {
+    if (section.key.empty() || !hive::same_name(section.key.front(), "CurrentControlSet")) {
+      all.push_back(section);
+      continue;
+    }
+    for (const ControlSet& set : sets) {
+      all.push_back(section);
+      all.back().key.front() = set.name;
+    }
+  }
+  return all;
+}
+
+const hive::RegValue* wanted_value(const std::vector<hive::RegSection>& sections,
+                                   const hive::KeyPath& key, std::string_view name) {
+  const hive::RegValue* wanted = nullptr;
+  for (const hive::RegSection& section : sections) {
+    if (!std::equal(section.key.begin(), section.key.end(), key.elements().begin(),
+                    key.elements().end(), hive::same_name))
+      continue;
+    for (const hive::RegValue& value : section.values)
+      if (hive::same_name(value.name, name)) wanted = &value;
+  }
+  return wanted;
+}
+
+RegQuestion reg_question(const Facts& facts, const std::vector<hive::RegSection>& sections) {
+  RegQuestion question = {resolved(sections, facts.control_sets), {}};
+  if (facts.record) ask_for_record(with_copies(*facts.record, facts), question);
+  return question;
+}
+
+std::variant<std::vector<Edit>, Refusal> plan_reg(const Facts& facts, const RegInput& input) {
+  if (!facts.reg.unsupported.empty())
+    return Refusal{Reason::hive_not_editable, fmt::format("--reg: {}", facts.reg.unsupported)};
+  for (const hive::KeyPath& key : facts.reg.missing)
+    if (key.elements().size() == 1 && is_control_set_name(key.elements().front()))
+      return Refusal{Reason::option_unsupported,
+                     fmt::format("--reg: the guest has no {}", key.to_string())};
+  std::vector<Edit> edits;
+  for (const hive::Change& change : facts.reg.changes) edits.push_back(edit_of(change, input));
+  return edits;
+}
+
+}  // namespace kvmnet

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// .reg files in plans, records, reverts and reports. What the hive answers is made here; the real
+// one is asked in tests/unit/apply/reg_guest_test.cc.
+#include "src/plan/plan_reg.h"
+
+#include <gtest/gtest.h>
+
+#include "src/plan/guest_status.h"
+#include "src/plan/plan_revert.h"
+#include "src/support/error.h"
+#include "tests/unit/plan/guests.h"
+
+namespace kvmnet {
+namespace {
+
+using hive::KeyPath;
+using plan_tests::any_has;
+using plan_tests::applied;
+using plan_tests::guest;
+using plan_tests::lines;
+using plan_tests::plan_of;
+using What = hive::Change::What;
+using Lines = std::vector<std::string>;
+
+RegInput input(const std::string& text) {
+  const std::string file = "REGEDIT4\n" + text;
+  RegInput input;
+  input.add("a.reg", std::as_bytes(std::span(file)), std::nullopt,
+            {"HKEY_LOCAL_MACHINE", "SYSTEM"});
+  return input;
+}
+
+Settings settings_with(const std::string& reg, const SettingOptions& options = {}) {
+  Settings settings = make_settings(options);
+  settings.reg = input(reg);
+  return settings;
+}
+
+std::string complaint(const std::string& text) {
+  try {
+    require_revertible(input(text));
+  } catch (const UsageError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+KeyPath key(const std::string& path) {
+  return KeyPath::parse("ControlSet001\\" + path);
+}
+
+TEST(RequireRevertible, NamesTheLineOfWhatAPatchCouldNotTakeBack) {
+  for (const auto& [text, why] : std::vector<std::pair<std::string, std::string>>{
+           {"[-HKLM\\SYSTEM\\A]\n", "a.reg, line 2: a key cannot be removed as a whole"},
+           {"[HKLM\\SYSTEM\\Select]\n\"Default\"=dword:2\n", "a.reg, line 2: Select is left alone"},
+           {"[HKLM\\SYSTEM\\CurrentControlSet\\services\\KVMNET-firstboot\\x]\n", "left alone"},
+           {"[HKLM\\SYSTEM\\A]\n\"a\"=dword:1\n\"b\"=hex:\n", "a.reg, line 4: a value of 0 bytes"},
+           {"[HKLM\\SYSTEM\\A]\n\"a\"=hex(c):01\n", "a.reg, line 3: a value of type 12"},
+           {"[HKLM\\SYSTEM]\n\"a\"=dword:1\n", "a.reg, line 2: the hive's root"}})
+    EXPECT_NE(complaint(text).find(why), std::string::npos) << complaint(text);
+  std::string large = "[HKLM\\SYSTEM\\A]\n\"a\"=hex:00";
+  for (int i = 0; i < 16344; ++i) large += ",00";
+  EXPECT_NE(complaint(large + "\n").find("16345 bytes"), std::string::npos);
+  EXPECT_EQ(complaint(large.substr(0, large.size() - 3) + "\n"), "");
+  EXPECT_EQ(complaint("[HKLM\\SYSTEM]\n[HKLM\\SYSTEM\\A]\n\"a\"=-\n\"b\"=hex(b):01\n"), "");
+}
+
+TEST(Resolved, CurrentControlSetStandsForEverySetThatIsEdited) {
+  Facts facts = guest(plan_tests::windows_7);
+  plan_tests::add_current_set(facts, 3);
+  const auto sections = resolved(
+      input("[HKLM\\SYSTEM\\currentcontrolset\\A]\n[HKLM\\SYSTEM\\ControlSet002\\A]\n").sections(),
+      facts.control_sets);
+  ASSERT_EQ(sections.size(), 3U);
+  EXPECT_EQ(sections[0].key, (Lines{"ControlSet001", "A"}));
+  EXPECT_EQ(sections[1].key, (Lines{"ControlSet003", "A"}));
+  EXPECT_EQ(sections[2].key, (Lines{"ControlSet002", "A"}));
+}
+
+TEST(WantedValue, IsTheLastOneWhateverTheLetterCase) {
+  const RegInput files =
+      input("[HKLM\\SYSTEM\\A]\n\"x\"=dword:1\n[HKLM\\SYSTEM\\a]\n\"X\"=-\n\"y\"=dword:2\n");
+  const hive::RegValue* x = wanted_value(files.sections(), KeyPath::parse("A"), "x");
+  ASSERT_NE(x, nullptr);
+  EXPECT_EQ(x->value, std::nullopt);
+  EXPECT_EQ(wanted_value(files.sections(), KeyPath::parse("A"), "z"), nullptr);
+  EXPECT_EQ(wanted_value(files.sections(), KeyPath::parse("A\\A"), "x"), nullptr);
+}
+
+// A guest, and what its hive says to the .reg files that are merged.
+Facts answering(Facts facts, std::vector<hive::Change> changes) {
+  facts.reg.changes = std::move(changes);
+  return facts;
+}
+
+TEST(PlanReg, SaysWhatIsSetRemovedAndMadeAndInWhichLine) {
+  const Facts facts =
+      answering(guest(plan_tests::windows_7),
+                {{What::set_value, key("A"), "x", hive::dword(1), hive::dword(2), 3},
+                 {What::delete_value, key("A"), "y", hive::dword(1), {}, 4},
+                 {What::create_key, key("B"), "", {}, {}, 5}});
+  const Plan plan =
+      plan_of(facts, settings_with("[HKLM\\SYSTEM\\A]\n", plan_tests::keep_options()));
+  ASSERT_EQ(plan.edits.size(), 4U);  // and the record
+  EXPECT_EQ(lines(plan.edits),
+            (Lines{"set ControlSet001\\A\\x: dword:0x00000001 -> dword:0x00000002",
+                   "delete ControlSet001\\A\\y", "create ControlSet001\\B"}));
+  EXPECT_EQ(describe(plan.edits[1]).why, "a.reg, line 3");
+}
+
+constexpr const char* window_key =
+    "[HKLM\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters]\n";
+
+TEST(PlanReg, WinsOverTheProfileAndSaysSo) {
+  const Facts facts = answering(
+      guest(plan_tests::server_2003),
+      {{What::set_value, key(plan_tests::tcpip_key), "TcpWindowSize", {}, hive::dword(5), 3}});
+  const Plan plan =
+      plan_of(facts, settings_with(std::string(window_key) + "\"tcpwindowsize\"=dword:5\n"));
+  EXPECT_EQ(plan.edits.size(), 6U);  // five values and the record
+  EXPECT_TRUE(any_has(lines(plan.edits), "TcpWindowSize: absent -> dword:0x00000005"));
+  EXPECT_TRUE(any_has(plan.warnings, "TcpWindowSize is as a.reg, line 3 has it"));
+  // What the files remove the profile does not set again.
+  const Plan removed = plan_of(guest(plan_tests::server_2003),
+                               settings_with(std::string(window_key) + "\"TcpWindowSize\"=-\n"));
+  EXPECT_EQ(removed.edits.size(), 5U);
+  EXPECT_FALSE(any_has(lines(removed.edits), "TcpWindowSize"));
+  EXPECT_TRUE(any_has(removed.warnings, "TcpWindowSize is as"));
+  // The same as the profile has it needs no word.
+  const Plan same =
+      plan_of(guest(plan_tests::server_2003),
+              settings_with(std::string(window_key) + "\"TcpWindowSize\"=dword:00100000\n"));
+  EXPECT_FALSE(any_has(same.warnings, "TcpWindowSize is as"));
+}
+
+TEST(PlanReg, DoesNotContradictAnOption) {
+  const std::string reg = std::string(window_key) + "\"TcpWindowSize\"=dword:5\n";
+  const auto option = plan_tests::set_option("Tcpip\\Parameters\\TcpWindowSize=6");
+  const Refusal refusal =
+      plan_tests::refusal_of(guest(plan_tests::server_2003), settings_with(reg, option));
+  EXPECT_EQ(refusal.reason, Reason::option_unsupported);
+  EXPECT_NE(refusal.message.find("a.reg, line 3"), std::string::npos) << refusal.message;
+  const auto same = plan_tests::set_option("Tcpip\\Parameters\\TcpWindowSize=5");
+  EXPECT_FALSE(plan_of(guest(plan_tests::server_2003), settings_with(reg, same)).edits.empty());
+}
+
+TEST(PlanReg, WarnsOfWhatThisWindowsDoesNotRead) {
+  const Settings settings = settings_with(std::string(window_key) + "\"TcpWindowSize\"=dword:5\n");
+  EXPECT_TRUE(any_has(plan_of(guest(plan_tests::windows_7), settings).warnings,
+                      "a.reg, line 3: Windows NT 6.1 build 7601 does not read TcpWindowSize"));
+  EXPECT_FALSE(
+      any_has(plan_of(guest(plan_tests::server_2003), settings).warnings, "does not read"));
+}
+
+TEST(PlanReg, RefusesWhatTheHiveCannotHold) {
+  Facts facts = guest(plan_tests::windows_7);
+  facts.reg.unsupported = "key A has a value without data";
+  EXPECT_EQ(plan_tests::refusal_of(facts, make_settings({})).reason, Reason::hive_not_editable);
+  facts.reg.unsupported.clear();
+  facts.reg.missing = {KeyPath::parse("ControlSet007"), KeyPath::parse("ControlSet007\\A")};
+  const Refusal refusal = plan_tests::refusal_of(facts, make_settings({}));
+  EXPECT_EQ(refusal.reason, Reason::option_unsupported);
+  EXPECT_NE(refusal.message.find("no ControlSet007"), std::string::npos);
+}
+
+Record record_after(const Facts& facts, const Settings& settings) {
+  return applied(facts, plan_of(facts, settings).edits).record.value();
+}
+
+TEST(PlanReg, IsRecordedBesideWhatKvmnetKnows) {
+  Facts facts = answering(guest(plan_tests::server_2003),
+                          {{What::set_value,
+                            key("services\\tcpip\\parameters"),
+                            "tcpwindowsize",
+                            {},
+                            hive::dword(5),
+                            3},
+                           {What::delete_value, key("Services\\X"), "\u00e4", hive::sz("1"), {}, 4},
+                           {What::set_value, key("Services\\X\\Y\\Z"), "", {}, hive::dword(1), 5}});
+  facts.reg.missing = {key("Services\\X\\Y"), key("Services\\X\\Y\\Z")};
+  const Record record =
+      record_after(facts, settings_with(std::string(window_key) + "\"TcpWindowSize\"=dword:5\n"));
+  ASSERT_EQ(record.values.size(), 5U);
+  EXPECT_EQ(
+      record.values[4],
+      (RecordedValue{"ControlSet001", plan_tests::tcpip_key, "TcpWindowSize", {}, hive::dword(5)}));
+  EXPECT_EQ(record.reg_values,
+            (std::vector<RecordedRegValue>{{key("Services\\X"), "\u00e4", hive::sz("1"), {}},
+                                           {key("Services\\X\\Y\\Z"), "", {}, hive::dword(1)}}));
+  EXPECT_EQ(record.reg_keys, facts.reg.missing);
+}
+
+TEST(PlanReg, KeepsInTheRecordWhatWasThereBeforeTheFirstPatch) {
+  Facts facts = answering(guest(plan_tests::server_2003),
+                          {{What::set_value, key("A"), "x", hive::dword(1), hive::dword(2), 3}});
+  facts = applied(facts, plan_of(facts, settings_with("[HKLM\\SYSTEM\\A]\n")).edits);
+  facts.reg = {};
+  // The profile's value goes, the other one comes to another state.
+  facts.reg.changes = {{What::delete_value,
+                        key(plan_tests::tcpip_key),
+                        "TcpWindowSize",
+                        hive::dword(0x100000),
+                        {},
+                        3},
+                       {What::delete_value, key("a"), "X", hive::dword(2), {}, 4}};
+  const Record record =
+      record_after(facts, settings_with(std::string(window_key) + "\"TcpWindowSize\"=-\n"));
+  EXPECT_EQ(record.values.size(), 4U);
+  EXPECT_EQ(record.reg_values,
+            (std::vector<RecordedRegValue>{{key("A"), "x", hive::dword(1), {}},
+                                           {key(plan_tests::tcpip_key), "TcpWindowSize", {}, {}}}));
+}
+
+TEST(PlanReg, RefusesMoreThanARecordHolds) {
+  Facts facts = guest(plan_tests::windows_7);
+  for (int i = 0; i < 1001; ++i)
+    facts.reg.changes.push_back(
+        {What::set_value, key("A"), std::to_string(i), {}, hive::dword(1), 3});
+  EXPECT_EQ(plan_tests::refusal_of(facts, make_settings({})).reason, Reason::hive_not_editable);
+}
+
+TEST(RegQuestion, AsksForTheKeysOfARecordThatHasSuchValues) {
+  Facts facts = guest(plan_tests::windows_7);
+  EXPECT_TRUE(reg_question(facts, {}).empty());
+  facts.record.emplace();
+  facts.record->keys = {{"ControlSet001", plan_tests::afd_key}};
+  EXPECT_TRUE(reg_question(facts, {}).empty());
+  facts.record->reg_values = {{key("A"), "x", {}, {}}, {key("A"), "y", {}, {}}};
+  facts.record->reg_keys = {key("A"), key("B")};
+  EXPECT_EQ(reg_question(facts, {}).keys,
+            (std::vector<AskedKey>{
+                {key("A"), {"x", "y"}}, {key("B"), {}}, {key(plan_tests::afd_key), {}}}));
+}
+
+// A guest where .reg files have made A, A\B and a value in each, and have set one in C and removed
+// another there.
+Facts merged() {
+  Facts facts = guest(plan_tests::windows_7);
+  facts.record.emplace();
+  facts.record->reg_values = {{key("A"), "a", {}, hive::dword(1)},
+                              {key("A\\B"), "b", {}, hive::dword(1)},
+                              {key("C"), "c", hive::dword(3), hive::dword(4)},
+                              {key("C"), "gone", hive::sz("x"), {}}};
+  facts.record->reg_keys = {key("A"), key("A\\B")};
+  facts.reg.keys = {{key("A"), true, 1, 1, {{"a", hive::dword(1)}}},
+                    {key("A\\B"), true, 1, 0, {{"b", hive::dword(1)}}},
+                    {key("C"), true, 7, 2, {{"c", hive::dword(4)}}}};
+  return facts;
+}
+
+Plan revert_of(const Facts& facts, const RevertOptions& options = {}) {
+  return std::get<Plan>(make_revert(facts, options));
+}
+
+TEST(RevertOfReg, PutsBackValuesAndRemovesTheKeysThatItHasMade) {
+  const Plan plan = revert_of(merged());
+  EXPECT_EQ(lines(plan.edits),
+            (Lines{"set ControlSet001\\C\\c: dword:0x00000004 -> dword:0x00000003",
+                   "set ControlSet001\\C\\gone: absent -> \"x\"", "delete ControlSet001\\A"}));
+  EXPECT_TRUE(plan.warnings.empty());
+}
+
+TEST(RevertOfReg, LeavesKeysThatSomebodyHasPutSomethingInto) {
+  Facts facts = merged();
+  facts.reg.keys[1].values = 2;
+  Plan plan = revert_of(facts);
+  EXPECT_TRUE(any_has(plan.warnings, "ControlSet001\\A\\B stays"));
+  EXPECT_TRUE(any_has(plan.warnings, "ControlSet001\\A stays"));
+  EXPECT_TRUE(any_has(lines(plan.edits), "delete ControlSet001\\A\\B\\b"));
+  EXPECT_TRUE(any_has(lines(plan.edits), "delete ControlSet001\\A\\a"));
+  facts = merged();
+  facts.reg.keys[0].subkeys = 2;
+  plan = revert_of(facts);
+  EXPECT_EQ(plan.warnings.size(), 1U);
+  EXPECT_EQ(lines(plan.edits).back(), "delete ControlSet001\\A\\B");
+}
+
+TEST(RevertOfReg, RefusesWhereSomebodyHasChangedAValueSince) {
+  Facts facts = merged();
+  facts.reg.keys[2].named = {{"c", hive::dword(9)}, {"gone", hive::sz("y\x1b")}};
+  const auto plan = make_revert(facts, {});
+  ASSERT_TRUE(std::holds_alternative<Refusal>(plan));
+  const Refusal& refusal = std::get<Refusal>(plan);
+  EXPECT_EQ(refusal.reason, Reason::changed_since_patch);
+  EXPECT_NE(refusal.message.find("C\\c is dword:0x00000009, was set to dword:0x00000004"),
+            std::string::npos)
+      << refusal.message;
+  EXPECT_NE(refusal.message.find("was removed"), std::string::npos) << refusal.message;
+  EXPECT_TRUE(any_has(lines(revert_of(facts, {true, true}).edits),
+                      "set ControlSet001\\C\\c: dword:0x00000009 -> dword:0x00000003"));
+}
+
+TEST(RevertOfReg, HasNothingToDoInAControlSetThatHasGone) {
+  Facts facts = merged();
+  facts.record->reg_values = {{KeyPath::parse("ControlSet009\\A"), "a", hive::dword(1), {}}};
+  facts.record->reg_keys = {KeyPath::parse("ControlSet009\\B")};
+  facts.reg.keys = {{KeyPath::parse("ControlSet009\\A"), false, 0, 0, {}},
+                    {KeyPath::parse("ControlSet009\\B"), false, 0, 0, {}}};
+  const Plan plan = revert_of(facts);
+  EXPECT_TRUE(plan.edits.empty());
+  EXPECT_TRUE(any_has(plan.warnings, "ControlSet009 is not there any more"));
+}
+
+// Windows makes one of the set that has booted well, with what .reg files have set in it.
+TEST(RevertOfReg, PutsBackWhatIsInACopyOfTheControlSet) {
+  Facts facts = merged();
+  facts.record->values = {
+      {"ControlSet001", plan_tests::tcpip_key, "EnableWsd", {}, hive::dword(0)}};
+  plan_tests::values(facts.control_sets[0], plan_tests::tcpip_key)
+      .push_back({"EnableWsd", hive::dword(0)});
+  facts.other_sets = {facts.control_sets[0]};
+  facts.other_sets[0].name = "ControlSet003";
+  const std::vector<AskedKey> asked = reg_question(facts, {}).keys;
+  ASSERT_EQ(asked.size(), 6U);
+  EXPECT_EQ(asked[3].key, KeyPath::parse("ControlSet003\\A"));
+  for (std::size_t i = 0; i < 3; ++i) {
+    facts.reg.keys.push_back(facts.reg.keys[i]);
+    facts.reg.keys.back().key = asked[3 + i].key;
+  }
+  const Lines edits = lines(revert_of(facts).edits);
+  for (const char* set : {"ControlSet001", "ControlSet003"}) {
+    EXPECT_TRUE(any_has(edits, std::string("delete ") + set + "\\A")) << set;
+    EXPECT_TRUE(any_has(edits, std::string("set ") + set + "\\C\\gone: absent")) << set;
+  }
+  // But not where .reg files have named that set themselves.
+  facts.record->reg_keys.push_back(KeyPath::parse("ControlSet003\\Own"));
+  EXPECT_EQ(reg_question(facts, {}).keys.size(), 4U);
+}
+
+TEST(StatusOfReg, SaysWhatHasChangedSince) {
+  Facts facts = merged();
+  EXPECT_FALSE(status_of(facts).is_pending());
+  ASSERT_EQ(status_of(facts).values.size(), 4U);
+  facts.reg.keys[0].named = {};
+  facts.reg.keys[2].named = {{"c", hive::dword(9)}, {"gone", hive::sz("x")}};
+  const auto values = status_of(facts).values;
+  using State = ValueStatus::State;
+  EXPECT_EQ(values[0].state, State::as_before);
+  EXPECT_EQ(values[1].state, State::as_patched);
+  EXPECT_EQ(values[2].state, State::changed);
+  EXPECT_EQ(values[3].state, State::as_before);
+  EXPECT_TRUE(status_of(facts).is_pending());
+}
+
+}  // namespace
+}  // namespace kvmnet
