@@ -199,6 +199,38 @@ void copy_reg(const Record& record, const std::string& source, const std::string
     if (is_in(key, source)) all.reg_keys.push_back(moved(key, set));
 }
 
+// Whether all that .reg files have done to `source` is in `set`, too.
+bool is_reg_as_patched(const Record& record, const std::string& source, const std::string& set,
+                       const Facts& facts) {
+  return std::all_of(record.reg_values.begin(), record.reg_values.end(),
+                     [&](const RecordedRegValue& value) {
+                       return !is_in(value.key, source) ||
+                              present_value(facts, moved(value.key, set), value.name) ==
+                                  value.after;
+                     }) &&
+         std::all_of(record.reg_keys.begin(), record.reg_keys.end(), [&](const hive::KeyPath& key) {
+           return !is_in(key, source) || state_of(facts, moved(key, set)).is_there;
+         });
+}
+
+// `is_copy` has a say, too, of a control set and the one that it seems to be a copy of.
+template <typename IsCopy>
+Record with_copies_if(const Record& record, const Facts& facts, IsCopy is_copy) {
+  Record all = record;
+  for (const ControlSet* set : all_sets(facts)) {
+    if (knows_set(record, set->name) || is_named_by_reg(record, set->name)) continue;
+    const std::string source = copied_from(record, *set);
+    if (!is_copy(source, set->name)) continue;
+    for (const RecordedValue& value : record.values)
+      if (value.set == source)
+        all.values.push_back({set->name, value.key, value.name, value.before, value.after});
+    for (const RecordedKey& key : record.keys)
+      if (key.set == source) all.keys.push_back({set->name, key.key});
+    copy_reg(record, source, set->name, all);
+  }
+  return all;
+}
+
 }  // namespace
 
 std::vector<const ControlSet*> all_sets(const Facts& facts) {
@@ -214,19 +246,14 @@ bool knows_set(const Record& record, std::string_view set) {
          std::any_of(record.keys.begin(), record.keys.end(), is_in_it);
 }
 
+Record with_possible_copies(const Record& record, const Facts& facts) {
+  return with_copies_if(record, facts, [](const std::string&, const std::string&) { return true; });
+}
+
 Record with_copies(const Record& record, const Facts& facts) {
-  Record all = record;
-  for (const ControlSet* set : all_sets(facts)) {
-    if (knows_set(record, set->name) || is_named_by_reg(record, set->name)) continue;
-    const std::string source = copied_from(record, *set);
-    for (const RecordedValue& value : record.values)
-      if (value.set == source)
-        all.values.push_back({set->name, value.key, value.name, value.before, value.after});
-    for (const RecordedKey& key : record.keys)
-      if (key.set == source) all.keys.push_back({set->name, key.key});
-    copy_reg(record, source, set->name, all);
-  }
-  return all;
+  return with_copies_if(record, facts, [&](const std::string& source, const std::string& set) {
+    return is_reg_as_patched(record, source, set, facts);
+  });
 }
 
 bool has_begun(const Facts& facts) {

@@ -27,6 +27,8 @@ bool knows_set(const Record& record, std::string_view set);
 // KB102984). A control set that the record does not know, and in which all values are as a patch
 // has set them, is such a copy.
 Record with_copies(const Record& record, const Facts& facts);
+// The same as far as it can be told before the hive is asked for what .reg files have set.
+Record with_possible_copies(const Record& record, const Facts& facts);
 
 // Writes the record of a guest in which `edits` are made. What an earlier patch has noted stays:
 // the state before the first one counts. Nothing: the record that is there says all that. Refused:

@@ -116,7 +116,7 @@ const hive::RegValue* wanted_value(const std::vector<hive::RegSection>& sections
 
 RegQuestion reg_question(const Facts& facts, const std::vector<hive::RegSection>& sections) {
   RegQuestion question = {resolved(sections, facts.control_sets), {}};
-  if (facts.record) ask_for_record(with_copies(*facts.record, facts), question);
+  if (facts.record) ask_for_record(with_possible_copies(*facts.record, facts), question);
   return question;
 }
 

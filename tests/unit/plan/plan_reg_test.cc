@@ -322,7 +322,13 @@ TEST(RevertOfReg, PutsBackWhatIsInACopyOfTheControlSet) {
     EXPECT_TRUE(any_has(edits, std::string("delete ") + set + "\\A")) << set;
     EXPECT_TRUE(any_has(edits, std::string("set ") + set + "\\C\\gone: absent")) << set;
   }
-  // But not where .reg files have named that set themselves.
+  // A set that has the value by chance is no copy.
+  facts.reg.keys[5].named.push_back({"gone", hive::sz("x")});
+  EXPECT_FALSE(any_has(lines(revert_of(facts).edits), "ControlSet003"));
+  facts.reg.keys[5].named.pop_back();
+  facts.reg.keys[4].is_there = false;
+  EXPECT_FALSE(any_has(lines(revert_of(facts).edits), "ControlSet003"));
+  // Nor one that .reg files have named themselves.
   facts.record->reg_keys.push_back(KeyPath::parse("ControlSet003\\Own"));
   EXPECT_EQ(reg_question(facts, {}).keys.size(), 4U);
 }
