@@ -162,18 +162,31 @@ bool is_as_patched(const ControlSet& set, const RecordedValue& value) {
   return value_of(set, value.key, value.name) == value.after;
 }
 
+bool is_in(const hive::KeyPath& key, std::string_view set) {
+  return hive::same_name(key.elements().front(), set);
+}
+
+// One value alone, as later Windows have it, can be the guest's own: then the service must have
+// been copied, too.
+bool says_enough(const Record& record, const std::string& source, const ControlSet& set) {
+  const auto count =
+      std::count_if(record.values.begin(), record.values.end(),
+                    [&source](const RecordedValue& value) { return value.set == source; });
+  const auto of_reg =
+      std::count_if(record.reg_values.begin(), record.reg_values.end(),
+                    [&source](const RecordedRegValue& value) { return is_in(value.key, source); });
+  return count + of_reg > 1 || has_key(set, firstboot_service_key);
+}
+
 // The set of the record that `set` is a copy of; empty: none.
 std::string copied_from(const Record& record, const ControlSet& set) {
   for (const RecordedValue& first : record.values)
-    if (std::all_of(record.values.begin(), record.values.end(), [&](const RecordedValue& value) {
+    if (says_enough(record, first.set, set) &&
+        std::all_of(record.values.begin(), record.values.end(), [&](const RecordedValue& value) {
           return value.set != first.set || is_as_patched(set, value);
         }))
       return first.set;
   return {};
-}
-
-bool is_in(const hive::KeyPath& key, std::string_view set) {
-  return hive::same_name(key.elements().front(), set);
 }
 
 bool is_named_by_reg(const Record& record, std::string_view set) {

@@ -171,6 +171,18 @@ TEST(PlanRevert, LeavesAControlSetThatIsNoCopyAndSaysSo) {
   EXPECT_EQ(applied(facts, plan.edits).other_sets[0], other);
 }
 
+// As the guest's own EnableWsd = 0 in a control set that nothing starts from.
+TEST(PlanRevert, DoesNotTakeOneValueForACopy) {
+  Facts before = guest(version);
+  ControlSet other = before.control_sets[0];
+  other.name = "ControlSet002";
+  values(other, plan_tests::tcpip_key).push_back({"EnableWsd", hive::dword(0)});
+  before.other_sets = {other};
+  const Plan plan = revert_of(patched(before));
+  EXPECT_EQ(reverted(patched(before)), before);
+  EXPECT_TRUE(any_has(plan.warnings, "stays as it is"));
+}
+
 // What has been patched may still be there, under a name that nothing leads to.
 TEST(PlanRevert, IsRefusedWhereTheControlSetThatBootsIsMissing) {
   for (const bool has_record : {true, false}) {
