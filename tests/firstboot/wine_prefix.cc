@@ -148,10 +148,11 @@ bool WinePrefix::has_key(std::string_view key) const {
   return false;
 }
 
-// Every session of Wine begins with a boot: wineboot starts the service manager. The server is told
-// not to linger, which costs a second.
+// Every session of Wine begins with a boot: wineboot starts the service manager. The server ends a
+// session once it has seen no process but services for so many seconds, and kills what has begun by
+// then: with 0, a script whose service was slow to start it was cut off (seen on a busy machine).
 pid_t WinePrefix::start_wine(const std::vector<std::string>& command) const {
-  run_in(directory_.path(), {wineserver, "-p0"});
+  run_in(directory_.path(), {wineserver, "-p1"});
   std::vector<std::string> all = {wine};
   all.insert(all.end(), command.begin(), command.end());
   return start_in(directory_.path(), all);
