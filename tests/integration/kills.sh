@@ -6,12 +6,12 @@
 umask 000
 mkdir bin images
 
-# Processes of this test but itself, all of which have our TMPDIR.
+# Processes of this test but itself, all of which have our TMPDIR, or one below it.
 others() {
   local process
   for process in /proc/[0-9]*; do
     case $(cat "$process/comm" 2>/dev/null) in bash | '') continue ;; esac
-    ! grep -qz "^TMPDIR=$TMPDIR$" "$process/environ" 2>/dev/null || echo "${process#/proc/}"
+    ! grep -qzE "^TMPDIR=$TMPDIR(/.*)?$" "$process/environ" 2>/dev/null || echo "${process#/proc/}"
   done
 }
 

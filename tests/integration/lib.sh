@@ -66,7 +66,7 @@ expect_nothing_left() {
   [ -z "$left" ] || fail "left behind: $left"
   for process in /proc/[0-9]*; do
     [ "$(cat "$process/comm" 2>/dev/null)" != bash ] || continue # this test itself
-    ! grep -qz "^TMPDIR=$TMPDIR$" "$process/environ" 2>/dev/null ||
+    ! grep -qzE "^TMPDIR=$TMPDIR(/.*)?$" "$process/environ" 2>/dev/null ||
       fail "still running: $(tr '\0' ' ' <"$process/cmdline")"
   done
 }
