@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <system_error>
 
@@ -18,8 +19,16 @@ namespace {
 
 using guestfs::GuestFiles;
 
-// The first of `first`, `first`.1, `first`.2 ... that is free. mkdir alone decides: what is there
-// may be anything, and another kvmnet may be looking for a name at the same time.
+// Of a backup that is being written: whoever finds it knows that it may lack something.
+constexpr const char* unfinished = ".kvmnet-unfinished";
+
+// The first of `first`, `first`.1, `first`.2 ...
+std::string numbered(const std::string& first, int n) {
+  return n == 0 ? first : fmt::format("{}.{}", first, n);
+}
+
+// The first of these names that is free. mkdir alone decides: what is there may be anything, and
+// another kvmnet may be looking for a name at the same time.
 std::string make_directory(const std::string& directory, const std::string& first) {
   std::string path = first;
   for (int n = 1; ::mkdir(path.c_str(), 0700) != 0; ++n) {
@@ -27,9 +36,28 @@ std::string make_directory(const std::string& directory, const std::string& firs
       throw Error(fmt::format("{}: {}; a backup needs this directory: create it first", directory,
                               std::generic_category().message(errno)));
     if (errno != EEXIST) throw system_error("creating " + path, errno);
-    path = fmt::format("{}.{}", first, n);
+    path = numbered(first, n);
   }
   return path;
+}
+
+// 0, or an errno. A file system that cannot be told to replace nothing still replaces no directory
+// that holds something.
+int rename_to_free_directory(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+  return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+}
+
+// To the first of these names that is free, which is the result.
+std::string rename_directory(const std::string& from, const std::string& first) {
+  for (int n = 0;; ++n) {
+    const std::string to = numbered(first, n);
+    const int error = rename_to_free_directory(from, to);
+    if (error == 0) return to;
+    if (error != EEXIST && error != ENOTEMPTY && error != ENOTDIR)
+      throw system_error(fmt::format("renaming {} to {}", from, to), error);
+  }
 }
 
 void save_hive(const std::string& path, std::span<const std::byte> hive) {
@@ -52,7 +80,8 @@ void save_logs(GuestFiles& guest, const std::string& system_path, const std::str
 }  // namespace
 
 Backup::Backup(const std::string& directory, const std::string& name)
-    : path_(make_directory(directory, (std::filesystem::path(directory) / name).string())) {}
+    : name_((std::filesystem::path(directory) / name).string()),
+      path_(make_directory(directory, name_ + unfinished)) {}
 
 Backup::~Backup() {
   std::error_code ignored;
@@ -67,6 +96,7 @@ void Backup::save(GuestFiles& guest, const std::string& system_path,
     save_hive(file, hive);
     save_logs(guest, system_path, path_);
     sync_directory_of(file);
+    path_ = rename_directory(path_, name_);
     sync_directory_of(path_);
   } catch (const std::exception& e) {
     throw Error(fmt::format("the backup in {} failed: {}", path_, e.what()));

@@ -12,9 +12,8 @@ namespace kvmnet {
 
 class Backup {
  public:
-  // Makes the directory DIRECTORY/NAME, or NAME.1, NAME.2 ... where that is taken: an earlier
-  // backup is never touched. `name` is a file name of the host, never anything from the guest.
-  // Throws Error, also if there is no `directory`.
+  // Makes a directory for it in `directory`. `name` is a file name of the host, never anything from
+  // the guest. Throws Error, also if there is no `directory`.
   Backup(const std::string& directory, const std::string& name);
   Backup(const Backup&) = delete;
   Backup& operator=(const Backup&) = delete;
@@ -22,7 +21,10 @@ class Backup {
 
   // Writes `hive` as SYSTEM, and beside it the transaction logs that lie beside `system_path` in
   // the guest, SYSTEM.LOG, SYSTEM.LOG1 and SYSTEM.LOG2, in upper case. Nobody but our user can read
-  // them: a SYSTEM hive holds the boot key. All is on disk when it returns. Throws Error.
+  // them: a SYSTEM hive holds the boot key. All is on disk when it returns, and in
+  // DIRECTORY/NAME, or NAME.1, NAME.2 ... where that is taken: an earlier backup is never touched.
+  // Until then the directory's name ends in .kvmnet-unfinished: a run that is killed leaves nothing
+  // that looks whole. Throws Error.
   void save(guestfs::GuestFiles& guest, const std::string& system_path,
             std::span<const std::byte> hive);
 
@@ -30,7 +32,8 @@ class Backup {
   const std::string& keep();
 
  private:
-  std::string path_;
+  std::string name_;  // what it is to be called when all is in it
+  std::string path_;  // where it is now
   bool kept_ = false;
 };
 

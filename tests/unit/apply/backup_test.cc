@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "src/apply/patch_guest.h"
 #include "src/support/error.h"
@@ -47,6 +48,17 @@ class WatchingGuest : public FakeGuest {
                 std::span<const std::byte> bytes) override {
     look();
     FakeGuest::write_at(path, offset, bytes);
+  }
+};
+
+// Looks at the host when the guest's file `of` is about to be read into a file of the host.
+class WatchedLog : public FakeGuest {
+ public:
+  std::string of;
+  std::function<void()> look;
+  void download(const std::string& path, int fd) override {
+    if (path == of) look();
+    FakeGuest::download(path, fd);
   }
 };
 
@@ -230,6 +242,18 @@ TEST_F(BackupTest, IsThereBeforeTheGuestChanges) {
     EXPECT_EQ(patch(guest).status, Status::patched);
     EXPECT_TRUE(looked);
   }
+}
+
+// A run that is killed there leaves nothing that looks whole.
+TEST_F(BackupTest, HasItsNameOnlyWhenAllIsInIt) {
+  WatchedLog guest;
+  install(guest);
+  guest.of = config + "SYSTEM.LOG2";
+  std::set<Names> seen;  // the guest's logs are read before the backup and after it, too
+  guest.look = [&] { seen.insert(names_in(backups())); };
+  patch(guest);
+  EXPECT_EQ(seen.count({"w7.img.kvmnet-unfinished"}), 1U);
+  EXPECT_EQ(names_in(backups()), Names{"w7.img"});
 }
 
 TEST_F(BackupTest, IsPrivateWhateverTheUmask) {
