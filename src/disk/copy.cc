@@ -6,12 +6,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <utility>
 
 #include "src/disk/beside.h"
+#include "src/disk/host_space.h"
 #include "src/disk/qcow2_header.h"
 #include "src/disk/recover.h"
 #include "src/support/error.h"
@@ -41,6 +44,19 @@ void keep_backing_file(const ImageInfo& image, const std::string& path, const st
   if (header.backing.empty()) return;
   run_checked({"qemu-img", "rebase", "-u", "-f", "qcow2", "-F", header.backing_format, "-b",
                (directory / header.backing).string(), copy});
+}
+
+// cp has failed: because of the disk, where it has no room for the rest of the copy.
+void refuse_full_disk(const Fd& source, const Fd& copy, const std::string& output) {
+  struct stat whole {};
+  struct stat done {};
+  if (::fstat(source.get(), &whole) != 0 || ::fstat(copy.get(), &done) != 0) return;
+  constexpr std::uint64_t block = 512;
+  const blkcnt_t rest = std::max<blkcnt_t>(whole.st_blocks - done.st_blocks, 0);
+  const std::string directory = fs::path(output).parent_path().string();
+  if (auto refusal =
+          check_space(directory, static_cast<std::uint64_t>(rest) * block, "the rest of the copy"))
+    throw Refused{*refusal};
 }
 
 }  // namespace
@@ -94,7 +110,12 @@ void Copy::fill(const ImageInfo& image) {
   check_source();
   const InheritedFile from(source);
   const InheritedFile to(file_);
-  run_checked({"cp", "--reflink=auto", "--sparse=always", "--", from.path(), to.path()});
+  const Finished copied =
+      run({"cp", "--reflink=auto", "--sparse=always", "--", from.path(), to.path()});
+  if (copied.status != 0) {
+    refuse_full_disk(source, file_, output_);
+    throw Error(fmt::format("copying {} to {} failed: {}", image.path, path_, copied.output));
+  }
   check_source();
   keep_backing_file(image, path_, to.path());
 }

@@ -22,7 +22,8 @@ class Copy {
   // backing file, sparse, sharing the image's blocks where the file system can. It belongs to us
   // and nobody else can read it (0600). A copy of that name that a dead run left is replaced; one
   // that another kvmnet is at work on is refused. Throws UsageError if there is an OUTPUT already,
-  // and Error, also if the image has changed meanwhile; nothing is left then.
+  // Refused if the disk has no room for it, and Error, also if the image has changed meanwhile;
+  // nothing is left then.
   static std::variant<Copy, Refusal> make(const ImageInfo& image, const std::string& output,
                                           mode_t umask);
 

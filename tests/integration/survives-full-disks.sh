@@ -40,6 +40,17 @@ ended() {
   expect_nothing_left
 }
 
+echo "== full when copied"
+cp nt100-text.qcow2 elsewhere.qcow2
+fill
+kvmnet 3 patch elsewhere.qcow2 --output disk/copy.qcow2
+expect_out 'MiB needed for the rest of the copy'
+expect_out 'make room on the file system'
+[ ! -e disk/copy.qcow2 ] || fail "a part of a copy is there"
+cmp -s elsewhere.qcow2 nt100-text.qcow2 || fail "the image has changed"
+rm elsewhere.qcow2 disk/filler
+expect_nothing_left
+
 # While the appliance writes: before the first write, and after the files.
 for moment in 'probe' 'apply'; do
   echo "== full when: $moment"
