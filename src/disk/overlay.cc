@@ -19,10 +19,23 @@
 namespace kvmnet::disk {
 namespace {
 
+Qcow2Header header_of(const ImageInfo& image) {
+  return read_qcow2_header(open_file(image.path, O_RDONLY), image.path);
+}
+
+// qemu-img check does not speak of the mark, and qemu-img commit does not heed it.
+void refuse_marked_image(const ImageInfo& image) {
+  if (!header_of(image).is_corrupt) return;
+  throw Refused{{Reason::damaged_image,
+                 image.path + ": QEMU has marked the image as corrupt when it found its tables "
+                              "damaged, and writes to it no more"}};
+}
+
 // QEMU reads clusters behind the end of a truncated qcow2 as zeros, without a word, and writing to
 // an image with wrong reference counts overwrites data. Returns whether clusters are compressed.
 bool check_image(const ImageInfo& image) {
   if (image.format != Format::qcow2) return false;
+  refuse_marked_image(image);
   constexpr int corruptions = 2;
   constexpr int leaked_clusters = 3;  // wasted space, no harm
   const Finished check = run({"qemu-img", "check", "--output=json", "-f", "qcow2", image.path},
@@ -45,15 +58,13 @@ bool check_image(const ImageInfo& image) {
 std::string cluster_size(const ImageInfo& image, bool image_is_compressed) {
   constexpr std::uint64_t usual = 65536;
   if (!image_is_compressed) return std::to_string(usual);
-  const Fd fd = open_file(image.path, O_RDONLY);
-  return std::to_string(std::max(usual, read_qcow2_header(fd, image.path).cluster_size));
+  return std::to_string(std::max(usual, header_of(image).cluster_size));
 }
 
 // In bytes, as QEMU counts: in sectors.
 std::string disk_size(const ImageInfo& image) {
   constexpr std::uint64_t sector = 512;
-  if (image.format == Format::qcow2)
-    return std::to_string(read_qcow2_header(open_file(image.path, O_RDONLY), image.path).disk_size);
+  if (image.format == Format::qcow2) return std::to_string(header_of(image).disk_size);
   const auto size = static_cast<std::uint64_t>(image.identity.size);
   return std::to_string((size + sector - 1) / sector * sector);
 }

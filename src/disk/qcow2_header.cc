@@ -70,6 +70,7 @@ void read_bitmaps_extension(std::string_view extension, Qcow2Header& header) {
 Qcow2Header parse_fixed_part(std::string_view head, std::uint64_t version) {
   // Bits of the incompatible features.
   constexpr std::uint64_t dirty = 1 << 0;
+  constexpr std::uint64_t corrupt = 1 << 1;
   constexpr std::uint64_t external_data_file = 1 << 2;
   constexpr std::uint64_t extended_l2 = 1 << 4;
   Qcow2Header header;
@@ -84,6 +85,7 @@ Qcow2Header parse_fixed_part(std::string_view head, std::uint64_t version) {
   if (version == 2) return header;
   const std::uint64_t features = qcow2_number(head, 72, 8);
   header.is_dirty = (features & dirty) != 0;
+  header.is_corrupt = (features & corrupt) != 0;
   header.external_data = (features & external_data_file) != 0;
   header.extended_l2 = (features & extended_l2) != 0;
   header.has_autoclear = qcow2_number(head, 88, 8) != 0;

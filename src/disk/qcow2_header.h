@@ -23,6 +23,7 @@ struct Qcow2Header {
   bool external_data = false;
   bool has_autoclear = false;  // something that an unknowing writer must drop: persistent bitmaps
   bool is_dirty = false;       // reference counts are not up to date: it was not closed
+  bool is_corrupt = false;     // QEMU has found its tables damaged, and writes to it no more
   bool extended_l2 = false;    // entries of L2 tables have 16 bytes, not 8
   // Where they lie in the file, as written; length 0: there is none.
   Range l1_table;

@@ -165,6 +165,28 @@ TEST_F(OverlayTest, IsRefusedOverADamagedImage) {
   EXPECT_EQ(names(), Names{"disk"});
 }
 
+// QEMU does so when it finds a table where another lies. qemu-img check finds nothing any more
+// where that has not reached the file.
+TEST_F(OverlayTest, IsRefusedOverAnImageThatQemuHasMarkedAsCorrupt) {
+  const std::string path = image("disk", "qcow2");
+  constexpr off_t end_of_incompatible_features = 79;
+  const char corrupt = 2;
+  ASSERT_EQ(::pwrite(open_file(path, O_WRONLY).get(), &corrupt, 1, end_of_incompatible_features),
+            1);
+  ASSERT_EQ(run({"qemu-img", "check", "-q", "-f", "qcow2", path}).status, 0);
+  ASSERT_NE(run({"qemu-io", "-f", "qcow2", "-c", "write 0 512", path}).status, 0);
+  try {
+    Overlay::beside(identified(path));
+    FAIL() << "not refused";
+  } catch (const Refused& e) {
+    EXPECT_EQ(e.refusal.reason, Reason::damaged_image);
+    EXPECT_NE(e.refusal.message.find("marked the image as corrupt"), std::string::npos);
+  }
+  EXPECT_EQ(names(), Names{"disk"});
+  run_checked({"qemu-img", "check", "-q", "-r", "all", "-f", "qcow2", path});
+  EXPECT_NO_THROW(Overlay::beside(identified(path)));
+}
+
 TEST_F(OverlayTest, IsMadeOverAnImageThatOnlyWastesSpace) {
   const std::string path = image("disk", "qcow2");
   run_checked({"qemu-io", "-f", "qcow2", "-c", "write -q -P 0x22 0 64k", path});
