@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The states that no other test shows with a real image: each has its reason code in the JSON output, a
+# The states of an image that it is refused for, with real images: each has its reason code in the JSON output, a
 # remedy, exit status 3, and keeps every byte of the image. No appliance.
 #
 # Not here: read-only-mount and unsupported-system-root, which tools for NTFS cannot make, have unit
@@ -22,6 +22,32 @@ refused() { # CODE ARGUMENT...
   expect_json out
   expect_unchanged
 }
+
+# The same images are shown to the appliance in one launch, by refusals_test.cc.
+while read -r code image; do
+  echo "== $code: $image"
+  image "$image.qcow2"
+  remember "$image.qcow2"
+  refused "$code" patch "$image.qcow2"
+  rm "$image.qcow2"
+done <<'IMAGES'
+no-windows not-windows
+no-windows blank
+several-windows two-roots
+hibernated hibernated
+hibernated fast-startup
+unclean-ntfs unclean
+unclean-ntfs to-be-checked
+dirty-hive dirty-hive
+no-service-key no-tcpip
+damaged-ntfs damaged
+no-guest-space full
+encrypted-volume bitlocker
+encrypted-volume luks
+windows-pe windows-pe
+setup-in-progress setup-in-progress
+unknown-version no-version
+IMAGES
 
 put() { # FILE PATH: into the guest on disk.raw, which image.qcow2 is made of
   ntfscp -q -f disk.raw "$1" "$2" 2>/dev/null || fail "cannot write $2"
