@@ -16,7 +16,10 @@ hit() {
   : >err
   "$KVMNET" patch -v "$@" nt100-text.qcow2 >out 2>err &
   pid=$!
-  until grep -q ": $phase" err && qemu >/dev/null; do sleep 0.02; done
+  until grep -q ": $phase" err && qemu >/dev/null; do
+    kill -0 "$pid" 2>/dev/null || { cat out err >&2 && fail "ended before phase $phase"; }
+    sleep 0.02
+  done
   # It may not come to the removal of its own file there.
   grep -qz "^TMPDIR=$TMPDIR/kvmnet" "/proc/$(qemu)/environ" || fail "QEMU has the TMPDIR of others"
   kill -"$signal" "$(qemu)"
@@ -31,5 +34,6 @@ for phase in launch inspect probe apply verify; do
   hit KILL "$phase" 'failed: '
 done
 for phase in launch inspect probe apply verify; do
-  hit STOP "$phase" "gave up in phase '$phase'" --timeout 45
+  # Longer than a launch takes on a busy machine, in which nothing is heard of it.
+  hit STOP "$phase" "gave up in phase '$phase'" --timeout 90
 done
