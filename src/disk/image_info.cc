@@ -88,8 +88,10 @@ std::string_view wrong_kind(const std::string& path, const std::string& name,
                             const std::string& next) {
   if (names_a_protocol(name)) return "is not given by a path";
   struct stat st {};
-  if (::stat(next.c_str(), &st) != 0)
+  if (::stat(next.c_str(), &st) != 0) {
+    if (errno == ENOENT) return "is missing";
     throw system_error(fmt::format("{}: backing file '{}'", path, name), errno);
+  }
   return S_ISREG(st.st_mode) ? "" : "is not a regular file";
 }
 
