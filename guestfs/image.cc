@@ -314,7 +314,8 @@ std::optional<std::string> Image::resolve(const std::string& path) {
     const CString actual(guestfs_case_sensitive_path(handle_.get(), wanted.c_str()));
     if (!actual) fail("looking for " + wanted);
     found = actual.get();
-    if (!exists(found)) return std::nullopt;
+    const bool is_parent = end < path.size();
+    if (!exists(is_parent ? found + "/." : found)) return std::nullopt;
   }
   return found;
 }

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "hive/base_block.h"
+#include "hive/key_path.h"
 #include "src/plan/firstboot.h"
 #include "src/support/error.h"
 #include "src/support/overloaded.h"
@@ -70,7 +71,40 @@ void remove_directory(GuestFiles& guest, const std::string& root, const RemoveDi
   if (const auto path = guest.resolve(root + "/" + edit.path)) guest.remove_directory(*path);
 }
 
+std::optional<guestfs::DirectoryEntry> find_entry(GuestFiles& guest, const std::string& directory,
+                                                  std::string_view name) {
+  for (const guestfs::DirectoryEntry& entry : guest.list(directory))
+    if (hive::same_name(entry.name, name)) return entry;
+  return std::nullopt;
+}
+
+// Of a junction or a link, too, which may lead anywhere.
+std::optional<Refusal> check_place(GuestFiles& guest, std::string directory,
+                                   std::string_view path) {
+  while (!path.empty()) {
+    const std::size_t slash = path.find('/');
+    const bool is_last = slash == std::string_view::npos;
+    const auto entry = find_entry(guest, directory, path.substr(0, slash));
+    if (!entry) return std::nullopt;
+    directory += "/" + entry->name;
+    if (entry->type != (is_last ? FileType::regular : FileType::directory))
+      return Refusal{Reason::path_blocked,
+                     fmt::format("{} in the guest is no {}, which is needed there", directory,
+                                 is_last ? "file" : "directory")};
+    path.remove_prefix(is_last ? path.size() : slash + 1);
+  }
+  return std::nullopt;
+}
+
 }  // namespace
+
+std::optional<Refusal> check_places(GuestFiles& guest, const std::string& root,
+                                    const std::vector<Edit>& edits) {
+  for (const Edit& edit : edits)
+    if (const auto* written = std::get_if<WriteFile>(&edit))
+      if (auto refusal = check_place(guest, root, written->path)) return refusal;
+  return std::nullopt;
+}
 
 void update_hive(GuestFiles& guest, const std::string& path, std::span<const std::byte> before,
                  std::span<const std::byte> after) {

@@ -3,14 +3,21 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "guestfs/guest_files.h"
 #include "src/plan/edit.h"
+#include "src/support/refusal.h"
 
 namespace kvmnet {
+
+// Refused: where an edit writes a file there is something else than a file, or than a directory on
+// the way to it. `root` as below, mounted in any way.
+std::optional<Refusal> check_places(guestfs::GuestFiles& guest, const std::string& root,
+                                    const std::vector<Edit>& edits);
 
 // Makes the file edits. `root` is the system root's directory on the volume, mounted read-write.
 // Directories that are made new, and our own directory, are private to SYSTEM and Administrators,

@@ -138,6 +138,7 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   const bool edits_hive = has_registry_edits(plan.edits);
   const auto after =
       edits_hive ? read_whole(edit_hive(probe.in_memory(), plan.edits).file) : probe.downloaded;
+  if (auto refusal = check_places(guest, root.directory, plan.edits)) throw Refused{*refusal};
   check_space(guest, plan.edits, after.size() - probe.downloaded.size());
   if (request.mode == Mode::plan) return;
 

@@ -73,10 +73,23 @@ void note_our_file(const guestfs::DirectoryEntry& entry, Facts& facts) {
     facts.our_files.insert(std::move(path));
 }
 
+// Of this path below `root`; nothing if there is none, or something else has its name: nothing is
+// where a file or a link is in the way.
+std::optional<std::string> find_directory(GuestFiles& guest, const std::string& root,
+                                          const std::string& path) {
+  auto found = guest.resolve(root + "/" + path);
+  if (!found) return std::nullopt;
+  const std::size_t slash = found->rfind('/');
+  const auto siblings = guest.list(slash == 0 ? "/" : found->substr(0, slash));
+  const guestfs::DirectoryEntry wanted = {found->substr(slash + 1), guestfs::FileType::directory};
+  if (std::find(siblings.begin(), siblings.end(), wanted) == siblings.end()) return std::nullopt;
+  return found;
+}
+
 // In ours also what is not asked for by name: the logs of the first boot.
 void look_into_directories(GuestFiles& guest, const std::string& root, Facts& facts) {
   for (const std::string& path : known_directories()) {
-    const auto directory = guest.resolve(root + "/" + path);
+    const auto directory = find_directory(guest, root, path);
     if (!directory) continue;
     const auto entries = guest.list(*directory);
     facts.directories[path] = entries.size();
@@ -103,7 +116,7 @@ void read_files(GuestFiles& guest, const std::string& root, Facts& facts) {
     names[path.substr(0, slash)].push_back(path.substr(slash + 1));
   }
   for (const auto& [parent, wanted] : names) {
-    const auto directory = guest.resolve(root + "/" + parent);
+    const auto directory = find_directory(guest, root, parent);
     if (!directory) continue;
     for (const guestfs::DirectoryEntry& entry : guest.list(*directory))
       for (const std::string& name : wanted)

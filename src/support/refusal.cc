@@ -19,7 +19,7 @@ constexpr std::string_view shut_down_fully =
     "start the guest, run 'powercfg /h off' in it as administrator, shut it down with "
     "'shutdown /s /t 0', and try again";
 
-constexpr std::array<Row, 44> rows = {{
+constexpr std::array<Row, 45> rows = {{
     {Reason::image_in_use, "image-in-use", "another program has the image open, or changes it",
      "shut down the guest, or stop the process that uses it"},
     {Reason::commit_interrupted, "commit-interrupted",
@@ -52,7 +52,7 @@ constexpr std::array<Row, 44> rows = {{
      "result "
      "with a backup"},
     {Reason::unsafe_backing_file, "unsafe-backing-file",
-     "the image is based on something that is not safe to open",
+     "the image is based on something that is missing or not safe to open",
      "check where the image comes from; 'qemu-img rebase -u -b FILE -F FORMAT IMAGE' sets the "
      "backing file and its format right; run kvmnet as the image's owner, or let that user read "
      "the backing file"},
@@ -98,6 +98,9 @@ constexpr std::array<Row, 44> rows = {{
      shut_down_fully},
     {Reason::no_guest_space, "no-guest-space", "too little space on the guest's system volume",
      "make room on the guest's system volume: start the guest and remove files, or enlarge it"},
+    {Reason::path_blocked, "path-blocked",
+     "something in the guest is where a file or directory of ours must be",
+     "start the guest, look at what is there, and move it away as administrator"},
     {Reason::dirty_hive, "dirty-hive",
      "Windows has not closed a hive, and its transaction logs do not apply",
      "start the guest once and shut it down with 'shutdown /s /t 0', so that Windows writes its "

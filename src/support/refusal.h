@@ -39,6 +39,7 @@ enum class Reason {
   damaged_ntfs,
   read_only_mount,
   no_guest_space,
+  path_blocked,
   dirty_hive,
   damaged_hive,
   hive_not_editable,

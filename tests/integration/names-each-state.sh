@@ -81,6 +81,11 @@ cp sound.raw disk.raw
 put changed.hive /Windows/System32/config/SYSTEM
 refused damaged-hive patch image.qcow2
 
+echo "== path-blocked"
+cp sound.raw disk.raw
+put SOFTWARE /Windows/kvmnet
+refused path-blocked patch image.qcow2
+
 echo "== options that do not fit the guest or the image"
 truncate -s 4M short.raw
 remember nt61-text.qcow2 nt52.qcow2 short.raw

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/apply/apply.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "hive/error.h"
@@ -165,6 +166,29 @@ TEST_F(ApplyFiles, RemovesThoseThatAreThere) {
               {RemoveFile{"kvmnet/firstboot.done", "test"}, RemoveFile{"kvmnet/nothing", "test"},
                RemoveFile{"nowhere/nothing", "test"}});
   EXPECT_EQ(guest.changes(), Calls{"remove /Windows/kvmnet/Firstboot.Done"});
+}
+
+TEST_F(ApplyFiles, HaveNoPlaceWhereSomethingElseIs) {
+  const auto message = [&](const std::string& path) {
+    const auto refusal = check_places(guest, "/Windows", {write_file(path, "x")});
+    if (!refusal) return std::string();
+    EXPECT_EQ(refusal->reason, Reason::path_blocked);
+    return refusal->message;
+  };
+  EXPECT_EQ(message("kvmnet/a.cmd"), "");
+  volume().files["/Windows/KvmNet/A.cmd"] = "old";
+  EXPECT_EQ(message("kvmnet/a.cmd"), "");
+  EXPECT_EQ(message("kvmnet/a.cmd/b"),
+            "/Windows/KvmNet/A.cmd in the guest is no directory, which is needed there");
+  volume().directories.insert("/Windows/KvmNet/directory");
+  volume().others.insert("/Windows/KvmNet/junction");
+  for (const char* name : {"directory", "junction"})
+    EXPECT_EQ(
+        message(std::string("kvmnet/") + name),
+        fmt::format("/Windows/KvmNet/{} in the guest is no file, which is needed there", name));
+  EXPECT_NE(message("kvmnet/junction/b"), "");
+  EXPECT_EQ(message("kvmnet/directory/b"), "");
+  EXPECT_EQ(guest.changes(), Calls{});
 }
 
 TEST_F(ApplyFiles, FailsWhenTheGuestsDiskDoes) {
