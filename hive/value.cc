@@ -14,7 +14,7 @@ Value terminated(Type type, std::string_view text) {
   return value;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr std::size_t longest = 200;
   std::string out = "\"";
   for (const char c : escaped(text.substr(0, longest))) {
@@ -28,7 +28,7 @@ std::string describe_multi_sz(const Value& value) {
   std::string text = from_utf16le(value.data);
   while (!text.empty() && text.back() == '\0') text.pop_back();
   std::replace(text.begin(), text.end(), '\0', ',');
-  return "multi:" + quoted(text);
+  return "multi:" + in_quotes(text);
 }
 
 std::string describe_bytes(const Value& value) {
@@ -84,8 +84,8 @@ std::optional<std::string> as_string(const Value& value) {
 
 std::string describe(const Value& value) {
   if (const auto number = as_dword(value)) return fmt::format("dword:0x{:08x}", *number);
-  if (value.type == Type::sz) return quoted(*as_string(value));
-  if (value.type == Type::expand_sz) return "expand:" + quoted(*as_string(value));
+  if (value.type == Type::sz) return in_quotes(*as_string(value));
+  if (value.type == Type::expand_sz) return "expand:" + in_quotes(*as_string(value));
   if (value.type == Type::multi_sz) return describe_multi_sz(value);
   return describe_bytes(value);
 }
