@@ -10,7 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <iostream>
+#include <sstream>
 #include <string>
 
 #include "src/apply/hive_file.h"
@@ -85,6 +85,14 @@ Settings settings_of(const Options& options) {
   return settings;
 }
 
+// `from` is what the user knows it by.
+std::string read_keys(const Fd& file, const std::string& from) {
+  constexpr std::size_t largest = 64 << 10;
+  std::string text = read_text(file, largest + 1);
+  if (text.size() > largest) throw UsageError(from + ": is longer than 64 KiB, as no key is");
+  return text;
+}
+
 // ID:key:WORDS or ID:file:FILE, as virt-* tools take it.
 VolumeKey volume_key(const std::string& word) {
   const std::size_t first = word.find(':');
@@ -96,8 +104,7 @@ VolumeKey volume_key(const std::string& word) {
     throw UsageError("--key: write ID:key:WORDS or ID:file:FILE");
   VolumeKey key = {word.substr(0, first), word.substr(second + 1)};
   if (kind == "key") return key;
-  constexpr std::size_t largest = 64 << 10;
-  std::string text = read_text(open_file(key.key, O_RDONLY), largest);
+  std::string text = read_keys(open_file(key.key, O_RDONLY), key.key);
   while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
   key.key = std::move(text);
   return key;
@@ -109,8 +116,9 @@ std::vector<VolumeKey> volume_keys(const Options& options) {
   std::vector<VolumeKey> keys;
   if (!options.keys.empty() || options.keys_from_stdin) keep_to_ourselves();
   for (const std::string& word : options.keys) keys.push_back(volume_key(word));
-  std::string line;
-  while (options.keys_from_stdin && std::getline(std::cin, line)) {
+  if (!options.keys_from_stdin) return keys;
+  std::istringstream lines(read_keys(Fd(::dup(STDIN_FILENO)), "--keys-from-stdin"));
+  for (std::string line; std::getline(lines, line);) {
     if (line.ends_with('\r')) line.pop_back();
     if (!line.empty()) keys.push_back({"all", line});
   }
