@@ -89,7 +89,11 @@ std::string_view wrong_kind(const std::string& path, const std::string& name,
   if (names_a_protocol(name)) return "is not given by a path";
   struct stat st {};
   if (::stat(next.c_str(), &st) != 0) {
-    if (errno == ENOENT) return "is missing";
+    if (errno == ENOENT)
+      return is_there(commit_path(next))
+                 ? "is absent: kvmnet was interrupted while it wrote to it; "
+                   "finish that with 'kvmnet recover' first"
+                 : "is missing";
     throw system_error(fmt::format("{}: backing file '{}'", path, name), errno);
   }
   return S_ISREG(st.st_mode) ? "" : "is not a regular file";

@@ -207,6 +207,10 @@ TEST_F(BackingFile, ChainsThatDoNotEndAreRefused) {
 
 TEST_F(BackingFile, IsMissing) {
   EXPECT_EQ(word(file("top.qcow2", Qcow2::over("nothing").bytes())), "unsafe-backing-file");
+  file("nothing.kvmnet-commit", "x");
+  const auto refusal = identify(path("top.qcow2"), std::nullopt);
+  ASSERT_TRUE(std::holds_alternative<Refusal>(refusal));
+  EXPECT_NE(std::get<Refusal>(refusal).message.find("'kvmnet recover' first"), std::string::npos);
   file("plain", "x");
   EXPECT_THROW(word(file("top.qcow2", Qcow2::over("plain/nothing").bytes())), Error);
 }
