@@ -379,7 +379,8 @@ std::uint64_t Image::free_space() {
 }
 
 bool Image::is_writable(const std::string& directory) {
-  const std::string file = directory + "/kvmnet-write-test";
+  std::string file = directory + "/kvmnet-write-test";
+  while (resolve(file)) file += '-';  // the guest's own
   if (guestfs_write(handle_.get(), file.c_str(), "", 0) == -1) {
     if (last_errno() == EROFS) return false;
     fail("writing to " + directory);

@@ -299,7 +299,8 @@ std::uint64_t DirectGuest::free_space() {
 
 // Where it is not, mounting has failed already.
 bool DirectGuest::is_writable(const std::string& directory) {
-  const std::string file = directory + "/kvmnet-write-test";
+  std::string file = directory + "/kvmnet-write-test";
+  while (resolve(file)) file += '-';  // the guest's own
   write(file, "");
   remove(file);
   return true;

@@ -47,6 +47,9 @@ for name in nt52.qcow2 nt52-raw.raw; do
 /ControlSet001/Services/Tcpip/Parameters/TcpWindowSize
 PATHS
   ! guest_has_file after.vol /WINDOWS/kvmnet/firstboot.cmd || fail "Server 2003 got a script"
+  # The name of what kvmnet makes to see that the volume is writable.
+  guest_file after.vol /WINDOWS/KVMNET-write-test own.txt
+  expect_equal "$(cat own.txt)" $'not to be touched\r' "a file of the guest's own"
 done
 
 remember nt52.qcow2

@@ -40,6 +40,13 @@ for set in ControlSet001 ControlSet002; do
   expect_dword after.hive "$set\\Services\\kvmnet-firstboot" Start 2
 done
 hive_value after.hive ControlSet003 Marker >/dev/null || fail "the last known good set was touched"
+# What was there keeps its name, and neither its content nor its permissions.
+for path in KvmNet KvmNet/Firstboot.cmd KvmNet/record.json; do
+  expect_private after.vol "/Windows/$path"
+done
+guest_file after.vol /Windows/KvmNet/Firstboot.cmd after.cmd
+"$KVMNET" script --windows 10.0.19045 >expected.cmd
+expect_same_file expected.cmd after.cmd
 
 printf 'echo %%~dp0\nexit /b 3\n' >'my work.cmd'
 volume generalised.qcow2 1 before.vol
