@@ -94,6 +94,12 @@ refused no-such-root patch --root /dev/sda7 nt52.qcow2
 refused format-mismatch patch --format raw nt52.qcow2
 refused format-mismatch patch --format qcow2 short.raw
 
+head -c 70000 /dev/zero >long
+kvmnet 2 plan --keys-from-stdin nt52.qcow2 <long
+expect_same_file err - <<<'kvmnet: --keys-from-stdin: is longer than 64 KiB, as no key is'
+kvmnet 2 plan --key all:file:long nt52.qcow2
+expect_same_file err - <<<'kvmnet: long: is longer than 64 KiB, as no key is'
+
 echo "== what has become of a patch"
 cp --sparse=always sound.raw patched.raw
 kvmnet 0 patch patched.raw
@@ -107,6 +113,25 @@ cp patched.raw disk.raw
 echo '{}' >record
 put record /Windows/kvmnet/record.json
 for command in patch revert; do refused record-damaged "$command" image.qcow2; done
+
+echo "== the JSON output of every command"
+cp nt52.qcow2 own.qcow2
+cp SYSTEM bare
+while read -r status command; do
+  # shellcheck disable=SC2086
+  kvmnet "$status" $command
+  expect_json out
+done <<'COMMANDS'
+0 plan --json own.qcow2
+0 patch --json own.qcow2
+0 status --json own.qcow2
+0 recover --json own.qcow2
+0 revert --json own.qcow2
+1 patch --json no-such-file.qcow2
+1 recover --json no-such-file.qcow2
+0 hive plan --json --windows 6.1 bare
+0 hive patch --json --windows 6.1 bare
+COMMANDS
 
 echo "== names and permissions on the host"
 long=$(printf '%0250d' 0)

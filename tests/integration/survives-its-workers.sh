@@ -100,8 +100,10 @@ wait "$pid" || status=$?
 expect_equal "$status" 1 "exit status"
 expect_out "finish it with 'kvmnet recover IMAGE'"
 [ ! -e second.qcow2 ] || fail "a half-written image is there under its name"
-kvmnet 3 plan second.qcow2
-expect_out '[commit-interrupted]'
+for command in plan status; do
+  kvmnet 3 "$command" second.qcow2
+  expect_out '[commit-interrupted]'
+done
 kvmnet 3 recover --discard second.qcow2
 expect_out '[commit-half-done]'
 # `patch` finishes it first, and then finds nothing to do.
