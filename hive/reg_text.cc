@@ -39,6 +39,11 @@ class Converter {
       out.append(buffer.data(), buffer.size() - room);
       if (result == static_cast<std::size_t>(-1) && errno != E2BIG) break;
     }
+    // Of 1255 and 1258 the last letter is kept back: a mark that follows would change it.
+    char* to = buffer.data();
+    std::size_t room = buffer.size();
+    ::iconv(handle_, nullptr, nullptr, &to, &room);
+    out.append(buffer.data(), buffer.size() - room);
     return in.size() - left;
   }
 

@@ -131,6 +131,19 @@ TEST(RegFile, OfVersion4HasStringsInACodePage) {
   EXPECT_EQ(read(text, 1251).at(0).values.at(0), (RegValue{"\u0434", expand_sz("\u0434"), 4}));
 }
 
+// In these code pages a mark may follow a letter and make another one of it.
+TEST(RegFile, KeepsTheLastLetterOfVietnameseAndHebrew) {
+  for (const unsigned code_page : {1255U, 1258U}) {
+    const std::string text = version_4 + "[HKLM\\S]\n\"b\"=hex(1):62,61\n\"a\"=dword:1a";
+    const auto sections = read(text, code_page);
+    EXPECT_EQ(sections.at(0).values.at(0).value, (Value{Type::sz, to_utf16le("ba")})) << code_page;
+    EXPECT_EQ(sections.at(0).values.at(1).value, dword(0x1A)) << code_page;
+  }
+  EXPECT_EQ(read(version_4 + "[HKLM\\\xe9]", 1255).at(0).key.at(1), "\u05d9");
+  EXPECT_EQ(read(version_4 + "[HKLM\\S]\n\"b\"=hex(1):e9", 1255).at(0).values.at(0).value,
+            (Value{Type::sz, to_utf16le("\u05d9")}));
+}
+
 TEST(RegFile, ComesInEveryEncoding) {
   const std::string text = version_5 + "[HKLM\\\u00dcber]\r\n\"\u65e5\"=\"\U0001F600\"\r\n";
   const Bytes utf16 = to_utf16le(text);
