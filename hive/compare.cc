@@ -91,6 +91,31 @@ bool is_stored_alike(const StoredName& a, const StoredName& b) {
   return same_bytes(a.bytes, b.bytes) && (a.latin1 == b.latin1 || a.bytes.empty());
 }
 
+// The names of a key's subkeys, for where their order is not known. Few keys need it.
+class StoredNames {
+ public:
+  StoredNames(const Tree& tree, const std::vector<CellOffset>& keys) : tree_(tree), keys_(keys) {}
+
+  bool has(const StoredName& name) {
+    if (names_.empty()) {
+      for (const CellOffset key : keys_) names_.push_back(name_of(tree_.key(key)));
+      std::sort(names_.begin(), names_.end(), is_less);
+    }
+    return std::binary_search(names_.begin(), names_.end(), name, is_less);
+  }
+
+ private:
+  static bool is_less(const StoredName& a, const StoredName& b) {
+    if (a.latin1 != b.latin1) return b.latin1;
+    return std::lexicographical_compare(a.bytes.begin(), a.bytes.end(), b.bytes.begin(),
+                                        b.bytes.end());
+  }
+
+  const Tree& tree_;
+  const std::vector<CellOffset>& keys_;
+  std::vector<StoredName> names_;
+};
+
 class Comparison {
  public:
   // `touched`: null if all is to be looked at.
@@ -289,16 +314,23 @@ void Comparison::compare_created(const KeyRecord& after, const Visit& visit) {
 bool Comparison::compare_subkeys(const Visit& visit) {
   std::vector<CellOffset> old_keys;
   if (visit.before != no_cell) old_keys = before_.subkeys(visit.before);
+  const std::vector<CellOffset> new_keys = after_.subkeys(visit.after);
+  StoredNames kept(after_, new_keys);
   bool created = false;
   auto old = old_keys.begin();
   const auto old_name = [&] { return name_of(before_.key(*old)); };
-  const auto order_of_old = [&](const StoredName& name) {
-    return old == old_keys.end() ? std::nullopt : compare_names(old_name(), name);
+  const auto is_equal = [&](const StoredName& name) {
+    return old != old_keys.end() && compare_names(old_name(), name) == std::strong_ordering::equal;
   };
-  for (const CellOffset after : after_.subkeys(visit.after)) {
+  const auto is_gone = [&](const StoredName& name) {
+    if (old == old_keys.end()) return false;
+    const auto order = compare_names(old_name(), name);
+    return order ? *order == std::strong_ordering::less : !kept.has(old_name());
+  };
+  for (const CellOffset after : new_keys) {
     const StoredName name = name_of(after_.key(after));
-    for (; order_of_old(name) == std::strong_ordering::less; ++old) note_gone(visit, old_name());
-    const bool is_old = order_of_old(name) == std::strong_ordering::equal;
+    for (; is_gone(name); ++old) note_gone(visit, old_name());
+    const bool is_old = is_equal(name);
     created |= add_subkey(visit, name, is_old ? *old : no_cell, after);
     if (is_old) ++old;
   }

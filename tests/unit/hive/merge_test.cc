@@ -147,6 +147,17 @@ TEST(Merge, TakesNamesForTheSameAsWindowsDoes) {
   EXPECT_THROW(merge(Tree(hive), sections("[HKLM\\SYSTEM\\Key]\n\"Ix\"=\"y\"\n")), Unsupported);
 }
 
+// How Windows orders the sibling's name is not known; that it is there before and after is.
+TEST(Merge, MakesAndRemovesAKeyBesideOneOfAnotherScript) {
+  const Bytes before =
+      hive_of("[\\P]\n[\\P\\A]\n[\\P\\B]\n[\\P\\\u0395\u03bb]\n[\\P\\\u0395\u03bc]\n");
+  const Bytes with_key = merged(before, "[HKLM\\SYSTEM\\P\\C]\n\"x\"=\"1\"\n");
+  EXPECT_NE(exported(with_key), exported(before));
+  EXPECT_EQ(exported(merged(with_key, "[-HKLM\\SYSTEM\\P\\C]\n")), exported(before));
+  EXPECT_EQ(exported(merged(before, "[-HKLM\\SYSTEM\\P\\\u0395\u03bb]\n")),
+            exported(hive_of("[\\P]\n[\\P\\A]\n[\\P\\B]\n[\\P\\\u0395\u03bc]\n")));
+}
+
 TEST(Merge, NeverRemovesTheRoot) {
   const Bytes hive = hive_of(present);
   EXPECT_THROW(merge(Tree(hive), sections("[-HKLM\\SYSTEM]\n")), Unsupported);
