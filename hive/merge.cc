@@ -69,10 +69,11 @@ struct Wanted {
 };
 
 // Windows' own table of upper-case letters would decide.
-[[noreturn]] void throw_undecided(const std::string& name) {
-  throw Unsupported(fmt::format(
-      "the hive has a name that Windows may or may not take for '{}': spell it as the hive does",
-      escaped(name)));
+[[noreturn]] void throw_undecided(const std::string& name, const std::string& other) {
+  throw Unsupported(
+      fmt::format("the hive has '{}', which Windows may or may not take for '{}': spell it as the "
+                  "hive does, or, where another one is meant, make that in Windows itself",
+                  escaped(other), escaped(name)));
 }
 
 // Looks for names as Windows does. Each key is read once.
@@ -110,8 +111,7 @@ class Names {
     if (const auto found = listed->second.find(name); found != listed->second.end())
       return Found{found->second, found->first.text};
     for (const auto& [other, offset] : listed->second)
-      if (other.utf16.size() == name.utf16.size() && !compare_names(other.stored(), name.stored()))
-        throw_undecided(name.text);
+      if (may_be_same(other.stored(), name.stored())) throw_undecided(name.text, other.text);
     return std::nullopt;
   }
 

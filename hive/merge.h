@@ -38,8 +38,7 @@ struct Merge {
 
 // The sections' keys are below the root, with CurrentControlSet resolved. What is to go and is not
 // there is left out, as is what is there already. Throws Unsupported for a name that is not ASCII
-// where one that Windows may take for the same one is there in another letter case, and for the
-// removal of the root.
+// where one that Windows may take for the same one is there, and for the removal of the root.
 Merge merge(const Tree& tree, const std::vector<RegSection>& sections);
 
 }  // namespace kvmnet::hive

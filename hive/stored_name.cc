@@ -53,6 +53,27 @@ std::optional<char16_t> upper_case(char16_t unit) {
                                           : upper_case_beyond_latin1(unit);
 }
 
+// The only letters beyond ASCII that Unicode has in one pair of cases with a letter of ASCII: the
+// dotless i, the long s and the sign for Kelvin. Windows' tables differ in whether they map them.
+constexpr bool may_become_ascii(char16_t unit, char16_t upper) {
+  return (unit == 0x0131 && upper == u'I') || (unit == 0x017F && upper == u'S') ||
+         (unit == 0x212A && upper == u'K');
+}
+
+// `unknown`: a letter without a known upper case.
+constexpr bool may_become(char16_t unknown, char16_t upper) {
+  return upper < 0x80 ? may_become_ascii(unknown, upper) : !has_no_case(upper);
+}
+
+bool may_be_same(char16_t a, char16_t b) {
+  if (a == b) return true;
+  const auto upper_a = upper_case(a);
+  const auto upper_b = upper_case(b);
+  if (upper_a && upper_b) return *upper_a == *upper_b;
+  if (upper_a) return may_become(b, *upper_a);
+  return !upper_b || may_become(a, *upper_b);
+}
+
 char16_t folded(char16_t unit) {
   return upper_case(unit).value_or(unit);
 }
@@ -85,6 +106,13 @@ std::optional<std::strong_ordering> compare_names(const StoredName& a, const Sto
     if (*upper_a != *upper_b) return *upper_a <=> *upper_b;
   }
   return a.length() <=> b.length();
+}
+
+bool may_be_same(const StoredName& a, const StoredName& b) {
+  if (a.length() != b.length()) return false;
+  for (std::size_t i = 0; i < a.length(); ++i)
+    if (!may_be_same(a.unit(i), b.unit(i))) return false;
+  return true;
 }
 
 // By length first: most names differ in it.

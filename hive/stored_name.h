@@ -36,6 +36,10 @@ bool same_bytes(std::span<const std::byte> a, std::span<const std::byte> b);
 // letter with an unknown upper case decides.
 std::optional<std::strong_ordering> compare_names(const StoredName& a, const StoredName& b);
 
+// Whether some Windows may take them for the same name: they have the same length, and no letter's
+// known upper case tells them apart.
+bool may_be_same(const StoredName& a, const StoredName& b);
+
 // A total order in which names that are equal to compare_names() are equal, for finding duplicates.
 bool is_before(const StoredName& a, const StoredName& b);
 

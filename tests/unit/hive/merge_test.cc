@@ -143,8 +143,37 @@ TEST(Merge, TakesNamesForTheSameAsWindowsDoes) {
   const Merge found =
       merge(Tree(hive), sections("[HKLM\\SYSTEM\\Key]\n\"\xc3\xa4RGER\"=\"new\"\n"));
   EXPECT_EQ(words(found), Lines{"Key\\\xc3\x84rger: \"old\" -> \"new\""});
-  // Whether a dotless i has an upper case differs among Windows versions.
-  EXPECT_THROW(merge(Tree(hive), sections("[HKLM\\SYSTEM\\Key]\n\"Ix\"=\"y\"\n")), Unsupported);
+}
+
+// "" or why the value cannot be set in a key that has another one.
+std::string refusal_of(const std::string& wanted, const std::string& there) {
+  const Bytes hive = edited(test::minimal_hive(), {{KeyPath::parse("Key"), {{there, sz("old")}}}});
+  try {
+    merge(Tree(hive), sections("[HKLM\\SYSTEM\\Key]\n\"" + wanted + "\"=\"new\"\n"));
+    return {};
+  } catch (const Unsupported& e) {
+    return e.what();
+  }
+}
+
+// Whether a dotless i has an upper case differs among Windows versions.
+TEST(Merge, RefusesNamesThatMayOrMayNotBeTheSame) {
+  EXPECT_EQ(refusal_of("Ix", "\u0131x"),
+            "the hive has '\u0131x', which Windows may or may not take for 'Ix': spell it as the "
+            "hive does, or, where another one is meant, make that in Windows itself");
+  EXPECT_NE(refusal_of("\u017f", "s"), "");
+  EXPECT_NE(refusal_of("k\u03b5", "\u212a\u03b5"), "");
+  EXPECT_NE(refusal_of("\u03b5a", "\u0395A"), "");
+  EXPECT_NE(refusal_of("\u00ff", "\u0178"), "");
+}
+
+TEST(Merge, TakesNamesForDifferentWhereOneLetterTellsThemApart) {
+  EXPECT_EQ(refusal_of("ab", "\u0395\u03bb"), "");
+  EXPECT_EQ(refusal_of("\u0395b", "\u03b5a"), "");
+  EXPECT_EQ(refusal_of("Ax", "\u0131x"), "");
+  EXPECT_EQ(refusal_of("\u017fx", "kx"), "");
+  EXPECT_EQ(refusal_of("\u65e5", "\u03b5"), "");
+  EXPECT_EQ(refusal_of("\u0395\u03bb", "\u0395\u03bb"), "");
 }
 
 // How Windows orders the sibling's name is not known; that it is there before and after is.
