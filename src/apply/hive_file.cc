@@ -9,6 +9,7 @@
 #include "src/apply/hive_client.h"
 #include "src/apply/hive_lock.h"
 #include "src/apply/job.h"
+#include "src/plan/foretell.h"
 #include "src/plan/plan.h"
 #include "src/plan/plan_reg.h"
 #include "src/support/error.h"
@@ -40,6 +41,8 @@ void patch(const std::string& path, const HiveFileRequest& request, Outcome& out
   EditedHive edited = edit_hive(file.in_memory(), outcome.edits);
   complete(edited.facts, edited.file, request);
   const auto left = make_plan(edited.facts, request.settings, Scope::bare_hive);
+  if (!request.settings.reg.empty())
+    if (auto refusal = check_settled(left, outcome.edits)) throw Refused{*refusal};
   if (!std::holds_alternative<Plan>(left) || !std::get<Plan>(left).edits.empty())
     throw Error("verification failed: the edited hive does not have every value as set");
   if (request.mode == Mode::plan) {

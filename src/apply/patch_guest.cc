@@ -9,6 +9,7 @@
 #include "src/apply/backup.h"
 #include "src/apply/find_windows.h"
 #include "src/apply/probe.h"
+#include "src/plan/foretell.h"
 #include "src/plan/guest_status.h"
 #include "src/plan/plan.h"
 #include "src/support/error.h"
@@ -77,6 +78,19 @@ void check_space(GuestFiles& guest, const std::vector<Edit>& edits, std::size_t 
                              there, needed)}};
 }
 
+// Also for `plan`: an edit that hivex cannot make is to be foretold, and what .reg files change of
+// that by which the plan was made. Only memory is touched.
+std::vector<std::byte> edited_hive(const Probe& probe, const GuestRequest& request,
+                                   const std::vector<Edit>& edits) {
+  if (!has_registry_edits(edits)) return probe.downloaded;
+  const EditedHive edited = edit_hive(probe.in_memory(), edits);
+  if (!request.reg.empty())
+    if (const auto refusal =
+            check_settled(request.decide(facts_after(probe, edited, edits, request.reg)), edits))
+      throw Refused{*refusal};
+  return read_whole(edited.file);
+}
+
 // On a fresh mount: nothing that was read before it proves that the writes arrived.
 void verify(GuestFiles& guest, const WindowsRoot& root, const GuestRequest& request,
             const std::vector<Edit>& edits, const std::vector<std::byte>& hive) {
@@ -134,10 +148,7 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   outcome.warnings.insert(outcome.warnings.end(), plan.warnings.begin(), plan.warnings.end());
   outcome.status = plan.edits.empty() ? Status::unchanged : Status::pending;
   if (plan.edits.empty()) return;
-  // Also for `plan`: an edit that hivex cannot make is to be foretold. Only memory is touched.
-  const bool edits_hive = has_registry_edits(plan.edits);
-  const auto after =
-      edits_hive ? read_whole(edit_hive(probe.in_memory(), plan.edits).file) : probe.downloaded;
+  const auto after = edited_hive(probe, request, plan.edits);
   if (auto refusal = check_places(guest, root.directory, plan.edits)) throw Refused{*refusal};
   check_space(guest, plan.edits, after.size() - probe.downloaded.size());
   if (request.mode == Mode::plan) return;
@@ -151,7 +162,7 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   // The SYSTEM hive last: until then nothing refers to the files.
   apply_files(guest, root.directory, plan.edits);
   update_hive(guest, probe.system_path, probe.downloaded, after);
-  if (edits_hive) neutralise(guest, probe.logs);
+  if (has_registry_edits(plan.edits)) neutralise(guest, probe.logs);
   guest.unmount();
 
   clock.begin(Phase::verify);

@@ -6,6 +6,7 @@
 
 #include "hive/key_path.h"
 #include "src/plan/firstboot.h"
+#include "src/plan/foretell.h"
 #include "src/plan/plan.h"
 #include "src/plan/plan_reg.h"
 #include "src/plan/record.h"
@@ -31,7 +32,7 @@ std::vector<Fd> download(GuestFiles& guest, const std::vector<GuestLog>& logs) {
   return files;
 }
 
-void probe_software(GuestFiles& guest, const std::string& path, DirtyHive policy, Facts& facts) {
+void probe_software(GuestFiles& guest, const std::string& path, DirtyHive policy, Probe& probe) {
   std::vector<std::string> paths = {path};
   DistantHive hive{{guest.size(path)}, {}};
   std::vector<GuestLog> logs = find_logs(guest, path);
@@ -44,9 +45,11 @@ void probe_software(GuestFiles& guest, const std::string& path, DirtyHive policy
     return guest.read_at(paths.at(file), offset, size);
   };
   const SoftwareFacts software = probe_software_hive(hive, policy);
+  Facts& facts = probe.facts;
   facts.software = software.condition;
   facts.version = software.version;
   facts.product_name = software.product_name;
+  probe.is_generalised = software.is_generalised;
   if (software.is_generalised) facts.setup_unfinished = true;
   facts.is_complete = software.is_complete;
   facts.is_windows_pe = software.is_windows_pe;
@@ -143,10 +146,10 @@ std::string find_hive(GuestFiles& guest, const std::string& root, const std::str
 }
 
 // The record, which says what else is asked for, is known last.
-void ask_hive(Probe& probe, const std::vector<hive::RegSection>& reg) {
-  if (probe.facts.system.condition != hive::Condition::clean) return;
-  const RegQuestion question = reg_question(probe.facts, reg);
-  if (!question.empty()) probe.facts.reg = ask_reg(probe.system_hive, question);
+void ask_hive(const Fd& hive, const std::vector<hive::RegSection>& reg, Facts& facts) {
+  if (facts.system.condition != hive::Condition::clean) return;
+  const RegQuestion question = reg_question(facts, reg);
+  if (!question.empty()) facts.reg = ask_reg(hive, question);
 }
 
 }  // namespace
@@ -166,13 +169,21 @@ Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy,
     probe.facts = probe_system_hive(probe.in_memory(), policy);
   }
   probe.facts.system_root = root;
-  probe_software(guest, find_hive(guest, root, "SOFTWARE"), policy, probe.facts);
+  probe_software(guest, find_hive(guest, root, "SOFTWARE"), policy, probe);
   read_files(guest, root, probe.facts);
   look_for_open_paths(guest, root, probe.facts);
   look_into_directories(guest, root, probe.facts);
   read_record(probe.facts);
-  ask_hive(probe, reg);
+  ask_hive(probe.system_hive, reg, probe.facts);
   return probe;
+}
+
+Facts facts_after(const Probe& probe, const EditedHive& edited, const std::vector<Edit>& edits,
+                  const std::vector<hive::RegSection>& reg) {
+  Facts after = facts_after(probe.facts, edited.facts, edits);
+  if (probe.is_generalised) after.setup_unfinished = true;
+  ask_hive(edited.file, reg, after);
+  return after;
 }
 
 }  // namespace kvmnet

@@ -21,6 +21,7 @@ struct Probe {
   Fd system_hive;                     // the same in memory, clean (its logs replayed)
   std::vector<GuestLog> logs;         // beside it
   std::vector<Fd> log_files;          // the same in memory
+  bool is_generalised = false;        // by its SOFTWARE hive
 
   HiveFiles in_memory() const { return {system_hive, log_files, count_in_use(logs)}; }
 };
@@ -30,5 +31,10 @@ struct Probe {
 // RegInput::sections().
 Probe probe_guest(guestfs::GuestFiles& guest, const std::string& root, DirtyHive policy,
                   const std::vector<hive::RegSection>& reg = {});
+
+// The facts of the guest when these edits, which have given `edited`, are made; nothing is asked of
+// the guest.
+Facts facts_after(const Probe& probe, const EditedHive& edited, const std::vector<Edit>& edits,
+                  const std::vector<hive::RegSection>& reg);
 
 }  // namespace kvmnet

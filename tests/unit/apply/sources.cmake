@@ -6,6 +6,7 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/direct_guest_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/direct_messages_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/find_windows_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/foretell_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/hive_client_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/hive_file_logs_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/hive_file_test.cc
