@@ -85,6 +85,8 @@ class Planner {
  private:
   // What the user asked for by option must have an effect on this guest.
   std::optional<Refusal> check_options() const {
+    if (legacy_)
+      if (auto refusal = refuse_options("it has no setting for", true)) return refusal;
     for (const RegistrySetting& setting : settings_.registry)
       if (setting.origin == Origin::option && setting.known->legacy != legacy_)
         return unsupported(fmt::format("{} is not read by it", setting.known->name));
@@ -92,8 +94,6 @@ class Planner {
       for (const RegistrySetting& setting : settings_.registry)
         if (setting.origin == Origin::option)
           if (auto refusal = check_contradiction(set, setting)) return refusal;
-    if (legacy_)
-      if (auto refusal = refuse_options("it has no setting for", true)) return refusal;
     if (scope_ == Scope::bare_hive) return refuse_options("a bare hive has no place for", legacy_);
     return std::nullopt;
   }

@@ -112,7 +112,8 @@ void add_registry(Settings& settings) {
     settings.registry.push_back({&known.at(i), wiki_data.at(i)});
   const std::string& heuristics = settings.heuristics.value;
   if (heuristics == "disabled" || heuristics == "enabled")
-    settings.registry.push_back({&known.back(), heuristics == "enabled" ? 1U : 0U});
+    settings.registry.push_back(
+        {&known.back(), heuristics == "enabled" ? 1U : 0U, settings.heuristics.origin});
 }
 
 // Windows scales windows above 65535 bytes only if bit 0 of Tcp1323Opts is set (KB263088).
@@ -211,11 +212,11 @@ Settings make_settings(const SettingOptions& options) {
     const RegistrySetting wanted = parse_set(text);
     RegistrySetting* present = find_setting(settings.registry, *wanted.known);
     if (present == nullptr) present = &settings.registry.emplace_back(wanted);
-    if (present->origin == Origin::option && present->data != wanted.data)
-      throw UsageError(fmt::format("--set {}: the value is given twice", text));
     if (wanted.known == &known.back() && settings.heuristics.origin == Origin::option &&
         present->data != wanted.data)
       throw UsageError(fmt::format("--set {}: contradicts --heuristics", text));
+    if (present->origin == Origin::option && present->data != wanted.data)
+      throw UsageError(fmt::format("--set {}: the value is given twice", text));
     *present = wanted;
   }
   check_scaling(settings.registry);

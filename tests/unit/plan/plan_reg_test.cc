@@ -144,6 +144,20 @@ TEST(PlanReg, DoesNotContradictAnOption) {
   EXPECT_FALSE(plan_of(guest(plan_tests::server_2003), settings_with(reg, same)).edits.empty());
 }
 
+TEST(PlanReg, DoesNotContradictHeuristics) {
+  const std::string reg = std::string(window_key) + "\"EnableWsd\"=dword:1\n";
+  const auto option = plan_tests::heuristics_option("disabled");
+  for (const Scope scope : {Scope::guest, Scope::bare_hive}) {
+    const Refusal refusal =
+        plan_tests::refusal_of(guest(plan_tests::windows_7), settings_with(reg, option), scope);
+    EXPECT_EQ(refusal.reason, Reason::option_unsupported);
+    EXPECT_NE(refusal.message.find("a.reg, line 3"), std::string::npos) << refusal.message;
+    plan_of(guest(plan_tests::windows_7), settings_with(reg), scope);
+    plan_of(guest(plan_tests::windows_7),
+            settings_with(reg, plan_tests::heuristics_option("enabled")), scope);
+  }
+}
+
 TEST(PlanReg, WarnsOfWhatThisWindowsDoesNotRead) {
   const Settings settings = settings_with(std::string(window_key) + "\"TcpWindowSize\"=dword:5\n");
   EXPECT_TRUE(any_has(plan_of(guest(plan_tests::windows_7), settings).warnings,
