@@ -29,16 +29,19 @@ ValueStatus status_of(const RecordedRegValue& value, const Facts& facts) {
 // Also of the control sets that Windows starts from and no patch was made in.
 std::vector<RecordedRegValue> values_of(const Record& record, const Facts& facts) {
   const Record known = with_copies(record, facts);
-  Record wanted = known;
+  std::vector<RecordedRegValue> wanted = all_values(known);
+  const std::vector<std::string> sources = recorded_sets(record);
   for (const ControlSet& set : facts.control_sets) {
-    if (knows_set(known, set.name)) continue;
-    for (const RecordedValue& value : record.values) {
-      if (value.set != record.values.front().set) continue;
-      wanted.values.push_back(value);
-      wanted.values.back().set = set.name;
-    }
+    if (sources.empty() || knows_set(known, set.name)) continue;
+    Record copy;
+    add_copy(record, sources.front(), set.name, copy);
+    for (RecordedRegValue& value : all_values(copy))
+      if (std::none_of(wanted.begin(), wanted.end(), [&](const RecordedRegValue& there) {
+            return there.is(value.key, value.name);
+          }))
+        wanted.push_back(std::move(value));
   }
-  return all_values(wanted);
+  return wanted;
 }
 
 bool has_our_service(const Facts& facts) {

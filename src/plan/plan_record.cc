@@ -167,26 +167,18 @@ bool is_in(const hive::KeyPath& key, std::string_view set) {
 }
 
 // One value alone, as later Windows have it, can be the guest's own: then the service must have
-// been copied, too.
+// been copied, too. What a patch has removed says nothing: it may never have been there.
 bool says_enough(const Record& record, const std::string& source, const ControlSet& set) {
-  const auto count =
+  const auto values =
       std::count_if(record.values.begin(), record.values.end(),
                     [&source](const RecordedValue& value) { return value.set == source; });
-  const auto of_reg =
-      std::count_if(record.reg_values.begin(), record.reg_values.end(),
-                    [&source](const RecordedRegValue& value) { return is_in(value.key, source); });
-  return count + of_reg > 1 || has_key(set, firstboot_service_key);
-}
-
-// The set of the record that `set` is a copy of; empty: none.
-std::string copied_from(const Record& record, const ControlSet& set) {
-  for (const RecordedValue& first : record.values)
-    if (says_enough(record, first.set, set) &&
-        std::all_of(record.values.begin(), record.values.end(), [&](const RecordedValue& value) {
-          return value.set != first.set || is_as_patched(set, value);
-        }))
-      return first.set;
-  return {};
+  const auto reg_values = std::count_if(
+      record.reg_values.begin(), record.reg_values.end(),
+      [&source](const RecordedRegValue& value) { return value.after && is_in(value.key, source); });
+  const auto reg_keys =
+      std::count_if(record.reg_keys.begin(), record.reg_keys.end(),
+                    [&source](const hive::KeyPath& key) { return is_in(key, source); });
+  return values + reg_values + reg_keys > 1 || has_key(set, firstboot_service_key);
 }
 
 bool is_named_by_reg(const Record& record, std::string_view set) {
@@ -196,20 +188,10 @@ bool is_named_by_reg(const Record& record, std::string_view set) {
                      [set](const hive::KeyPath& key) { return is_in(key, set); });
 }
 
-// The same key in another control set.
-hive::KeyPath moved(const hive::KeyPath& key, const std::string& set) {
-  hive::KeyPath path = hive::KeyPath::parse(set);
-  for (std::size_t i = 1; i < key.elements().size(); ++i) path = path / key.elements()[i];
-  return path;
-}
-
-void copy_reg(const Record& record, const std::string& source, const std::string& set,
-              Record& all) {
-  for (const RecordedRegValue& value : record.reg_values)
-    if (is_in(value.key, source))
-      all.reg_values.push_back({moved(value.key, set), value.name, value.before, value.after});
-  for (const hive::KeyPath& key : record.reg_keys)
-    if (is_in(key, source)) all.reg_keys.push_back(moved(key, set));
+bool are_values_as_patched(const Record& record, const std::string& source, const ControlSet& set) {
+  return std::all_of(record.values.begin(), record.values.end(), [&](const RecordedValue& value) {
+    return value.set != source || is_as_patched(set, value);
+  });
 }
 
 // Whether all that .reg files have done to `source` is in `set`, too.
@@ -226,22 +208,26 @@ bool is_reg_as_patched(const Record& record, const std::string& source, const st
          });
 }
 
-// `is_copy` has a say, too, of a control set and the one that it seems to be a copy of.
-template <typename IsCopy>
-Record with_copies_if(const Record& record, const Facts& facts, IsCopy is_copy) {
-  Record all = record;
-  for (const ControlSet* set : all_sets(facts)) {
-    if (knows_set(record, set->name) || is_named_by_reg(record, set->name)) continue;
-    const std::string source = copied_from(record, *set);
-    if (!is_copy(source, set->name)) continue;
-    for (const RecordedValue& value : record.values)
-      if (value.set == source)
-        all.values.push_back({set->name, value.key, value.name, value.before, value.after});
-    for (const RecordedKey& key : record.keys)
-      if (key.set == source) all.keys.push_back({set->name, key.key});
-    copy_reg(record, source, set->name, all);
-  }
-  return all;
+bool is_copy(const Record& record, const std::string& source, const ControlSet& set,
+             const Facts& facts) {
+  return says_enough(record, source, set) && are_values_as_patched(record, source, set) &&
+         is_reg_as_patched(record, source, set.name, facts);
+}
+
+// Those that the record says nothing of.
+std::vector<const ControlSet*> unknown_sets(const Record& record, const Facts& facts) {
+  std::vector<const ControlSet*> sets = all_sets(facts);
+  std::erase_if(sets, [&record](const ControlSet* set) {
+    return knows_set(record, set->name) || is_named_by_reg(record, set->name);
+  });
+  return sets;
+}
+
+void add_set(std::string name, std::vector<std::string>& sets) {
+  if (is_control_set_name(name) &&
+      std::none_of(sets.begin(), sets.end(),
+                   [&name](const std::string& set) { return hive::same_name(set, name); }))
+    sets.push_back(std::move(name));
 }
 
 }  // namespace
@@ -259,14 +245,53 @@ bool knows_set(const Record& record, std::string_view set) {
          std::any_of(record.keys.begin(), record.keys.end(), is_in_it);
 }
 
+std::vector<std::string> recorded_sets(const Record& record) {
+  std::vector<std::string> sets;
+  for (const RecordedValue& value : record.values) add_set(value.set, sets);
+  for (const RecordedKey& key : record.keys) add_set(key.set, sets);
+  for (const RecordedRegValue& value : record.reg_values)
+    add_set(value.key.elements().front(), sets);
+  for (const hive::KeyPath& key : record.reg_keys) add_set(key.elements().front(), sets);
+  return sets;
+}
+
+hive::KeyPath moved(const hive::KeyPath& key, const std::string& set) {
+  hive::KeyPath path = hive::KeyPath::parse(set);
+  for (std::size_t i = 1; i < key.elements().size(); ++i) path = path / key.elements()[i];
+  return path;
+}
+
+void add_copy(const Record& record, const std::string& source, const std::string& set,
+              Record& all) {
+  for (const RecordedValue& value : record.values)
+    if (value.set == source)
+      all.values.push_back({set, value.key, value.name, value.before, value.after});
+  for (const RecordedKey& key : record.keys)
+    if (key.set == source) all.keys.push_back({set, key.key});
+  for (const RecordedRegValue& value : record.reg_values)
+    if (is_in(value.key, source))
+      all.reg_values.push_back({moved(value.key, set), value.name, value.before, value.after});
+  for (const hive::KeyPath& key : record.reg_keys)
+    if (is_in(key, source)) all.reg_keys.push_back(moved(key, set));
+}
+
 Record with_possible_copies(const Record& record, const Facts& facts) {
-  return with_copies_if(record, facts, [](const std::string&, const std::string&) { return true; });
+  Record all = record;
+  for (const ControlSet* set : unknown_sets(record, facts))
+    for (const std::string& source : recorded_sets(record))
+      add_copy(record, source, set->name, all);
+  return all;
 }
 
 Record with_copies(const Record& record, const Facts& facts) {
-  return with_copies_if(record, facts, [&](const std::string& source, const std::string& set) {
-    return is_reg_as_patched(record, source, set, facts);
-  });
+  Record all = record;
+  for (const ControlSet* set : unknown_sets(record, facts))
+    for (const std::string& source : recorded_sets(record)) {
+      if (!is_copy(record, source, *set, facts)) continue;
+      add_copy(record, source, set->name, all);
+      break;
+    }
+  return all;
 }
 
 bool has_begun(const Facts& facts) {

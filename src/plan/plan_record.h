@@ -22,12 +22,22 @@ std::vector<const ControlSet*> all_sets(const Facts& facts);
 // Whether a value or key of that control set is in the record.
 bool knows_set(const Record& record, std::string_view set);
 
+// The control sets that the record says something of, each once: those first that have values of
+// the profile.
+std::vector<std::string> recorded_sets(const Record& record);
+
+// The same key in another control set.
+hive::KeyPath moved(const hive::KeyPath& key, const std::string& set);
+
+// Adds what the record says of `source` to `all`, as if it were of `set`.
+void add_copy(const Record& record, const std::string& source, const std::string& set, Record& all);
+
 // The record, and what it says of a control set once more for each that Windows has copied from
 // that set since: XP to 7 make one of the set that has booted well (LastKnownGood; Microsoft
-// KB102984). A control set that the record does not know, and in which all values are as a patch
-// has set them, is such a copy.
+// KB102984). A control set that the record does not know, and in which all is as patches have made
+// it in one that it knows, is such a copy.
 Record with_copies(const Record& record, const Facts& facts);
-// The same as far as it can be told before the hive is asked for what .reg files have set.
+// The same of all sets that could be copies: before the hive is asked for what .reg files have set.
 Record with_possible_copies(const Record& record, const Facts& facts);
 
 // Writes the record of a guest in which `edits` are made. What an earlier patch has noted stays:

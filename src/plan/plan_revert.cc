@@ -89,15 +89,27 @@ class Planner {
 
   // It may be a copy of one that a patch was made in, and changed since; or its own.
   void warn_about_unknown(const ControlSet& set) {
-    for (const RecordedValue& value : record_.values)
-      if (value.before != value.after && value_of(set, value.key, value.name) == value.after)
-        warn(fmt::format("{}\\{}\\{} stays as it is, {}: no patch was made in this control set",
-                         set.name, value.key, value.name, hive::describe(value.after)));
+    for (const RecordedRegValue& value : all_values(record_)) {
+      if (!value.after || value.before == value.after ||
+          !is_control_set_name(value.key.elements().front()))
+        continue;
+      const RecordedRegValue here = {moved(value.key, set.name), value.name, {}, {}};
+      if (present_value(facts_, here.key, here.name) == value.after && !is_recorded(here))
+        warn(fmt::format("{} stays as it is, {}: no patch was made in this control set",
+                         shown(here), hive::describe(*value.after)));
+    }
+  }
+
+  bool is_recorded(const RecordedRegValue& value) const {
+    return std::any_of(
+        record_.reg_values.begin(), record_.reg_values.end(),
+        [&](const RecordedRegValue& recorded) { return recorded.is(value.key, value.name); });
   }
 
   void plan_value(const RecordedRegValue& value) {
     const auto present = present_value(facts_, value.key, value.name);
     if (present == value.before) return;
+    if (value.before && !state_of(facts_, value.key).is_there) return note_lost_key(value);
     if (present != value.after)
       drift_.push_back(fmt::format("{} is {}, was {}", shown(value), shown(present),
                                    value.after ? "set to " + shown(value.after) : "removed"));
@@ -106,6 +118,13 @@ class Planner {
           SetValue{value.key, value.name, present, *value.before, std::string(as_before)});
     else
       values_.push_back(DeleteValue{value.key, value.name, *present, "was not there before"});
+  }
+
+  // Half a key would be worse than none.
+  void note_lost_key(const RecordedRegValue& value) {
+    drift_.push_back(fmt::format("{} has gone with its key, was {}", shown(value),
+                                 value.after ? "set to " + shown(value.after) : "removed"));
+    warn(fmt::format("{} is not put back: its key is not there any more", shown(value)));
   }
 
   Refusal changed_since() const {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "src/plan/guest_status.h"
+#include "src/plan/plan_record.h"
 #include "src/plan/plan_revert.h"
 #include "src/support/error.h"
 #include "tests/unit/plan/guests.h"
@@ -345,6 +346,96 @@ TEST(RevertOfReg, PutsBackWhatIsInACopyOfTheControlSet) {
   // Nor one that .reg files have named themselves.
   facts.record->reg_keys.push_back(KeyPath::parse("ControlSet003\\Own"));
   EXPECT_EQ(reg_question(facts, {}).keys.size(), 4U);
+}
+
+// A control set that is as the first one but for its name, and what its hive says.
+void add_other_set(Facts& facts, const std::string& name) {
+  facts.other_sets.push_back(facts.control_sets[0]);
+  facts.other_sets.back().name = name;
+  for (const AskedKey& asked : reg_question(facts, {}).keys) {
+    if (asked.key.elements().front() != name) continue;
+    KeyState state = state_of(facts, moved(asked.key, "ControlSet001"));
+    state.key = asked.key;
+    facts.reg.keys.push_back(state);
+  }
+}
+
+TEST(RevertOfReg, KnowsACopyByWhatOnlyRegFilesHaveSet) {
+  Facts facts = merged();
+  add_other_set(facts, "ControlSet003");
+  ASSERT_EQ(facts.reg.keys.size(), 6U);
+  Plan plan = revert_of(facts);
+  EXPECT_TRUE(any_has(lines(plan.edits), "delete ControlSet003\\A"));
+  EXPECT_TRUE(any_has(lines(plan.edits), "set ControlSet003\\C\\c: dword:0x00000004 -> "));
+  EXPECT_TRUE(plan.warnings.empty());
+  // What is not wholly so stays, and that is said.
+  facts.reg.keys[5].named = {};
+  plan = revert_of(facts);
+  EXPECT_FALSE(any_has(lines(plan.edits), "ControlSet003"));
+  EXPECT_TRUE(any_has(plan.warnings, "ControlSet003\\A\\a stays as it is, dword:0x00000001"));
+  EXPECT_FALSE(any_has(plan.warnings, "ControlSet003\\C"));
+}
+
+// Where nothing but removals are noted, any set that never had the values looks like a copy.
+TEST(RevertOfReg, DoesNotTakeASetWithoutTheValuesForACopy) {
+  Facts facts = merged();
+  facts.record->reg_keys.clear();
+  facts.record->reg_values = {{key("C"), "gone", hive::sz("x"), {}},
+                              {key("C"), "gone too", hive::sz("x"), {}}};
+  add_other_set(facts, "ControlSet003");
+  EXPECT_FALSE(any_has(lines(revert_of(facts).edits), "ControlSet003"));
+}
+
+TEST(RevertOfReg, FindsTheSetThatACopyWasMadeOf) {
+  Facts facts = merged();
+  const KeyPath second = KeyPath::parse("ControlSet002\\A");
+  const KeyPath third = KeyPath::parse("ControlSet003\\A");
+  facts.record->reg_keys.clear();
+  facts.record->reg_values = {{key("A"), "a", {}, hive::dword(1)},
+                              {key("A"), "b", {}, hive::dword(1)},
+                              {second, "a", hive::dword(7), hive::dword(2)},
+                              {second, "b", {}, hive::dword(2)}};
+  for (const char* name : {"ControlSet002", "ControlSet003"}) {
+    facts.other_sets.push_back(facts.control_sets[0]);
+    facts.other_sets.back().name = name;
+  }
+  facts.reg.keys = {{key("A"), true, 2, 0, {{"a", hive::dword(1)}, {"b", hive::dword(1)}}},
+                    {second, true, 2, 0, {{"a", hive::dword(2)}, {"b", hive::dword(2)}}},
+                    {third, true, 2, 0, {{"a", hive::dword(2)}, {"b", hive::dword(2)}}}};
+  EXPECT_TRUE(any_has(lines(revert_of(facts).edits),
+                      "set ControlSet003\\A\\a: dword:0x00000002 -> dword:0x00000007"));
+}
+
+TEST(RevertOfReg, DoesNotMakeAKeyAnewThatSomebodyHasRemoved) {
+  Facts facts = merged();
+  facts.reg.keys[2] = {key("C"), false, 0, 0, {}};
+  const auto plan = make_revert(facts, {});
+  ASSERT_TRUE(std::holds_alternative<Refusal>(plan));
+  const Refusal& refusal = std::get<Refusal>(plan);
+  EXPECT_EQ(refusal.reason, Reason::changed_since_patch);
+  EXPECT_NE(refusal.message.find("C\\c has gone with its key, was set to dword:0x00000004; "
+                                 "ControlSet001\\C\\gone has gone with its key, was removed"),
+            std::string::npos)
+      << refusal.message;
+  const Plan forced = revert_of(facts, {true, true});
+  EXPECT_EQ(lines(forced.edits), Lines{"delete ControlSet001\\A"});
+  EXPECT_TRUE(any_has(forced.warnings,
+                      "ControlSet001\\C\\gone is not put back: its key is not "
+                      "there any more"));
+}
+
+// As where Windows has gone back to LastKnownGood.
+TEST(StatusOfReg, LooksWhereWindowsStartsFrom) {
+  Facts facts = merged();
+  facts.control_sets.push_back(facts.control_sets[0]);
+  facts.control_sets[1].name = "ControlSet002";
+  std::swap(facts.control_sets[0], facts.control_sets[1]);
+  EXPECT_EQ(reg_question(facts, {}).keys.size(), 6U);
+  const auto values = status_of(facts).values;
+  ASSERT_EQ(values.size(), 8U);
+  EXPECT_EQ(values[4].recorded.key, KeyPath::parse("ControlSet002\\A"));
+  EXPECT_EQ(values[4].state, ValueStatus::State::as_before);
+  EXPECT_TRUE(status_of(facts).is_pending());
 }
 
 TEST(StatusOfReg, SaysWhatHasChangedSince) {
