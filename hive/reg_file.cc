@@ -264,12 +264,15 @@ class Parser {
     return static_cast<std::byte>(first * 16 + second);
   }
 
-  // Comments may stand between the lines.
+  // Comments and empty lines may stand between the lines; Windows, too, reads on over them.
   void continue_line() {
     do {
       end_line();
       at_.skip_blanks();
-    } while (at_.peek() == ';');
+    } while (!at_.at_end() && (at_.at_line_end() || at_.peek() == ';'));
+    const char c = at_.peek();
+    if (hex_digit(c) < 0 && c != ',' && c != '\\')
+      at_.fail("the bytes that a backslash has announced are missing");
   }
 
   // REGEDIT4 has the bytes of ANSI strings where the registry has UTF-16.

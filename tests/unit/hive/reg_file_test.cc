@@ -79,6 +79,7 @@ TEST(RegFile, HasDataOfEveryForm) {
   EXPECT_EQ(value("hex:0a,FF"), binary({10, 255}));
   EXPECT_EQ(value("hex: 1 , 02,"), binary({1, 2}));
   EXPECT_EQ(value("hex:01,\\\r\n  02,03,\\\r\n\t04"), binary({1, 2, 3, 4}));
+  EXPECT_EQ(value("hex:01,\\\r\n\r\n  \r\n ; x\r\n\r\n  02\\\r\n\r\n,03"), binary({1, 2, 3}));
   EXPECT_EQ(value("hex(2):61,00,00,00"), expand_sz("a"));
   EXPECT_EQ(value("hex(b):01,02,03,04,05,06,07,08")->type, Type::qword);
   EXPECT_EQ(value("hex(0):")->type, Type::none);
@@ -199,6 +200,12 @@ TEST(RegFile, WithAMistakeIsAnErrorThatNamesThePlace) {
            {key + "\"a\"=hex:01,,02", "line 4, column 12: a byte of two"},
            {key + "\"a\"=hex:01,\\\r\n  0g", "line 5, column 4: ',' is missing"},
            {key + "\"a\"=hex:01,\\ 02", "line 4, column 14: more than one thing"},
+           {key + "\"a\"=hex(7):4c,69,\\\r\n\r\n\"b\"=\"x\"",
+            "line 6, column 1: the bytes that a backslash has announced are missing"},
+           {key + "\"a\"=hex:01,\\\n ;\n[HKLM\\T]", "line 6, column 1: the bytes that a"},
+           {key + "\"a\"=hex:01,\\\n@=\"x\"", "line 5, column 1: the bytes that a"},
+           {key + "\"a\"=hex:01,\\\r\n\r\n", "line 6, column 1: the bytes that a"},
+           {key + "\"a\"=hex:01,\\", "line 4, column 13: the bytes that a"},
            {key + "\"a\"=hex(2:01", "line 4, column 10: '):' is missing"},
            {key + "\"a\"=hex():01", "line 4, column 9: a hexadecimal number is missing"},
            {key + std::string("\"a\"=\"\0\"", 7), "line 4, column 6: a string with a NUL"},
