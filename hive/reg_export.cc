@@ -59,6 +59,15 @@ Text quoted(const Text& text) {
   return out + u'"';
 }
 
+// What is in brackets must not look like a key that has a comment behind it.
+bool can_be_in_path(const Text& name) {
+  for (std::size_t at = name.find(u']'); at != Text::npos; at = name.find(u']', at + 1)) {
+    const std::size_t next = name.find_first_not_of(u" \t", at + 1);
+    if (next != Text::npos && name[next] == u';') return false;
+  }
+  return !name.empty() && !has_any(name, u"\\");
+}
+
 // The text of a string whose data are just that and its NUL, if quotes can hold it.
 std::optional<Text> simple_text(const Value& value) {
   if (value.type != Type::sz || value.data.size() < 2 || value.data.size() % 2 != 0)
@@ -137,8 +146,7 @@ void Exporter::add_subkeys(const Key& key) {
 bool Exporter::can_say(const Text& path, const StoredName& name, const char* what) {
   const Text text = units_of(name);
   const bool is_key = std::string_view(what) == "key";
-  const bool fits = !has_any(text, line_breaks_and_nul) &&
-                    (!is_key || (!text.empty() && !has_any(text, u"\\"))) &&
+  const bool fits = !has_any(text, line_breaks_and_nul) && (!is_key || can_be_in_path(text)) &&
                     (encoding_ == RegEncoding::utf16 || !has_half(text));
   if (fits) return true;
   constexpr std::size_t most = 20;

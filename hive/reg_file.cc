@@ -13,6 +13,8 @@ namespace {
 // Windows' limits, in UTF-16 units (Microsoft, "Registry Element Size Limits").
 constexpr std::size_t longest_key_name = 255;
 constexpr std::size_t longest_value_name = 16383;
+// Levels of keys, the same source: 512, of which one is above HKEY_LOCAL_MACHINE.
+constexpr std::size_t deepest_key = 511;
 
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -29,12 +31,11 @@ class Cursor {
   bool at_end() const { return at_ == text_.size(); }
   // The present character; NUL at the end, and where there is one.
   char peek() const { return at_end() ? '\0' : text_[at_]; }
-  bool at_line_end() const {
-    return at_end() || peek() == '\n' || (peek() == '\r' && text_.substr(at_, 2) == "\r\n");
-  }
+  // LF, CR LF, or CR alone, as Windows has it.
+  bool at_line_end() const { return at_end() || peek() == '\n' || peek() == '\r'; }
   char next() {
     const char c = text_[at_++];
-    if (c == '\n') {
+    if (c == '\n' || (c == '\r' && peek() != '\n')) {
       ++line_;
       line_start_ = at_;
     }
@@ -44,6 +45,9 @@ class Cursor {
     if (at_end() || peek() != c) return false;
     next();
     return true;
+  }
+  void skip(std::size_t count) {
+    for (; count > 0; --count) next();
   }
   // As often as it is there.
   void skip_blanks() {
@@ -151,11 +155,23 @@ class Parser {
     sections_.push_back(std::move(section));
   }
 
-  // Up to the last bracket of the line: names may have brackets, and regedit does the same.
-  std::size_t length_of_path() const {
-    const std::size_t end = at_.rest_of_line().rfind(']');
+  // Up to the last bracket of the line: names may have brackets, and regedit does the same. That
+  // may be one of a comment: then nobody can tell what was meant.
+  std::size_t length_of_path() {
+    const std::string_view line = at_.rest_of_line();
+    const std::size_t end = line.rfind(']');
     if (end == std::string_view::npos) at_.fail("a key without its closing bracket");
+    for (std::size_t at = line.find(']'); at < end; at = line.find(']', at + 1)) {
+      if (!begins_comment(line.substr(at + 1, end - at - 1))) continue;
+      at_.skip(at);
+      at_.fail("a comment with a bracket behind a key: Windows takes it for part of the key");
+    }
     return end;
+  }
+
+  static bool begins_comment(std::string_view text) {
+    const std::size_t first = text.find_first_not_of(" \t");
+    return first != std::string_view::npos && text[first] == ';';
   }
 
   void add_element(RegSection& section, std::string& element) const {
@@ -163,6 +179,8 @@ class Parser {
     if (element.find('\0') != std::string::npos) at_.fail("a key's name with a NUL in it");
     if (length_in_utf16(element) > longest_key_name)
       at_.fail("a key's name of more than 255 characters");
+    if (section.key.size() == deepest_key)
+      at_.fail("a key that lies deeper than the 512 levels that Windows allows");
     section.key.push_back(std::move(element));
     element.clear();
   }

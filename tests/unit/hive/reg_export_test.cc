@@ -130,6 +130,14 @@ TEST(RegExport, LeavesOutNamesThatWouldMakeLinesOfTheirOwn) {
             "\"b\"=dword:00000003\n\n");
 }
 
+TEST(RegExport, LeavesOutKeysThatLookAsIfACommentCameBehindThem) {
+  const Export exported = export_of(merged("[\\a] \t;b]\n\n[\\c]d;]\n"), RegEncoding::utf8);
+  EXPECT_EQ(exported.left_out, (Lines{"in key 'HKLM\\S' the key 'a] \\x09;b'"}));
+  EXPECT_EQ(text_of(exported.file),
+            "Windows Registry Editor Version 5.00\n\n[HKLM\\S]\n\n[HKLM\\S\\c]d;]\n\n");
+  EXPECT_EQ(read_reg(exported.file, std::nullopt).at(1).key.back(), "c]d;");
+}
+
 // ---- all of a hive, there and back
 
 using Key = std::pair<std::vector<std::string>, std::vector<NamedValue>>;

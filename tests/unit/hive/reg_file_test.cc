@@ -113,6 +113,17 @@ TEST(RegFile, HasNamesWithOddCharacters) {
   EXPECT_EQ(sections.at(0).key, (Path{"HKLM", "a]b", "[c] ", ";d"}));
   EXPECT_EQ(sections.at(0).values.at(0).name, "q\"\\ =");
   EXPECT_EQ(read(version_5 + "[HKLM\\S\\]").at(0).key, (Path{"HKLM", "S"}));
+  EXPECT_EQ(read(version_5 + "[HKLM\\a]b; c] ; d").at(0).key, (Path{"HKLM", "a]b; c"}));
+}
+
+TEST(RegFile, MayHaveLinesThatEndWithACarriageReturnAlone) {
+  const auto sections =
+      read("REGEDIT4\r\r; a comment\r[HKLM\\a]\r\"x\"=hex:01,\\\r  02\r\n\"y\"=\"a\rb\"\r@=-");
+  ASSERT_EQ(sections.size(), 1U);
+  EXPECT_EQ(sections[0].line, 4U);
+  EXPECT_EQ(sections[0].values,
+            (std::vector<RegValue>{
+                {"x", binary({1, 2}), 5}, {"y", sz("a\rb"), 7}, {"", std::nullopt, 9}}));
 }
 
 TEST(RegFile, NeedsNoBlankLinesAndNoLineEndAtItsEnd) {
@@ -183,6 +194,10 @@ TEST(RegFile, WithAMistakeIsAnErrorThatNamesThePlace) {
            {version_5 + "[]", "line 3, column 2: a key with an empty name"},
            {version_5 + "[HKLM\\\\S]", "line 3, column 8: a key with an empty name"},
            {version_5 + "[HKLM\\" + long_name + "]", "line 3, column 263: a key's name of more"},
+           {version_5 + "[HKLM\\a] ; see [1]", "line 3, column 8: a comment with a bracket behind"},
+           {version_5 + "[-HKLM\\a]b\\c];]", "line 3, column 13: a comment with a bracket behind"},
+           {"REGEDIT4\r[HKLM\\a\rb]", "line 2, column 2: a key without its closing bracket"},
+           {"REGEDIT4\r;x\r\ny\n\r", "line 3, column 1: neither a key"},
            {version_5 + "[-HKLM\\S]\n\"a\"=-", "line 4, column 1: a value in a key that is to go"},
            {key + "a=dword:1", "line 4, column 1: neither a key"},
            {key + "\"a\" dword:1", "line 4, column 5: '=' is missing"},
@@ -212,6 +227,18 @@ TEST(RegFile, WithAMistakeIsAnErrorThatNamesThePlace) {
            {version_5 + std::string("[HKLM\\\0]", 8), "line 3, column 8: a key's name with a NUL"},
        })
     EXPECT_EQ(error_in(text).substr(0, std::string_view(error).size()), error) << text;
+}
+
+TEST(RegFile, WithAKeyThatLiesTooDeepIsAnErrorThatNamesThePlace) {
+  std::string path = "HKLM";
+  for (int level = 1; level < 511; ++level) path += "\\a";
+  EXPECT_EQ(read(version_5 + "[" + path + "]").at(0).key.size(), 511U);
+  EXPECT_EQ(read(version_5 + "[" + path + "\\]").at(0).key.size(), 511U);
+  const char* error = "a key that lies deeper than the 512 levels that Windows allows";
+  EXPECT_EQ(error_in(version_5 + "[" + path + "\\a]"),
+            std::string("line 3, column 1028: ") + error);
+  for (int level = 511; level < 60'000; ++level) path += "\\a";
+  EXPECT_EQ(error_in(version_5 + "[" + path + "]"), std::string("line 3, column 1029: ") + error);
 }
 
 TEST(RegFile, OfAnotherEncodingIsAnErrorThatNamesThePlace) {
