@@ -30,7 +30,9 @@ delayed fsync '' 2 # of the directory: after the journal's, that after the renam
 killed image-renamed after there images/image.qcow2.kvmnet-commit
 under=()
 cut_off_commits
+umask 022 # where others can write qemu-img is confined to what is in /usr
 killed in-commit after there images/in-commit
+umask 000
 rm bin/qemu-img
 delayed fsync /image.qcow2.kvmnet-journal 3
 killed image-synced after grep -qs '^kvmnet-journal 2 done' "$journal"
