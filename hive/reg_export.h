@@ -22,7 +22,8 @@ using RegSink = std::function<void(std::span<const std::byte> piece)>;
 // ("HKEY_LOCAL_MACHINE\SYSTEM\..."), in the hive's own order. Returns what cannot be said in such a
 // file, one sentence each (at most 20, and then how many more), escaped: names with line breaks or
 // NULs, which would make other lines of the file, names of keys that look as if a comment came
-// behind the key, and, in UTF-8, names with halves of surrogate pairs. A guest chooses names. Strings that quotes cannot hold are written as hex(1).
+// behind the key, and, in UTF-8, names with halves of surrogate pairs. A guest chooses names.
+// Strings that quotes cannot hold are written as hex(1).
 // Not recursive. The tree is that of a hive that check() has found sound; of any other this may
 // throw hive::Error.
 std::vector<std::string> export_reg(const Tree& tree, CellOffset key, const std::string& path,
