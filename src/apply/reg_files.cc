@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -22,7 +21,7 @@
 namespace kvmnet {
 namespace {
 
-constexpr off_t largest_reg_file = 512 << 20;
+constexpr std::size_t largest_reg_file = 512 << 20;
 
 // Microsoft, "Registry Hives": the files that are loaded at these places. Which user's NTUSER.DAT
 // is, or UsrClass.dat, its name does not say: it is the one whose files they are.
@@ -94,6 +93,21 @@ void import(const std::string& path, RegInput files, const RegRequest& request, 
   outcome.status = Status::patched;
 }
 
+// Also of a pipe, which does not say how much there is.
+std::vector<std::byte> read_reg_file(const std::string& path) {
+  constexpr std::size_t piece = 1 << 20;
+  const Fd fd = open_file(path, O_RDONLY);
+  std::vector<std::byte> bytes;
+  while (true) {
+    const std::string next = read_text(fd, piece);
+    const auto read = std::as_bytes(std::span(next));
+    bytes.insert(bytes.end(), read.begin(), read.end());
+    if (bytes.size() > largest_reg_file)
+      throw Error(path + ": larger than 512 MiB, more than kvmnet takes into memory");
+    if (next.size() < piece) return bytes;
+  }
+}
+
 RegKey key_of(const std::string& text, const std::vector<std::string>& root) {
   RegKey key = {root, {}};
   if (text.empty()) return key;
@@ -127,10 +141,7 @@ RegInput read_reg_files(const std::vector<std::string>& files, std::optional<uns
                         const std::vector<std::string>& root) {
   RegInput input;
   for (const std::string& file : files) {
-    const Fd fd = open_file(file, O_RDONLY);
-    if (::lseek(fd.get(), 0, SEEK_END) > largest_reg_file)
-      throw Error(file + ": larger than 512 MiB, more than kvmnet takes into memory");
-    input.add(file, read_whole(fd), code_page, root);
+    input.add(file, read_reg_file(file), code_page, root);
   }
   return input;
 }

@@ -75,6 +75,17 @@ TEST_F(RegFilesTest, OfTheWikiPageGivesItsFiveValuesAndNothingElse) {
   EXPECT_EQ(test::read_file(hive), after);
 }
 
+// As "--reg <(...)" of a shell has them.
+TEST_F(RegFilesTest, MayComeThroughAPipe) {
+  const std::string hive = fixture("nt52.system");
+  Pipe pipe = make_pipe();
+  write_whole(pipe.write_end, wiki_page);
+  pipe.write_end.reset();
+  const Outcome outcome = import(hive, {proc_path(pipe.read_end)});
+  EXPECT_EQ(outcome.status, Status::patched) << outcome.error;
+  EXPECT_EQ(outcome.edits.size(), 5U);
+}
+
 TEST_F(RegFilesTest, GoIntoAHiveWithTheSettings) {
   const std::string hive = fixture("nt52.system");
   HiveFileRequest request = {Mode::patch, {5, 2, 0}, test::default_settings()};
