@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace kvmnet {
 namespace {
@@ -19,15 +20,38 @@ std::string file_text(const std::string& content) {
   return fmt::format("file of {} bytes", content.size());
 }
 
+// The bytes in which a value differs from another one that reads the same.
+std::string exact_text(const hive::Value& value, std::size_t first_difference) {
+  constexpr std::size_t most = 8;
+  std::string text = fmt::format("{} ({} bytes", hive::describe(value), value.data.size());
+  const std::size_t end = std::min(value.data.size(), first_difference + most);
+  for (std::size_t i = first_difference; i < end; ++i)
+    text +=
+        fmt::format("{}{:02x}", i == first_difference ? fmt::format(", from byte {} on: ", i) : ",",
+                    std::to_integer<unsigned>(value.data[i]));
+  return text + (end < value.data.size() ? ",...)" : ")");
+}
+
+// Texts are cut, and end at their first NUL: what changes must be seen nevertheless.
+std::pair<std::string, std::string> texts_of(const std::optional<hive::Value>& old,
+                                             const hive::Value& value) {
+  if (!old) return {std::string(absent), hive::describe(value)};
+  std::pair<std::string, std::string> texts = {hive::describe(*old), hive::describe(value)};
+  if (texts.first != texts.second || *old == value) return texts;
+  const auto& [in_old, in_new] =
+      std::mismatch(old->data.begin(), old->data.end(), value.data.begin(), value.data.end());
+  const auto first_difference = static_cast<std::size_t>(in_new - value.data.begin());
+  return {exact_text(*old, first_difference), exact_text(value, first_difference)};
+}
+
 // What is needed to say it.
 class Words {
  public:
   explicit Words(const std::string& registry_root) : root_(registry_root) {}
 
   EditText operator()(const SetValue& edit) const {
-    return {"set", value(edit.key, edit.name),
-            edit.old ? hive::describe(*edit.old) : std::string(absent), hive::describe(edit.value),
-            edit.why};
+    auto [old, now] = texts_of(edit.old, edit.value);
+    return {"set", value(edit.key, edit.name), std::move(old), std::move(now), edit.why};
   }
   EditText operator()(const DeleteValue& edit) const {
     return {"delete", value(edit.key, edit.name), hive::describe(edit.old), std::string(absent),
@@ -55,7 +79,7 @@ class Words {
     return key.elements().empty() ? root_ : fmt::format("{}\\{}", root_, key.to_string());
   }
   std::string value(const hive::KeyPath& of, const std::string& name) const {
-    return fmt::format("{}\\{}", key(of), name);
+    return fmt::format("{}\\{}", key(of), name.empty() ? "(default)" : name);
   }
 
   const std::string& root_;

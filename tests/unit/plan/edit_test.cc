@@ -24,6 +24,29 @@ TEST(Edit, AValueIsNamedFromHklmWithOldAndNew) {
               {"set", target, "\"1\"", "dword:0x00000000", "w"});
 }
 
+hive::Value text_of(std::string_view text) {
+  return {hive::Type::sz, hive::to_utf16le(text)};
+}
+
+TEST(Edit, AChangeThatCannotBeSeenInTheTextIsShownInBytes) {
+  const auto expect = [](const hive::Value& old, const hive::Value& value, const std::string& from,
+                         const std::string& to) {
+    const EditText text = describe(SetValue{hive::KeyPath::parse("K"), "", old, value, "w"});
+    EXPECT_EQ(text.target, "HKLM\\SYSTEM\\K\\(default)");
+    EXPECT_EQ(text.old, from);
+    EXPECT_EQ(text.value, to);
+  };
+  expect(text_of("a"), hive::sz("a"), "\"a\" (2 bytes)", "\"a\" (4 bytes, from byte 2 on: 00,00)");
+  expect(text_of(std::string("a\0b", 3)), text_of(std::string("a\0cdefgh", 8)),
+         "\"a\" (6 bytes, from byte 4 on: 62,00)",
+         "\"a\" (16 bytes, from byte 4 on: 63,00,64,00,65,00,66,00,...)");
+  const std::string same(300, 'x');
+  const std::string start = hive::describe(hive::sz(same + "a"));
+  expect(hive::sz(same + "a"), hive::sz(same + "b"),
+         start + " (604 bytes, from byte 600 on: 61,00,00,00)",
+         start + " (604 bytes, from byte 600 on: 62,00,00,00)");
+}
+
 TEST(Edit, WhatGoesFromTheRegistryIsNamedTheSameWay) {
   const auto key = hive::KeyPath::parse("ControlSet001\\Services\\Tcpip\\Parameters");
   const std::string target = "HKLM\\SYSTEM\\ControlSet001\\Services\\Tcpip\\Parameters";
