@@ -9,7 +9,8 @@ namespace kvmnet {
 
 bool is_control_set_name(std::string_view name) {
   constexpr std::string_view start = "ControlSet";
-  return name.starts_with(start) && name.size() >= start.size() + 3 && name.size() <= 20 &&
+  return hive::same_name(name.substr(0, start.size()), start) && name.size() >= start.size() + 3 &&
+         name.size() <= 20 &&
          name.find_first_not_of("0123456789", start.size()) == std::string_view::npos;
 }
 

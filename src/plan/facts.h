@@ -37,7 +37,7 @@ struct ControlSet {
   std::vector<std::string> interfaces_with_window;
   bool operator==(const ControlSet&) const = default;
 };
-// Whether Windows gives a control set such a name: "ControlSet001".
+// Whether Windows gives a control set such a name: "ControlSet001", in whatever letter case.
 bool is_control_set_name(std::string_view name);
 bool has_key(const ControlSet& set, std::string_view key);
 // Nothing: no such key, or no such value in it.

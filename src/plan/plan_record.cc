@@ -12,12 +12,15 @@
 namespace kvmnet {
 namespace {
 
-// An edited key as its control set and the rest, which is spelt as in the tables of kvmnet if it is
-// there.
+constexpr std::string_view control_set = "ControlSet";
+
+// An edited key as its control set and the rest, both spelt as kvmnet has them: a hive may have
+// other letter cases.
 RecordedKey place_of(const hive::KeyPath& key) {
   const std::string path = key.to_string();
   const std::size_t slash = std::min(path.find('\\'), path.size());
   RecordedKey place = {path.substr(0, slash), path.substr(std::min(slash + 1, path.size()))};
+  if (is_control_set_name(place.set)) place.set.replace(0, control_set.size(), control_set);
   for (const KnownValue& known : known_values())
     if (hive::same_name(place.key, known.key)) place.key = known.key;
   return place;
@@ -38,9 +41,10 @@ const KnownValue* known_value(const RecordedKey& place, std::string_view name) {
 }
 
 bool is_there(const Facts& facts, const RecordedKey& place) {
-  return std::any_of(
-      facts.control_sets.begin(), facts.control_sets.end(),
-      [&](const ControlSet& set) { return set.name == place.set && has_key(set, place.key); });
+  return std::any_of(facts.control_sets.begin(), facts.control_sets.end(),
+                     [&](const ControlSet& set) {
+                       return hive::same_name(set.name, place.set) && has_key(set, place.key);
+                     });
 }
 
 template <typename Element>
@@ -240,7 +244,7 @@ std::vector<const ControlSet*> all_sets(const Facts& facts) {
 }
 
 bool knows_set(const Record& record, std::string_view set) {
-  const auto is_in_it = [set](const auto& entry) { return entry.set == set; };
+  const auto is_in_it = [set](const auto& entry) { return hive::same_name(entry.set, set); };
   return std::any_of(record.values.begin(), record.values.end(), is_in_it) ||
          std::any_of(record.keys.begin(), record.keys.end(), is_in_it);
 }

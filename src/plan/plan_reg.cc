@@ -79,6 +79,20 @@ Edit edit_of(const hive::Change& change, const RegInput& input) {
   return CreateKey{change.key, std::move(why)};
 }
 
+// Where a file first names something in the key.
+std::string place_of(const hive::KeyPath& key, const RegFacts& facts, const RegInput& input) {
+  for (const hive::Change& change : facts.changes)
+    if (hive::same_name(change.key.elements().front(), key.elements().front()))
+      return input.place(change.line);
+  return "--reg";
+}
+
+// Also of one that Windows would not name so: it can only be a mistake.
+bool is_like_control_set(std::string_view name) {
+  constexpr std::string_view start = "ControlSet";
+  return hive::same_name(name.substr(0, start.size()), start);
+}
+
 }  // namespace
 
 void require_revertible(const RegInput& input) {
@@ -124,9 +138,10 @@ std::variant<std::vector<Edit>, Refusal> plan_reg(const Facts& facts, const RegI
   if (!facts.reg.unsupported.empty())
     return Refusal{Reason::hive_not_editable, fmt::format("--reg: {}", facts.reg.unsupported)};
   for (const hive::KeyPath& key : facts.reg.missing)
-    if (key.elements().size() == 1 && is_control_set_name(key.elements().front()))
-      return Refusal{Reason::option_unsupported,
-                     fmt::format("--reg: the guest has no {}", key.to_string())};
+    if (key.elements().size() == 1 && is_like_control_set(key.elements().front()))
+      return Refusal{
+          Reason::option_unsupported,
+          fmt::format("{}: the guest has no {}", place_of(key, facts.reg, input), key.to_string())};
   std::vector<Edit> edits;
   for (const hive::Change& change : facts.reg.changes) edits.push_back(edit_of(change, input));
   return edits;

@@ -172,10 +172,16 @@ TEST(PlanReg, RefusesWhatTheHiveCannotHold) {
   facts.reg.unsupported = "key A has a value without data";
   EXPECT_EQ(plan_tests::refusal_of(facts, make_settings({})).reason, Reason::hive_not_editable);
   facts.reg.unsupported.clear();
-  facts.reg.missing = {KeyPath::parse("ControlSet007"), KeyPath::parse("ControlSet007\\A")};
-  const Refusal refusal = plan_tests::refusal_of(facts, make_settings({}));
-  EXPECT_EQ(refusal.reason, Reason::option_unsupported);
-  EXPECT_NE(refusal.message.find("no ControlSet007"), std::string::npos);
+  for (const std::string name : {"ControlSet007", "controlset007", "ControlSet7", "CONTROLSET"}) {
+    facts.reg.missing = {KeyPath::parse(name), KeyPath::parse(name) / "A"};
+    const Refusal refusal = plan_tests::refusal_of(facts, make_settings({}));
+    EXPECT_EQ(refusal.reason, Reason::option_unsupported);
+    EXPECT_NE(refusal.message.find("no " + name), std::string::npos);
+  }
+  facts.reg.changes = {
+      {What::set_value, facts.reg.missing.back(), "x", hive::dword(1), hive::dword(2), 3}};
+  EXPECT_EQ(plan_tests::refusal_of(facts, settings_with("[HKLM\\SYSTEM\\A]\n")).message,
+            "a.reg, line 3: the guest has no CONTROLSET");
 }
 
 Record record_after(const Facts& facts, const Settings& settings) {
@@ -185,7 +191,7 @@ Record record_after(const Facts& facts, const Settings& settings) {
 TEST(PlanReg, IsRecordedBesideWhatKvmnetKnows) {
   Facts facts = answering(guest(plan_tests::server_2003),
                           {{What::set_value,
-                            key("services\\tcpip\\parameters"),
+                            KeyPath::parse("CONTROLSET001\\services\\tcpip\\parameters"),
                             "tcpwindowsize",
                             {},
                             hive::dword(5),
