@@ -49,8 +49,9 @@ std::string KeyPath::to_string() const {
 }
 
 bool KeyPath::operator==(const KeyPath& other) const {
-  return std::equal(elements_.begin(), elements_.end(), other.elements_.begin(),
-                    other.elements_.end(), same_name);
+  // From the end: most keys that are compared have the same parents.
+  return std::equal(elements_.rbegin(), elements_.rend(), other.elements_.rbegin(),
+                    other.elements_.rend(), same_name);
 }
 
 }  // namespace kvmnet::hive

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 
 #include "hive/record.h"
@@ -50,23 +51,48 @@ void require_revertible(const RegInput& input, const hive::RegSection& section) 
                      hive::escaped(fmt::format("{}", fmt::join(section.key, "\\")))));
   if (section.key.empty() && !section.values.empty())
     fail(input, section.line, "the hive's root has no values");
+  for (const std::string& name : section.key)
+    if (hive::escaped(name) != name)
+      fail(input, section.line,
+           "a key with control characters in its name, which no record holds: revert could not put "
+           "back what is in it");
   for (const hive::RegValue& value : section.values) require_revertible(input, value);
 }
 
-AskedKey& asked(RegQuestion& question, const hive::KeyPath& key) {
-  for (AskedKey& there : question.keys)
-    if (there.key == key) return there;
-  return question.keys.emplace_back(AskedKey{key, {}});
-}
+// Each key once. A guest's record may name thousands.
+class AskedKeys {
+ public:
+  explicit AskedKeys(std::vector<AskedKey>& keys) : keys_(keys) {}
+
+  AskedKey& at(const hive::KeyPath& key) {
+    const auto [place, is_new] = places_.try_emplace(key.elements(), keys_.size());
+    return is_new ? keys_.emplace_back(AskedKey{key, {}}) : keys_[place->second];
+  }
+
+ private:
+  struct IsBefore {
+    static bool is_less(char a, char b) { return folded(a) < folded(b); }
+    static char folded(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+    bool operator()(const std::vector<std::string>& a, const std::vector<std::string>& b) const {
+      return std::lexicographical_compare(
+          a.begin(), a.end(), b.begin(), b.end(), [](const std::string& x, const std::string& y) {
+            return std::lexicographical_compare(x.begin(), x.end(), y.begin(), y.end(), is_less);
+          });
+    }
+  };
+
+  std::vector<AskedKey>& keys_;
+  std::map<std::vector<std::string>, std::size_t, IsBefore> places_;
+};
 
 // A record that knows nothing of .reg files has asked all that it needs by asked_keys().
 void ask_for_record(const Record& record, RegQuestion& question) {
   if (record.reg_values.empty() && record.reg_keys.empty()) return;
+  AskedKeys asked(question.keys);
   for (const RecordedRegValue& value : record.reg_values)
-    asked(question, value.key).values.push_back(value.name);
-  for (const hive::KeyPath& key : record.reg_keys) asked(question, key);
-  for (const RecordedKey& key : record.keys)
-    asked(question, hive::KeyPath::parse(key.set) / key.key);
+    asked.at(value.key).values.push_back(value.name);
+  for (const hive::KeyPath& key : record.reg_keys) asked.at(key);
+  for (const RecordedKey& key : record.keys) asked.at(hive::KeyPath::parse(key.set) / key.key);
 }
 
 Edit edit_of(const hive::Change& change, const RegInput& input) {

@@ -111,6 +111,7 @@ hive::KeyPath to_reg_key(const json& from) {
   constexpr std::size_t longest = 16 << 10;  // bytes
   const auto text = from.get<std::string>();
   if (text.size() > longest) fail("a key with too long a path");
+  if (hive::escaped(text) != text) fail("a key with control characters in its name");
   hive::KeyPath key;
   try {
     key = hive::KeyPath::parse(text);

@@ -57,6 +57,7 @@ TEST(RequireRevertible, NamesTheLineOfWhatAPatchCouldNotTakeBack) {
            {"[HKLM\\SYSTEM\\CurrentControlSet\\services\\KVMNET-firstboot\\x]\n", "left alone"},
            {"[HKLM\\SYSTEM\\A]\n\"a\"=dword:1\n\"b\"=hex:\n", "a.reg, line 4: a value of 0 bytes"},
            {"[HKLM\\SYSTEM\\A]\n\"a\"=hex(c):01\n", "a.reg, line 3: a value of type 12"},
+           {"[HKLM\\SYSTEM\\A\tb]\n", "a.reg, line 2: a key with control characters"},
            {"[HKLM\\SYSTEM]\n\"a\"=dword:1\n", "a.reg, line 2: the hive's root"}})
     EXPECT_NE(complaint(text).find(why), std::string::npos) << complaint(text);
   std::string large = "[HKLM\\SYSTEM\\A]\n\"a\"=hex:00";
@@ -246,7 +247,7 @@ TEST(RegQuestion, AsksForTheKeysOfARecordThatHasSuchValues) {
   facts.record.emplace();
   facts.record->keys = {{"ControlSet001", plan_tests::afd_key}};
   EXPECT_TRUE(reg_question(facts, {}).empty());
-  facts.record->reg_values = {{key("A"), "x", {}, {}}, {key("A"), "y", {}, {}}};
+  facts.record->reg_values = {{key("A"), "x", {}, {}}, {key("a"), "y", {}, {}}};
   facts.record->reg_keys = {key("A"), key("B")};
   EXPECT_EQ(reg_question(facts, {}).keys,
             (std::vector<AskedKey>{

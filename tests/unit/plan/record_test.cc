@@ -103,6 +103,8 @@ TEST(Record, NamesOnlyWhatKvmnetKnows) {
       {"/reg_values", json::object()},
       {"/reg_keys/0", ""},
       {"/reg_keys/0", "select\\a"},
+      {"/reg_keys/0", std::string("A\\b\0c", 5)},
+      {"/reg_keys/0", "A\\b\x1b"},
       {"/reg_keys/0", "ControlSet001\\Services\\kvmnet-firstboot"},
       {"/reg_keys", json(std::vector<std::string>(1001, "a"))},
       {"/begun", 1},
