@@ -204,6 +204,28 @@ INSTANTIATE_TEST_SUITE_P(RegGuest, RegGuestOf,
                          testing::Values(test::releases[1], test::seven, test::ten),
                          [](const auto& instance) { return std::string(instance.param.label); });
 
+// The state before the first patch counts, whatever the second one does to the same values.
+TEST(RegGuest, IsAsBeforeWhenTwoPatchesAreTakenBack) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::seven);
+  FakeGuest::Volume& volume = guest.volume("/dev/sda1");
+  const FakeGuest::Volume before = volume;
+  const std::string parameters = "[HKLM\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters";
+  patch(guest, input(parameters + "]\n\"Hostname\"=\"one\"\n\"Extra\"=dword:1\n" + parameters +
+                     "\\New]\n\"x\"=dword:1\n"));
+  const Outcome second =
+      patch(guest, input(parameters + "]\n\"hostname\"=-\n\"EXTRA\"=\"two\"\n\"EnableWsd\"=-\n" +
+                         parameters + "\\new]\n\"x\"=-\n" + parameters +
+                         "\\new\\Below]\n\"y\"=dword:1\n"));
+  EXPECT_EQ(second.status, Status::patched);
+  EXPECT_EQ(second.edits.size(), 6U);  // five values and the record
+  EXPECT_EQ(revert(guest).status, Status::reverted);
+  EXPECT_EQ(export_of(volume), export_of(before));
+  auto files = before.files;
+  files[system_hive] = volume.files.at(system_hive);
+  EXPECT_EQ(volume.files, files);
+}
+
 TEST(RegGuest, IsLookedAtForDrift) {
   FakeGuest guest;
   install(guest.add("/dev/sda1"), test::seven);
