@@ -207,6 +207,17 @@ void require_rewritable(std::span<const std::byte> hive, const KeyPath& key) {
   if (const auto values = Contents(hive).values(key)) require_rewritable(key, *values);
 }
 
+void require_settable(const Tree& tree, CellOffset key, const KeyPath& path) {
+  refuse_unusual_values(tree, key, path);
+  std::vector<NamedValue> values;
+  for (const CellOffset offset : tree.values(key)) {
+    const ValueRecord value = tree.value(offset);
+    values.push_back({StoredName{value.name, value.latin1_name}.text(),
+                      {static_cast<Type>(value.type), tree.value_data(offset)}});
+  }
+  require_rewritable(path, values);
+}
+
 void edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs) {
   const MappedFile before(from);
   for (const KeyEdit& edit : edits)

@@ -12,6 +12,7 @@
 #include "hive/compare.h"
 #include "hive/replay.h"
 #include "hive/source.h"
+#include "hive/tree.h"
 
 namespace kvmnet::hive {
 
@@ -28,6 +29,10 @@ void require_sound(int fd);
 // Throws Unsupported unless values of a key that is there could be set, for all that is in it now:
 // so that one that is removed could come back.
 void require_rewritable(std::span<const std::byte> hive, const KeyPath& key);
+
+// Throws Unsupported for a key that is there and whose values edit() would refuse to rewrite, as it
+// has to for any of them.
+void require_settable(const Tree& tree, CellOffset key, const KeyPath& path);
 
 // Makes of a clean hive that require_sound() has found sound, `from`, one with values set and
 // removed, in the file `to`, whatever that holds. It is sound, nothing but these values and keys

@@ -71,13 +71,6 @@ void set_type(hive_set_value& value, Type type) {
   std::memcpy(&value.t, &number, sizeof number);
 }
 
-// hivex computes the hash of a new key's name from its bytes in UTF-8, Windows from its characters:
-// Windows would not find the key.
-void check_name(const std::string& name) {
-  if (std::any_of(name.begin(), name.end(), [](char c) { return c < ' ' || c > '~'; }))
-    throw Unsupported(fmt::format("hivex cannot create a key that is named '{}'", escaped(name)));
-}
-
 struct Free {
   void operator()(void* p) const { std::free(p); }
 };
@@ -95,6 +88,13 @@ void require_rewritable(const KeyPath& key, const std::vector<NamedValue>& value
           fmt::format("key {} has the value '{}' of {} bytes, which hivex would damage",
                       key.to_string(), escaped(v.name), size));
   }
+}
+
+// hivex computes the hash of a new key's name from its bytes in UTF-8, Windows from its characters:
+// Windows would not find the key.
+void require_creatable(const std::string& name) {
+  if (std::any_of(name.begin(), name.end(), [](char c) { return c < ' ' || c > '~'; }))
+    throw Unsupported(fmt::format("hivex cannot create a key that is named '{}'", escaped(name)));
 }
 
 BaseBlock read_base_block(int fd) {
@@ -191,7 +191,7 @@ void Hive::set(const KeyPath& key, const std::vector<NamedValue>& values) {
   Node node = hivex_root(handle_.get());
   for (const std::string& name : key.elements()) {
     const Node existing = child(node, name);
-    if (existing == 0) check_name(name);
+    if (existing == 0) require_creatable(name);
     node = existing != 0 ? existing : hivex_node_add_child(handle_.get(), node, name.c_str());
     if (node == 0) fail("creating key " + key.to_string());
   }

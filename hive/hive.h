@@ -29,6 +29,10 @@ BaseBlock read_base_block(int fd);
 // one that is too large for a cell in a form that Windows does not accept.
 void require_rewritable(const KeyPath& key, const std::vector<NamedValue>& values);
 
+// Throws Unsupported for the name of a key that hivex would not make so that Windows finds it: one
+// that is not ASCII.
+void require_creatable(const std::string& name);
+
 class Hive {
  public:
   enum class Mode { read, edit };

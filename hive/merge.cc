@@ -8,7 +8,9 @@
 #include <map>
 #include <utility>
 
+#include "hive/edit.h"
 #include "hive/error.h"
+#include "hive/hive.h"
 #include "hive/stored_name.h"
 
 namespace kvmnet::hive {
@@ -128,7 +130,8 @@ class Merger {
     Path path;
     for (const std::string& name : section.key) path.emplace_back(name);
     if (section.remove) {
-      if (path.empty()) throw Unsupported("the root of a hive cannot be removed");
+      if (path.empty())
+        throw UnsupportedInLine("the root of a hive cannot be removed", section.line);
       forget_below(path);
       wanted_[path] = {true, false, {}, {}, section.line};
       return;
@@ -140,15 +143,8 @@ class Merger {
   }
 
   Merge run() {
-    for (auto key = wanted_.begin(); key != wanted_.end(); ++key) {
-      const auto& [path, wanted] = *key;
-      Place place = find(path);
-      if (wanted.removed && place.offset != no_cell) {
-        remove_key(key, place.path);
-        place.offset = no_cell;
-      }
-      if (wanted.present) change(place, wanted);
-    }
+    for (auto key = wanted_.begin(); key != wanted_.end(); ++key)
+      in_line(key->second.line, [&] { take(key); });
     std::stable_sort(merge_.changes.begin(), merge_.changes.end(),
                      [](const Change& a, const Change& b) { return a.line < b.line; });
     return std::move(merge_);
@@ -158,8 +154,20 @@ class Merger {
   struct Place {
     KeyPath path;  // as the hive spells it, as far as it is there
     CellOffset offset = no_cell;
+    std::vector<std::string> missing;  // what is to be made of it
   };
   using Keys = std::map<Path, Wanted>;
+
+  void take(Keys::const_iterator key) {
+    const auto& [path, wanted] = *key;
+    Place place = find(path);
+    if (wanted.removed && place.offset != no_cell) {
+      remove_key(key, place.path);
+      place.offset = no_cell;
+      place.missing = {place.path.elements().back()};
+    }
+    if (wanted.present) change(place, wanted);
+  }
 
   // A value that is set once more keeps its name's letter case.
   static void add(Wanted& key, const RegValue& value) {
@@ -184,11 +192,14 @@ class Merger {
   // Nothing is below a key that goes.
   Place find(const Path& path) {
     const bool gone = removed_ && starts_with(path, *removed_);
-    Place place = {{}, gone ? no_cell : tree_.root()};
-    for (const Name& name : path) {
+    const std::size_t kept = gone ? removed_->size() - 1 : 0;
+    Place place = {{}, gone ? no_cell : tree_.root(), {}};
+    for (std::size_t i = 0; i < path.size(); ++i) {
+      const Name& name = path[i];
       const auto next = place.offset == no_cell ? std::nullopt : names_.subkey(place.offset, name);
       place.path = place.path / (next ? next->name : name.text);
       place.offset = next ? next->offset : no_cell;
+      if (!next && i >= kept) place.missing.push_back(name.text);
     }
     return place;
   }
@@ -207,7 +218,11 @@ class Merger {
 
   void change(const Place& place, const Wanted& wanted) {
     KeyEdit edit = {place.path, {}};
-    for (const RegValue& value : wanted.values) change_value(edit, place.offset, value);
+    for (const RegValue& value : wanted.values)
+      in_line(value.line, [&] { change_value(edit, place.offset, value); });
+    for (const std::string& name : place.missing) require_creatable(name);
+    if (place.offset != no_cell && !edit.set.empty())
+      require_settable(tree_, place.offset, edit.key);
     if (place.offset == no_cell && edit.set.empty())
       merge_.changes.push_back({Change::What::create_key, edit.key, {}, {}, {}, wanted.line});
     if (place.offset == no_cell || !edit.set.empty() || edit.removes())
@@ -224,6 +239,7 @@ class Merger {
     if (old == value.value) return;
     Change change = {Change::What::set_value, edit.key, spelling, old, value.value, value.line};
     if (value.value) {
+      require_rewritable(edit.key, {{spelling, *value.value}});
       edit.set.push_back({spelling, *value.value});
     } else {
       change.what = Change::What::delete_value;
@@ -260,7 +276,8 @@ std::vector<RegSection> below(const std::vector<std::string>& path,
   for (RegSection& section : sections) {
     spell_out_root(section.key);
     if (!is_below(path, section.key))
-      throw Error(fmt::format("line {}: {} is not in {}", section.line,
+      throw Error(fmt::format("{}{} is not in {}",
+                              section.line == 0 ? "" : fmt::format("line {}: ", section.line),
                               escaped(joined(section.key)), joined(path)));
     section.key.erase(section.key.begin(),
                       section.key.begin() + static_cast<std::ptrdiff_t>(path.size()));

@@ -9,6 +9,7 @@
 #include "hive/change.h"
 #include "hive/compare.h"
 #include "hive/contents.h"
+#include "hive/error.h"
 #include "hive/reg_file.h"
 #include "hive/tree.h"
 
@@ -16,7 +17,7 @@ namespace kvmnet::hive {
 
 // Sections whose keys are paths below the root of a hive: those of `path` in a .reg file, e.g.
 // HKEY_LOCAL_MACHINE, SYSTEM. The names of roots may be abbreviated (HKLM), in both. Throws
-// hive::Error, "line L: WHAT", for a key that is elsewhere.
+// hive::Error, "line L: WHAT" (no line: 0), for a key that is elsewhere.
 std::vector<RegSection> below(const std::vector<std::string>& path,
                               std::vector<RegSection> sections);
 
@@ -28,6 +29,28 @@ std::vector<std::string> parse_reg_path(std::string_view path);
 // Unsupported if the hive does not have it.
 void resolve_control_set(const Contents& hive, std::vector<std::string>& key);
 
+// What makes a merge impossible, where a line of a .reg file is to blame.
+class UnsupportedInLine : public Unsupported {
+ public:
+  UnsupportedInLine(const std::string& what, unsigned line) : Unsupported(what), line_(line) {}
+  unsigned line() const { return line_; }
+
+ private:
+  unsigned line_;
+};
+
+// Runs `work`, and adds the line to what it throws.
+template <typename Work>
+decltype(auto) in_line(unsigned line, Work work) {
+  try {
+    return work();
+  } catch (const UnsupportedInLine&) {
+    throw;
+  } catch (const Unsupported& e) {
+    throw UnsupportedInLine(e.what(), line);
+  }
+}
+
 struct Merge {
   std::vector<Change> changes;  // empty: the hive has all of it
   // To be edited one after the other. Keys that go and come again are in the first, which may be
@@ -37,8 +60,9 @@ struct Merge {
 };
 
 // The sections' keys are below the root, with CurrentControlSet resolved. What is to go and is not
-// there is left out, as is what is there already. Throws Unsupported for a name that is not ASCII
-// where one that Windows may take for the same one is there, and for the removal of the root.
+// there is left out, as is what is there already. Throws UnsupportedInLine for a name that is not
+// ASCII where one that Windows may take for the same one is there, for the removal of the root, and
+// for what hivex cannot make: new keys with such names, and values without data, or too large.
 Merge merge(const Tree& tree, const std::vector<RegSection>& sections);
 
 }  // namespace kvmnet::hive

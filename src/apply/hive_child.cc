@@ -192,7 +192,8 @@ hive::Merge plan_merge(int fd, std::vector<hive::RegSection> sections) {
   const hive::MappedFile file(fd);
   const hive::Tree tree(file.bytes());
   for (hive::RegSection& section : sections)
-    hive::resolve_control_set(hive::Contents(file.bytes()), section.key);
+    hive::in_line(section.line,
+                  [&] { hive::resolve_control_set(hive::Contents(file.bytes()), section.key); });
   return hive::merge(tree, sections);
 }
 
@@ -212,6 +213,9 @@ std::string merge(const Call& call) {
     if (!merge.second.empty()) hive::edit(files.hive, result, merge.second, files.logs);
     merged.count = merge.changes.size();
     merged.changes = std::move(merge.changes);
+  } catch (const hive::UnsupportedInLine& e) {
+    merged.unsupported = e.what();
+    merged.unsupported_line = e.line();
   } catch (const hive::Unsupported& e) {
     merged.unsupported = e.what();
   }

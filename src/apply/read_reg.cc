@@ -34,7 +34,7 @@ void require_way_back(std::span<const std::byte> bytes, const std::vector<hive::
         fmt::format("{} changes, and a record holds {} for revert", changes.size(), most_recorded));
   for (const hive::Change& change : changes)
     if (change.what == hive::Change::What::delete_value)
-      hive::require_rewritable(bytes, change.key);
+      hive::in_line(change.line, [&] { hive::require_rewritable(bytes, change.key); });
 }
 
 void read_changes(std::span<const std::byte> bytes, const RegQuestion& question, RegFacts& facts) {
@@ -45,6 +45,9 @@ void read_changes(std::span<const std::byte> bytes, const RegQuestion& question,
     const Contents hive(bytes);
     for (const hive::KeyEdit& edit : merge.second) add_missing(hive, edit.key, facts.missing);
     facts.changes = std::move(merge.changes);
+  } catch (const hive::UnsupportedInLine& e) {
+    facts.unsupported = e.what();
+    facts.unsupported_line = e.line();
   } catch (const hive::Unsupported& e) {
     facts.unsupported = e.what();
   }

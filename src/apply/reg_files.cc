@@ -72,7 +72,9 @@ void import(const std::string& path, RegInput files, const RegRequest& request, 
   BareHive hive(path, request.logs, use_for(request.mode));
   MergedHive result = merge_into_hive(hive.in_memory(), request.dirty_hive, files.take_sections());
   check(result.merged.condition, path);
-  if (!result.merged.unsupported.empty()) throw hive::Unsupported(result.merged.unsupported);
+  if (!result.merged.unsupported.empty())
+    throw hive::Unsupported(
+        files.place_before(result.merged.unsupported_line, result.merged.unsupported));
   for (hive::Change& change : result.merged.changes)
     outcome.edits.push_back(edit_of(std::move(change), files));
   if (result.merged.count > outcome.edits.size())

@@ -133,6 +133,7 @@ std::string encode(const Merged& merged) {
   }
   return pack({{"condition", to_json(merged.condition)},
                {"unsupported", merged.unsupported},
+               {"unsupported_line", merged.unsupported_line},
                {"changes", std::move(changes)},
                {"count", merged.count},
                {"logs", to_json(merged.logs)}});
@@ -143,6 +144,7 @@ Merged decode_merged(std::string_view message) {
     Merged merged;
     merged.condition = to_hive_facts(from.at("condition"));
     merged.unsupported = from.at("unsupported").get<std::string>();
+    merged.unsupported_line = from.at("unsupported_line").get<unsigned>();
     for (const json& change : from.at("changes")) merged.changes.push_back(to_change(change));
     merged.count = from.at("count").get<std::size_t>();
     if (merged.count < merged.changes.size()) throw_nonsense();
@@ -175,6 +177,7 @@ std::string encode(const RegFacts& facts) {
   json keys = json::array();
   for (const KeyState& state : facts.keys) keys.push_back(to_json(state));
   return pack({{"unsupported", facts.unsupported},
+               {"unsupported_line", facts.unsupported_line},
                {"changes", std::move(changes)},
                {"missing", std::move(missing)},
                {"keys", std::move(keys)}});
@@ -184,6 +187,7 @@ RegFacts decode_reg_facts(std::string_view message, const RegQuestion& question)
   return unpack<RegFacts>(message, [&question](const json& from) {
     RegFacts facts;
     facts.unsupported = from.at("unsupported").get<std::string>();
+    facts.unsupported_line = from.at("unsupported_line").get<unsigned>();
     for (const json& change : from.at("changes")) {
       facts.changes.push_back(to_change(change));
       if (facts.changes.back().what == hive::Change::What::delete_key) throw_nonsense();

@@ -25,8 +25,9 @@ Merging decode_merging(std::string_view message);
 
 // What that has come to.
 struct Merged {
-  HiveFacts condition;      // of the hive before; the rest is nothing unless that is clean
-  std::string unsupported;  // why it would damage the hive; empty: it is made
+  HiveFacts condition;            // of the hive before; the rest is nothing unless that is clean
+  std::string unsupported;        // why it would damage the hive; empty: it is made
+  unsigned unsupported_line = 0;  // of the files, that is to blame; 0: none in particular
   std::vector<hive::Change> changes;  // the first ones
   std::size_t count = 0;              // of all changes
   std::vector<hive::LogKind> logs;    // what each log is to the hive

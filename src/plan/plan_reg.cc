@@ -162,7 +162,9 @@ RegQuestion reg_question(const Facts& facts, const std::vector<hive::RegSection>
 
 std::variant<std::vector<Edit>, Refusal> plan_reg(const Facts& facts, const RegInput& input) {
   if (!facts.reg.unsupported.empty())
-    return Refusal{Reason::hive_not_editable, fmt::format("--reg: {}", facts.reg.unsupported)};
+    return Refusal{Reason::hive_not_editable,
+                   fmt::format("--reg: {}", input.place_before(facts.reg.unsupported_line,
+                                                               facts.reg.unsupported))};
   for (const hive::KeyPath& key : facts.reg.missing)
     if (key.elements().size() == 1 && is_like_control_set(key.elements().front()))
       return Refusal{

@@ -38,6 +38,7 @@ struct KeyState {
 
 struct RegFacts {
   std::string unsupported;             // why the sections cannot be merged, and taken back
+  unsigned unsupported_line = 0;       // that is to blame; 0: none in particular
   std::vector<hive::Change> changes;   // what merging them comes to; no key goes
   std::vector<hive::KeyPath> missing;  // the keys that it makes, parents first
   std::vector<KeyState> keys;          // one for each that was asked for

@@ -37,4 +37,9 @@ std::string RegInput::place(unsigned line) const {
   return fmt::format("{}, line {}", name, line - first + 1);
 }
 
+std::string RegInput::place_before(unsigned line, const std::string& what) const {
+  const std::string where = place(line);
+  return where.empty() ? what : where + ": " + what;
+}
+
 }  // namespace kvmnet

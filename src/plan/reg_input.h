@@ -26,8 +26,10 @@ class RegInput {
   const std::vector<hive::RegSection>& sections() const { return sections_; }
   // The same, which are then gone from here.
   std::vector<hive::RegSection> take_sections() { return std::move(sections_); }
-  // Where such a line is: "NAME, line L".
+  // Where such a line is: "NAME, line L"; empty for line 0, which there is not.
   std::string place(unsigned line) const;
+  // "NAME, line L: WHAT", or only that.
+  std::string place_before(unsigned line, const std::string& what) const;
 
  private:
   std::vector<std::pair<unsigned, std::string>> files_;  // number of the first line, name

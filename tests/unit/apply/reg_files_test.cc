@@ -127,6 +127,9 @@ TEST_F(RegFilesTest, AreAppliedAllOrNotAtAll) {
       import(hive, {good, file("empty.reg", "REGEDIT4\n[HKLM\\SYSTEM\\A]\n\"a\"=hex:\n")});
   EXPECT_EQ(refused.status, Status::refused);
   EXPECT_EQ(code(refused.refusal->reason), "hive-not-editable");
+  EXPECT_EQ(refused.refusal->message.find(path("empty.reg") + ", line 3: key A has the value 'a'"),
+            0U)
+      << refused.refusal->message;
   EXPECT_EQ(test::read_file(hive), test::fixture_hive("nt52.system"));
 }
 
@@ -161,8 +164,10 @@ TEST_F(RegFilesTest, AreOnlyMadeOfKeysThatAreThere) {
   const Outcome outcome = export_reg_file(hive, "Nowhere", RegEncoding::utf16, to, request());
   EXPECT_EQ(outcome.status, Status::failed);
   EXPECT_EQ(outcome.error, hive + ": there is no key Nowhere");
-  EXPECT_EQ(export_reg_file(hive, "HKCU\\Nowhere", RegEncoding::utf16, to, request()).status,
-            Status::failed);
+  const Outcome elsewhere =
+      export_reg_file(hive, "HKCU\\Nowhere", RegEncoding::utf16, to, request());
+  EXPECT_EQ(elsewhere.status, Status::failed);
+  EXPECT_EQ(elsewhere.error, "HKEY_CURRENT_USER\\Nowhere is not in HKEY_LOCAL_MACHINE\\SYSTEM");
 }
 
 TEST_F(RegFilesTest, NeitherIntoNorOutOfAHiveThatIsNotClosedAndHasNoLogs) {

@@ -43,6 +43,7 @@ using What = hive::Change::What;
 RegFacts sensible_answer() {
   RegFacts facts;
   facts.unsupported = "why";
+  facts.unsupported_line = 7;
   facts.changes = {{What::set_value, KeyPath::parse("A"), "x", {}, hive::dword(1), 3},
                    {What::delete_value, KeyPath::parse("A"), "y", hive::sz("z"), {}, 4},
                    {What::create_key, KeyPath::parse("B"), "", {}, {}, 5}};
@@ -121,7 +122,15 @@ TEST(ReadReg, RefusesARemovalThatCouldNotBeTakenBack) {
   const RegInput files = input("[HKLM\\SYSTEM\\ControlSet001\\Services\\Odd]\n\"other\"=-\n");
   const RegFacts facts = read_reg(test::read_file(file), {files.sections(), {}});
   EXPECT_NE(facts.unsupported.find("'empty' of 0 bytes"), std::string::npos) << facts.unsupported;
+  EXPECT_EQ(facts.unsupported_line, 3U);
   EXPECT_TRUE(facts.changes.empty());
+}
+
+TEST(ReadReg, NamesTheLineOfWhatHivexCannotWrite) {
+  const RegFacts facts =
+      answer("[HKLM\\SYSTEM\\A]\n[HKLM\\SYSTEM\\A\\B]\n\n[HKLM\\SYSTEM\\A\\\u00c4]\n");
+  EXPECT_EQ(facts.unsupported, "hivex cannot create a key that is named '\u00c4'");
+  EXPECT_EQ(facts.unsupported_line, 5U);
 }
 
 TEST(ReadReg, RefusesMoreChangesThanARecordHolds) {

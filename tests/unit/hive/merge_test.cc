@@ -187,6 +187,32 @@ TEST(Merge, MakesAndRemovesAKeyBesideOneOfAnotherScript) {
             exported(hive_of("[\\P]\n[\\P\\A]\n[\\P\\B]\n[\\P\\\u0395\u03bc]\n")));
 }
 
+// The line of what makes the merge impossible; 0: it is possible.
+unsigned line_of_refusal(const Bytes& hive, const std::string& text) {
+  try {
+    merge(Tree(hive), sections(text));
+    return 0;
+  } catch (const UnsupportedInLine& e) {
+    return e.line();
+  }
+}
+
+TEST(Merge, NamesTheLineOfWhatHivexCannotMake) {
+  const Bytes hive =
+      hive_of("[\\Odd]\n\"empty\"=hex(3):\n\"x\"=\"x\"\n[\\\u00c4]\n[\\\u00c4\\Key]\n[\\Key]\n");
+  EXPECT_EQ(line_of_refusal(hive, "[HKLM\\SYSTEM\\Key]\n\"a\"=hex:01\n\"b\"=hex:\n"), 4U);
+  EXPECT_EQ(line_of_refusal(hive, "\n[HKLM\\SYSTEM\\Odd]\n\"x\"=\"y\"\n"), 3U);
+  EXPECT_EQ(line_of_refusal(hive, "[HKLM\\SYSTEM\\Odd]\n\"x\"=\"x\"\n"), 0U);
+  EXPECT_EQ(line_of_refusal(hive, "[HKLM\\SYSTEM\\Odd\\New]\n\"x\"=\"x\"\n"), 0U);
+  EXPECT_EQ(line_of_refusal(hive, "[-HKLM\\SYSTEM\\Odd]\n[HKLM\\SYSTEM\\Odd]\n\"x\"=\"y\"\n"), 0U);
+  EXPECT_EQ(line_of_refusal(hive, "[HKLM\\SYSTEM\\A\\\u00d6\\B]\n"), 2U);
+  EXPECT_EQ(line_of_refusal(hive, "[HKLM\\SYSTEM\\\u00e4\\Key\\New]\n"), 0U);
+  const std::string anew = "[-HKLM\\SYSTEM\\\u00c4\\Key]\n[HKLM\\SYSTEM\\\u00c4\\Key\\New]\n";
+  EXPECT_EQ(line_of_refusal(hive, anew), 0U);
+  EXPECT_EQ(line_of_refusal(hive, "[-HKLM\\SYSTEM\\\u00c4]\n[HKLM\\SYSTEM\\\u00c4]\n"), 3U);
+  EXPECT_EQ(line_of_refusal(hive, "\n\n[-HKLM\\SYSTEM]\n"), 4U);
+}
+
 TEST(Merge, NeverRemovesTheRoot) {
   const Bytes hive = hive_of(present);
   EXPECT_THROW(merge(Tree(hive), sections("[-HKLM\\SYSTEM]\n")), Unsupported);

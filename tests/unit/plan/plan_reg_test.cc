@@ -172,6 +172,9 @@ TEST(PlanReg, RefusesWhatTheHiveCannotHold) {
   Facts facts = guest(plan_tests::windows_7);
   facts.reg.unsupported = "key A has a value without data";
   EXPECT_EQ(plan_tests::refusal_of(facts, make_settings({})).reason, Reason::hive_not_editable);
+  facts.reg.unsupported_line = 3;
+  EXPECT_EQ(plan_tests::refusal_of(facts, settings_with("[HKLM\\SYSTEM\\A]\n")).message,
+            "--reg: a.reg, line 3: key A has a value without data");
   facts.reg.unsupported.clear();
   for (const std::string name : {"ControlSet007", "controlset007", "ControlSet7", "CONTROLSET"}) {
     facts.reg.missing = {KeyPath::parse(name), KeyPath::parse(name) / "A"};
