@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "src/apply/message_codec.h"
+#include "src/plan/record.h"
 
 namespace kvmnet {
 namespace {
@@ -104,7 +105,12 @@ void check_answer(const RegFacts& facts, const RegQuestion& question) {
   bool fits = std::equal(
       facts.keys.begin(), facts.keys.end(), question.keys.begin(), question.keys.end(),
       [](const KeyState& state, const AskedKey& asked) { return state.key == asked.key; });
+  const auto may_change = [](const hive::KeyPath& key) {
+    return !key.elements().empty() && !is_off_limits(key);
+  };
+  fits = fits && std::all_of(facts.missing.begin(), facts.missing.end(), may_change);
   for (const hive::Change& change : facts.changes) {
+    fits = fits && may_change(change.key);
     if (change.what == What::create_key) continue;
     const hive::RegValue* said = value_in_line(question, change.line);
     const auto wanted = change.what == What::set_value ? change.value : std::nullopt;

@@ -77,6 +77,9 @@ TEST(RegMessages, ThatGoBeyondTheQuestionAreAnError) {
   });
   expect_nonsense("removed instead of set", [](RegFacts& f) { f.changes[1].line = 3; });
   expect_nonsense("a line that says nothing", [](RegFacts& f) { f.changes[0].line = 2; });
+  expect_nonsense("the root", [](RegFacts& f) { f.changes[2].key = {}; });
+  expect_nonsense("a root that is missing", [](RegFacts& f) { f.missing[0] = {}; });
+  expect_nonsense("Select", [](RegFacts& f) { f.changes[0].key = KeyPath::parse("select"); });
   expect_nonsense("a key less", [](RegFacts& f) { f.keys.pop_back(); });
   expect_nonsense("another key", [](RegFacts& f) { f.keys[1].key = KeyPath::parse("C"); });
 }
