@@ -13,7 +13,7 @@ namespace kvmnet::hive {
 namespace {
 
 char folded(char c) {
-  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
 }  // namespace
@@ -21,6 +21,12 @@ char folded(char c) {
 bool same_name(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](char x, char y) { return folded(x) == folded(y); });
+}
+
+std::string folded(std::string_view name) {
+  std::string text(name);
+  std::transform(text.begin(), text.end(), text.begin(), [](char c) { return folded(c); });
+  return text;
 }
 
 KeyPath KeyPath::parse(std::string_view text) {

@@ -12,6 +12,9 @@ namespace kvmnet::hive {
 // other letters must match exactly. Every name that kvmnet asks for is ASCII.
 bool same_name(std::string_view a, std::string_view b);
 
+// In lower case: equal for names that are the same, to sort them or to find them by.
+std::string folded(std::string_view name);
+
 class KeyPath {
  public:
   KeyPath() = default;  // the root

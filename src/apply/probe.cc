@@ -69,9 +69,7 @@ void read_file(GuestFiles& guest, const std::string& directory,
 }
 
 void note_our_file(const guestfs::DirectoryEntry& entry, Facts& facts) {
-  std::string path = std::string(firstboot::directory) + "/" + entry.name;
-  std::transform(path.begin(), path.end(), path.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::string path = hive::folded(std::string(firstboot::directory) + "/" + entry.name);
   if (entry.type == guestfs::FileType::regular && is_our_file(path))
     facts.our_files.insert(std::move(path));
 }

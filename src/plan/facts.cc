@@ -8,7 +8,7 @@
 namespace kvmnet {
 
 bool is_control_set_name(std::string_view name) {
-  constexpr std::string_view start = "ControlSet";
+  constexpr std::string_view start = control_set_prefix;
   return hive::same_name(name.substr(0, start.size()), start) && name.size() >= start.size() + 3 &&
          name.size() <= 20 &&
          name.find_first_not_of("0123456789", start.size()) == std::string_view::npos;

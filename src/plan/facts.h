@@ -37,6 +37,8 @@ struct ControlSet {
   std::vector<std::string> interfaces_with_window;
   bool operator==(const ControlSet&) const = default;
 };
+// What the name of a control set begins with.
+inline constexpr std::string_view control_set_prefix = "ControlSet";
 // Whether Windows gives a control set such a name: "ControlSet001", in whatever letter case.
 bool is_control_set_name(std::string_view name);
 bool has_key(const ControlSet& set, std::string_view key);

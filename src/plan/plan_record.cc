@@ -12,15 +12,14 @@
 namespace kvmnet {
 namespace {
 
-constexpr std::string_view control_set = "ControlSet";
-
 // An edited key as its control set and the rest, both spelt as kvmnet has them: a hive may have
 // other letter cases.
 RecordedKey place_of(const hive::KeyPath& key) {
   const std::string path = key.to_string();
   const std::size_t slash = std::min(path.find('\\'), path.size());
   RecordedKey place = {path.substr(0, slash), path.substr(std::min(slash + 1, path.size()))};
-  if (is_control_set_name(place.set)) place.set.replace(0, control_set.size(), control_set);
+  if (is_control_set_name(place.set))
+    place.set.replace(0, control_set_prefix.size(), control_set_prefix);
   for (const KnownValue& known : known_values())
     if (hive::same_name(place.key, known.key)) place.key = known.key;
   return place;

@@ -65,24 +65,13 @@ class AskedKeys {
   explicit AskedKeys(std::vector<AskedKey>& keys) : keys_(keys) {}
 
   AskedKey& at(const hive::KeyPath& key) {
-    const auto [place, is_new] = places_.try_emplace(key.elements(), keys_.size());
+    const auto [place, is_new] = places_.try_emplace(hive::folded(key.to_string()), keys_.size());
     return is_new ? keys_.emplace_back(AskedKey{key, {}}) : keys_[place->second];
   }
 
  private:
-  struct IsBefore {
-    static bool is_less(char a, char b) { return folded(a) < folded(b); }
-    static char folded(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-    bool operator()(const std::vector<std::string>& a, const std::vector<std::string>& b) const {
-      return std::lexicographical_compare(
-          a.begin(), a.end(), b.begin(), b.end(), [](const std::string& x, const std::string& y) {
-            return std::lexicographical_compare(x.begin(), x.end(), y.begin(), y.end(), is_less);
-          });
-    }
-  };
-
   std::vector<AskedKey>& keys_;
-  std::map<std::vector<std::string>, std::size_t, IsBefore> places_;
+  std::map<std::string, std::size_t> places_;
 };
 
 // A record that knows nothing of .reg files has asked all that it needs by asked_keys().
@@ -115,8 +104,7 @@ std::string place_of(const hive::KeyPath& key, const RegFacts& facts, const RegI
 
 // Also of one that Windows would not name so: it can only be a mistake.
 bool is_like_control_set(std::string_view name) {
-  constexpr std::string_view start = "ControlSet";
-  return hive::same_name(name.substr(0, start.size()), start);
+  return hive::same_name(name.substr(0, control_set_prefix.size()), control_set_prefix);
 }
 
 }  // namespace

@@ -169,17 +169,11 @@ auto to_list(const json& from, Read read) {
   return list;
 }
 
-std::string folded(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return text;
-}
-
 // No value twice: of two before-states only one can be true.
 void check_values(const Record& record) {
   std::set<std::string> names;
   for (const RecordedRegValue& value : all_values(record))
-    if (!names.insert(folded(value.key.to_string() + '\0' + value.name)).second)
+    if (!names.insert(hive::folded(value.key.to_string() + '\0' + value.name)).second)
       fail("a value that is there twice");
 }
 
