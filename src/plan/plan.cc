@@ -236,6 +236,7 @@ class Planner {
   // What all this changes, for revert. Nothing is changed: nothing is noted either.
   std::optional<Refusal> add_record() {
     if (plan_.edits.empty() && values_.empty()) return std::nullopt;
+    if (auto refusal = check_place_of_record(facts_)) return *refusal;
     std::vector<Edit> all = plan_.edits;
     all.insert(all.end(), values_.begin(), values_.end());
     auto written = plan_record(facts_, settings_, all);

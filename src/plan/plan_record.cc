@@ -242,6 +242,12 @@ std::vector<const ControlSet*> all_sets(const Facts& facts) {
   return sets;
 }
 
+bool has_firstboot_service(const Facts& facts) {
+  const auto sets = all_sets(facts);
+  return std::any_of(sets.begin(), sets.end(),
+                     [](const ControlSet* set) { return has_key(*set, firstboot_service_key); });
+}
+
 bool knows_set(const Record& record, std::string_view set) {
   const auto is_in_it = [set](const auto& entry) { return hive::same_name(entry.set, set); };
   return std::any_of(record.values.begin(), record.values.end(), is_in_it) ||
@@ -316,6 +322,21 @@ std::optional<WriteFile> write_record(const Facts& facts, const Record& record, 
                        facts.open_paths.contains(std::string(firstboot::directory));
   if (old == text && !is_open) return std::nullopt;
   return WriteFile{std::string(record_path), old, std::move(text), std::move(why), true};
+}
+
+std::optional<Refusal> check_place_of_record(const Facts& facts) {
+  if (facts.record) return std::nullopt;
+  if (facts.directories.contains(std::string(firstboot::directory)))
+    return Refusal{
+        Reason::record_missing,
+        "there is a directory %SystemRoot%\\kvmnet already, but no record.json in it: it "
+        "is not kvmnet's, or its record was removed"};
+  if (has_firstboot_service(facts))
+    return Refusal{Reason::record_missing,
+                   fmt::format("there is a service {} already, but no record of a patch: it is not "
+                               "kvmnet's, or the record was removed",
+                               firstboot_service_key)};
+  return std::nullopt;
 }
 
 std::variant<std::optional<WriteFile>, Refusal> plan_record(const Facts& facts,

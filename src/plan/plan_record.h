@@ -19,6 +19,9 @@ bool has_begun(const Facts& facts);
 // All control sets of the guest, those first that a patch edits.
 std::vector<const ControlSet*> all_sets(const Facts& facts);
 
+// Whether any control set has the service that runs first-boot scripts of ours.
+bool has_firstboot_service(const Facts& facts);
+
 // Whether a value or key of that control set is in the record.
 bool knows_set(const Record& record, std::string_view set);
 
@@ -39,6 +42,10 @@ void add_copy(const Record& record, const std::string& source, const std::string
 Record with_copies(const Record& record, const Facts& facts);
 // The same of all sets that could be copies: before the hive is asked for what .reg files have set.
 Record with_possible_copies(const Record& record, const Facts& facts);
+
+// Refuses a guest without a record that has a directory, or a service, of the name of ours: revert
+// could not tell it from ours, nor give it back its permissions.
+std::optional<Refusal> check_place_of_record(const Facts& facts);
 
 // Writes the record of a guest in which `edits` are made. What an earlier patch has noted stays:
 // the state before the first one counts. Nothing: the record that is there says all that. Refused:

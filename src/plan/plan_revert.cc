@@ -30,12 +30,6 @@ std::string shown(const RecordedRegValue& value) {
   return hive::escaped(fmt::format("{}\\{}", value.key.to_string(), value.name));
 }
 
-bool has_service(const Facts& facts) {
-  const auto sets = all_sets(facts);
-  return std::any_of(sets.begin(), sets.end(),
-                     [](const ControlSet* set) { return has_key(*set, firstboot_service_key); });
-}
-
 bool is_child_of(const hive::KeyPath& key, const hive::KeyPath& parent) {
   const auto& names = key.elements();
   return names.size() == parent.elements().size() + 1 &&
@@ -213,7 +207,8 @@ class Planner {
     const Restoration restoration =
         plan_restoration(record_.commands, content_of(firstboot::before_path).value_or(""));
     const auto& steps = restoration.steps;
-    const bool restored = !has_service(facts_) && has_ended(steps, firstboot::Status::done);
+    const bool restored =
+        !has_firstboot_service(facts_) && has_ended(steps, firstboot::Status::done);
     if (steps.empty() || !has_run() || restored || !options_.firstboot || gives_up(steps)) {
       if (!steps.empty() && has_run() && !restored) warn_about_settings(restoration);
       if (restored) warn_about_failures(*result());
@@ -385,7 +380,7 @@ class Planner {
 // Something of ours is there, but not what was before it.
 bool has_patch_without_record(const Facts& facts) {
   const auto setup = facts.files.find(std::string(firstboot::setup_complete_path));
-  return !facts.our_files.empty() || has_service(facts) ||
+  return !facts.our_files.empty() || has_firstboot_service(facts) ||
          (setup != facts.files.end() &&
           firstboot::without_setup_call(setup->second) != std::optional(setup->second));
 }

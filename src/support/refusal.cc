@@ -148,10 +148,10 @@ constexpr std::array<Row, 45> rows = {{
      "done "
      "cannot be taken back"},
     {Reason::record_missing, "record-missing",
-     "revert: the guest was patched, but has no record of it",
-     "restore the guest from a backup, or the SYSTEM hive from one of --backup; what kvmnet sets "
-     "is "
-     "in the README"},
+     "the guest has something of kvmnet's, or of its name, but no record of a patch",
+     "start the guest and look at %SystemRoot%\\kvmnet and the service kvmnet-firstboot: without "
+     "them it can be patched, and what is there now counts as the original; what an earlier patch "
+     "has done comes back from a backup only"},
     {Reason::changed_since_patch, "changed-since-patch",
      "revert: somebody has changed a value since the patch",
      "look at the changes; --force puts back what was there before the patch all the same"},

@@ -47,6 +47,7 @@ encrypted-volume luks
 windows-pe windows-pe
 setup-in-progress setup-in-progress
 unknown-version no-version
+record-missing foreign-directory
 IMAGES
 
 put() { # FILE PATH: into the guest on disk.raw, which image.qcow2 is made of
@@ -72,6 +73,7 @@ unknown-product-type|patch|SYSTEM|\ControlSet001\Control\ProductOptions|"Product
 unsupported-version|patch|SOFTWARE|\Microsoft\Windows NT\CurrentVersion|"CurrentVersion"=str(1):"4.0"
 service-marked-for-deletion|patch|SYSTEM|\ControlSet001\Services\kvmnet-firstboot|"DeleteFlag"=dword:00000001
 hive-not-editable|patch|SYSTEM|\ControlSet001\Services\Tcpip\Parameters|"EnableWsd"=hex(20):00
+record-missing|patch|SYSTEM|\ControlSet001\Services\kvmnet-firstboot|"Start"=dword:00000002
 record-missing|revert|SYSTEM|\ControlSet001\Services\kvmnet-firstboot|"Start"=dword:00000002
 STATES
 

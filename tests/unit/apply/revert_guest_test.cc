@@ -88,7 +88,7 @@ INSTANTIATE_TEST_SUITE_P(RevertGuest, RevertGuestOf, testing::ValuesIn(test::rel
 TEST(RevertGuest, IsAsBeforeThePatchWithDirectoriesThatWereThere) {
   for (const std::set<std::string>& directories :
        {std::set<std::string>(), std::set<std::string>{"/Windows/Setup"},
-        std::set<std::string>{"/Windows/Setup", "/Windows/Setup/Scripts", "/Windows/kvmnet"}}) {
+        std::set<std::string>{"/Windows/Setup", "/Windows/Setup/Scripts"}}) {
     FakeGuest guest;
     FakeGuest::Volume& volume = guest.add("/dev/sda1");
     install(volume, test::ten.software, "nt100.system+generalised.system");

@@ -93,6 +93,28 @@ TEST(PlanRecord, ThatCannotBeTrustedIsARefusal) {
   EXPECT_NE(refusal.message.find("too long"), std::string::npos);
 }
 
+// What a patch overwrites or makes private there, no revert could give back.
+TEST(PlanRecord, IsNotPutIntoADirectoryOfSomebodyElse) {
+  Facts facts = guest(version);
+  facts.directories["kvmnet"] = 0;
+  const Refusal refusal = plan_tests::refusal_of(facts, make_settings({}));
+  EXPECT_EQ(refusal.reason, Reason::record_missing);
+  EXPECT_NE(refusal.message.find("%SystemRoot%\\kvmnet"), std::string::npos);
+  EXPECT_TRUE(plan_of(facts, make_settings(plan_tests::keep_options())).edits.empty());
+}
+
+TEST(PlanRecord, IsNotMadeForAServiceOfSomebodyElse) {
+  for (const bool boots : {true, false}) {
+    Facts facts = guest(version);
+    ControlSet other = facts.control_sets[0];
+    other.name = "ControlSet002";
+    facts.other_sets.push_back(other);
+    (boots ? facts.control_sets[0] : facts.other_sets[0]).keys[plan_tests::our_service_key] = {
+        {"Start", hive::dword(3)}};
+    EXPECT_EQ(plan_tests::refusal_of(facts, make_settings({})).reason, Reason::record_missing);
+  }
+}
+
 TEST(PlanRecord, CannotHoldATypeThatWindowsDoesNotName) {
   Facts facts = guest(version);
   plan_tests::values(facts.control_sets[0], plan_tests::tcpip_key)
