@@ -26,12 +26,19 @@ std::optional<CellOffset> Contents::find(const KeyPath& key) const {
   return at;
 }
 
-std::optional<Value> Contents::value(const KeyPath& key, std::string_view name) const {
-  const auto all = values(key);
-  if (!all) return std::nullopt;
-  for (const NamedValue& v : *all)
-    if (same_name(v.name, name)) return v.value;
+std::optional<CellOffset> Contents::find_value(CellOffset key, std::string_view name) const {
+  for (const CellOffset offset : tree_.values(key)) {
+    const ValueRecord record = tree_.value(offset);
+    if (same_name(StoredName{record.name, record.latin1_name}.text(), name)) return offset;
+  }
   return std::nullopt;
+}
+
+std::optional<Value> Contents::value(const KeyPath& key, std::string_view name) const {
+  const auto at = find(key);
+  const auto found = at ? find_value(*at, name) : std::nullopt;
+  if (!found) return std::nullopt;
+  return Value{static_cast<Type>(tree_.value(*found).type), tree_.value_data(*found)};
 }
 
 std::optional<std::vector<NamedValue>> Contents::values(const KeyPath& key) const {
@@ -50,6 +57,15 @@ std::vector<std::string> Contents::subkeys(const KeyPath& key) const {
   std::vector<std::string> names;
   if (const auto at = find(key))
     for (const CellOffset child : tree_.subkeys(*at)) names.push_back(name_of_key(tree_, child));
+  return names;
+}
+
+std::vector<std::string> Contents::subkeys_with_value(const KeyPath& key,
+                                                      std::string_view name) const {
+  std::vector<std::string> names;
+  if (const auto at = find(key))
+    for (const CellOffset child : tree_.subkeys(*at))
+      if (find_value(child, name)) names.push_back(name_of_key(tree_, child));
   return names;
 }
 

@@ -27,9 +27,12 @@ class Contents {
   std::optional<std::vector<NamedValue>> values(const KeyPath& key) const;
   // The names of a key's subkeys; empty if there is no such key.
   std::vector<std::string> subkeys(const KeyPath& key) const;
+  // Those of them that have a value of that name. Each is looked at once: a key can have thousands.
+  std::vector<std::string> subkeys_with_value(const KeyPath& key, std::string_view name) const;
 
  private:
   std::optional<CellOffset> find(const KeyPath& key) const;
+  std::optional<CellOffset> find_value(CellOffset key, std::string_view name) const;
 
   Tree tree_;
 };

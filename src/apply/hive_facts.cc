@@ -31,11 +31,8 @@ ControlSet read_control_set(const hive::Contents& system, const std::string& nam
     set.keys[key] = system.values(root / key);
     if (!system.subkeys(root / key).empty()) set.with_subkeys.insert(key);
   }
-  const KeyPath interfaces = root / "Services\\Tcpip\\Parameters\\Interfaces";
-  for (const std::string& interface : system.subkeys(interfaces))
-    if (interface.find('\\') == std::string::npos &&
-        system.value(interfaces / interface, "TcpWindowSize"))
-      set.interfaces_with_window.push_back(interface);
+  set.interfaces_with_window =
+      system.subkeys_with_value(root / "Services\\Tcpip\\Parameters\\Interfaces", "TcpWindowSize");
   return set;
 }
 

@@ -56,6 +56,16 @@ TEST_F(ContentsTest, HaveNothingWhereAKeyIsMissing) {
   EXPECT_TRUE(contents.subkeys(missing).empty());
 }
 
+TEST_F(ContentsTest, TellWhichSubkeysHaveAValue) {
+  const Bytes bytes = test::fixture_hive("nt52-per-interface.system");
+  const Contents contents(bytes);
+  const KeyPath key = KeyPath::parse("ControlSet001\\Services\\Tcpip\\Parameters\\Interfaces");
+  const std::vector<std::string> found = {"{8718928D-CBEB-45EA-A621-800A9249001D}"};
+  EXPECT_EQ(contents.subkeys_with_value(key, "tcpwindowsize"), found);
+  EXPECT_TRUE(contents.subkeys_with_value(key, "TcpWindow").empty());
+  EXPECT_TRUE(contents.subkeys_with_value(key / "None", "TcpWindowSize").empty());
+}
+
 TEST_F(ContentsTest, IncludeDataOfSeveralCells) {
   const test::SoundHive hive = test::sound_hive();
   const auto value = Contents(hive.bytes).value(KeyPath::parse("Alpha"), "Big");
