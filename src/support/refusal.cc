@@ -41,7 +41,8 @@ constexpr std::array<Row, 45> rows = {{
      "the image has another format than --format or its name says, or its name does not say that "
      "it is "
      "a qcow2 image with a backing file (a guest can write the beginning of a raw disk)",
-     "say what it is, if you know it: --format qcow2 or --format raw"},
+     "say what it is, if you know it: --format qcow2 or --format raw; a raw disk that begins like "
+     "a qcow2 image is patched as a copy only: qemu-img convert -f raw -O qcow2"},
     {Reason::external_data_file, "external-data-file",
      "a qcow2 image whose data are in another file",
      "convert it first: qemu-img convert -O qcow2 IMAGE NEW.qcow2"},
