@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 
+#include "guestfs/appliance_parts.h"
 #include "ntfs/security_descriptor.h"
 #include "ntfs/volume_flags.h"
 
@@ -95,7 +96,8 @@ std::string launch_problem(const std::vector<std::string>& messages) {
     const std::string line = message.substr(0, message.find_first_of("\n,"));
     if (!line.starts_with("guestfs_launch failed")) best = line;
   }
-  return best;
+  const std::string missing = missing_parts();
+  return missing.empty() ? best : fmt::format("{}; this host lacks {}", best, missing);
 }
 
 }  // namespace

@@ -2,49 +2,26 @@
 // One disk image opened with libguestfs: an appliance of its own, launched once.
 #pragma once
 
-#include <sys/types.h>
-
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "guestfs/accelerator.h"
-#include "guestfs/guest_files.h"
+#include "guestfs/appliance.h"
 
 struct guestfs_h;
 
 namespace kvmnet::guestfs {
 
-struct Drive {
-  std::string path;
-  std::string format;  // always given to QEMU: probing a guest's disk is CVE-2010-3851
-};
-
-struct LaunchOptions {
-  Accelerator accelerator = Accelerator::kvm;
-  // Writes need not reach the host's disk: for drives that are thrown away.
-  bool throw_away = false;
-  bool trace = false;  // libguestfs' own trace and debug messages on stderr
-  bool verbose = false;
-  // For libguestfs' and QEMU's own files; becomes TMPDIR of the process. Empty: their default.
-  std::string temporary_directory;
-};
-
-class Image : public GuestFiles {
+class Image : public Appliance {
  public:
   // Launches the appliance with the drives, writable. Throws LaunchError if it cannot start.
   Image(const std::vector<Drive>& drives, const LaunchOptions& options);
   ~Image() override;
 
-  // Unmounts, stops the appliance and checks that both went well: only then have writes reached
-  // the drives' files. The object is of no use afterwards. The destructor alone checks nothing.
-  void finish();
-
-  // QEMU's, which has the drives open. Throws Error.
-  pid_t process() const;
-  // Where libguestfs has the appliance's own files.
-  std::string appliance_directory() const;
+  void finish() override;
+  pid_t process() const override;
+  std::string appliance_directory() const override;
 
   std::vector<Volume> volumes() override;
   std::string uuid(const std::string& device) override;

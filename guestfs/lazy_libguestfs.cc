@@ -10,6 +10,7 @@
 #include <cstdarg>
 
 #include "guestfs/guest_files.h"
+#include "guestfs/library.h"
 
 namespace {
 
@@ -23,19 +24,19 @@ void* load() {
   return loaded;
 }
 
-void* library() {
-  static void* const loaded = load();
-  return loaded;
-}
-
 template <typename Function>
 Function* in_library(const char* name) {
-  void* const found = ::dlsym(library(), name);
+  void* const found = ::dlsym(kvmnet::guestfs::library(), name);
   if (found == nullptr) throw Error(fmt::format("libguestfs is too old: it has no {}", name));
   return reinterpret_cast<Function*>(found);
 }
 
 }  // namespace
+
+void* kvmnet::guestfs::library() {
+  static void* const loaded = load();
+  return loaded;
+}
 
 int guestfs_add_drive_opts(guestfs_h* g, const char* filename, ...) {
   va_list options;

@@ -208,7 +208,7 @@ std::string DirectGuest::uuid(const std::string& /*device*/) {
 std::optional<guestfs::Volume> DirectGuest::unlock(const std::string& device,
                                                    const std::string& /*key*/) {
   throw Refused{{Reason::encrypted_volume,
-                 device + " is encrypted, and only --backend libguestfs opens such a volume"}};
+                 device + " is encrypted, and only an appliance opens such a volume"}};
 }
 
 void DirectGuest::mount(const std::string& device, guestfs::Access access) {

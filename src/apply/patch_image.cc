@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "guestfs/image.h"
+#include "guestfs/appliance.h"
 #include "src/apply/direct_guest.h"
 #include "src/disk/backing_users.h"
 #include "src/disk/beside.h"
@@ -171,37 +171,44 @@ class Patch {
   void work_in_appliance(const Overlay& overlay, const ImageInfo& image) {
     clock_.begin(Phase::launch);
     outcome_.backend = "libguestfs";
+    if (const std::string why = guestfs::why_absent(); !why.empty())
+      throw Error(why + "; --backend direct does without");
     guestfs::LaunchOptions options;
     options.accelerator = context_.accelerator;
     options.throw_away = request_.guest.mode == Mode::plan || request_.only_look;
     options.verbose = request_.verbose;
     options.trace = request_.trace;
     options.temporary_directory = context_.temporary_directory;
-    guestfs::Image guest({{overlay.path(), "qcow2"}}, options);
+    const auto guest = guestfs::launch({{overlay.path(), "qcow2"}}, options);
     outcome_.accelerator = guestfs::to_string(context_.accelerator);
     // No wall is around this QEMU.
     if (disk::others_may_exchange(image.path, image.format))
-      disk::check_open_files(guest.process(), overlay, image,
-                             {context_.temporary_directory, guest.appliance_directory()});
-    work_in(guest);
-    if (is_changed()) guest.finish();
+      disk::check_open_files(guest->process(), overlay, image,
+                             {context_.temporary_directory, guest->appliance_directory()});
+    work_in(*guest);
+    if (is_changed()) guest->finish();
   }
 
-  // False: nothing was done, because the disk has a layout that only an appliance reads. No other
-  // refusal is put to a second judge.
+  // False: nothing was done, because the disk has a layout that only an appliance reads, and there
+  // is one. No other refusal is put to a second judge.
   bool work_directly(const std::string& overlay, const ImageInfo& image) {
     outcome_.backend = "direct";
     DirectGuest guest(serve(overlay, image));
     try {
       work_in(guest);
     } catch (const Refused& e) {
-      const bool is_for_appliance =
-          guest.is_for_appliance(e.refusal.reason, !request_.guest.keys.empty());
-      if (request_.backend == Backend::automatic && is_for_appliance) return false;
-      throw;
+      if (!guest.is_for_appliance(e.refusal.reason, !request_.guest.keys.empty())) throw;
+      const std::string why_none = guestfs::why_absent();
+      if (request_.backend == Backend::automatic && why_none.empty()) return false;
+      throw Refused{{e.refusal.reason, e.refusal.message + about_an_appliance(why_none)}};
     }
     if (is_changed()) guest.finish();
     return true;
+  }
+
+  static std::string about_an_appliance(const std::string& why_none) {
+    return "; an appliance may read this disk" +
+           (why_none.empty() ? ": --backend auto" : ", but " + why_none);
   }
 
   std::unique_ptr<disk::ServedDisk> serve(const std::string& overlay,
@@ -238,6 +245,10 @@ class Patch {
 };
 
 }  // namespace
+
+Backend default_backend() {
+  return guestfs::is_built_in() ? Backend::libguestfs : Backend::direct;
+}
 
 Outcome patch_image(const std::string& path, const PatchRequest& request,
                     const JobContext& context) {

@@ -20,6 +20,9 @@ enum class Backend {
   automatic,   // direct; the appliance only for layouts of disks that direct does not know
 };
 
+// What is used where the user has named none: libguestfs, if kvmnet was built with it.
+Backend default_backend();
+
 struct PatchRequest {
   GuestRequest guest;
   bool only_look = false;             // say what the guest says of patches, see look_at_guest()
@@ -28,7 +31,7 @@ struct PatchRequest {
   mode_t umask = 077;                 // for that copy
   bool allow_backing_file = false;    // patch an image that others are based on
   std::vector<std::string> images;    // all of the run
-  Backend backend = Backend::libguestfs;
+  Backend backend = default_backend();
   bool sandboxed = true;  // direct: the QEMU that serves the image is confined
   bool verbose = false;   // libguestfs' debug messages on standard error
   bool trace = false;     // libguestfs' calls

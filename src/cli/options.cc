@@ -11,6 +11,7 @@
 #include <map>
 #include <span>
 
+#include "guestfs/appliance.h"
 #include "src/cli/exit_status.h"
 #include "version.h"
 
@@ -189,12 +190,12 @@ void add_guest_options(CLI::App& app, Options& options) {
                                               : Backend::libguestfs;
          },
          "how to reach a guest's files: in an appliance; direct, without one; auto: direct, and "
-         "the "
-         "appliance for layouts of disks that only it reads")
+         "the appliance for layouts of disks that only it reads" +
+             std::string(guestfs::is_built_in() ? "" : "; this kvmnet was built without one"))
       ->check(CLI::IsMember({"libguestfs", "direct", "auto"}).description(""))
       ->type_name("libguestfs|direct|auto")
       ->envname("KVMNET_BACKEND")
-      ->default_str("libguestfs");
+      ->default_str(guestfs::is_built_in() ? "libguestfs" : "direct");
   app.add_option_function<std::string>(
          "--accel",
          [&options](const std::string& word) {
@@ -480,6 +481,11 @@ std::string error_of(const CLI::ParseError& error, std::span<const char* const> 
   return error.what();
 }
 
+std::string version_text() {
+  return fmt::format("kvmnet {}\nbackends: {}", version,
+                     guestfs::is_built_in() ? "libguestfs, direct" : "direct");
+}
+
 }  // namespace
 
 std::variant<Options, int> parse_options(int argc, const char* const* argv) {
@@ -489,7 +495,7 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
       "kvmnet applies TCP/IP settings to Windows guests on KVM from the host, while they "
       "are shut down.",
       "kvmnet");
-  app.set_version_flag("-V,--version", fmt::format("kvmnet {}", version));
+  app.set_version_flag("-V,--version", version_text());
   app.require_subcommand(1);
   app.footer(examples);
   app.get_formatter()->column_width(36);

@@ -53,7 +53,7 @@ struct Options {
   bool utf8 = false;                  // hive export
   std::optional<std::string> format;
   std::string root = "single";
-  Backend backend = Backend::libguestfs;
+  Backend backend = default_backend();
   AcceleratorChoice accelerator = AcceleratorChoice::automatic;
   std::string output;  // of the patched copy, or the .reg file; empty: in place, standard output
   std::string backup;  // patch: directory for the untouched hive; empty: none

@@ -13,6 +13,7 @@
 #include <sstream>
 #include <string>
 
+#include "guestfs/appliance.h"
 #include "src/apply/hive_file.h"
 #include "src/apply/job.h"
 #include "src/apply/patch_image.h"
@@ -175,8 +176,8 @@ BatchRequest batch_request(const Options& options) {
     return request;
   }
   // Without an appliance nothing is to be tried or said.
-  request.accelerator =
-      options.backend == Backend::direct ? AcceleratorChoice::tcg : options.accelerator;
+  const bool without = options.backend == Backend::direct || !guestfs::is_built_in();
+  request.accelerator = without ? AcceleratorChoice::tcg : options.accelerator;
   request.time_limit = std::chrono::seconds(options.time_limit);
   request.output = options.output;
   request.job = [patch = patch_request(options)](const std::string& image,

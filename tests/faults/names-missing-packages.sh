@@ -26,12 +26,21 @@ hide() {
   rm -f "$directory/$(basename "$1")" "$directory/$(basename "$1")".*
 }
 
+unhide() { umount -l "$(dirname "$(realpath "$1")")"; }
+
 library() { ldconfig -p | sed -n "s#.*$1 .* => ##p" | head -n 1; }
 
 kvmnet 3 plan --backend direct disk.raw # no Windows there, but all that is needed
+# What the appliance is made of and run with: libguestfs itself only says that a program has failed.
+supermin=$(command -v supermin)
+hide "$supermin"
+kvmnet 1 plan --backend libguestfs disk.raw
+expect_out 'this host lacks supermin (package supermin)'
+unhide "$supermin"
 hide "$(library libguestfs.so.0)"
 kvmnet 1 plan --backend libguestfs disk.raw
 expect_out 'package libguestfs0'
+expect_out '--backend direct does without'
 kvmnet 3 plan --backend direct disk.raw # which does without it
 hide "$(library libnbd.so.0)"
 kvmnet 1 plan --backend direct disk.raw

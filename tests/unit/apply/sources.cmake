@@ -18,4 +18,5 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/reg_guest_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/replacement_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/revert_guest_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/without_libguestfs_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/worker_test.cc)
