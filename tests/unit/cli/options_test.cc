@@ -124,7 +124,7 @@ TEST(Options, ImageOptionsArriveAsWritten) {
 }
 
 TEST(Options, TheBackendIsChosenByOptionOrEnvironment) {
-  EXPECT_EQ(options_of({"plan", "a"}).backend, Backend::libguestfs);
+  EXPECT_EQ(options_of({"plan", "a"}).backend, default_backend());
   EXPECT_EQ(options_of({"plan", "--backend", "direct", "a"}).backend, Backend::direct);
   EXPECT_EQ(options_of({"patch", "--backend", "auto", "a"}).backend, Backend::automatic);
   ::setenv("KVMNET_BACKEND", "direct", 1);
