@@ -36,19 +36,14 @@ bool has_any(const Text& text, std::u16string_view units) {
   return text.find_first_of(units) != Text::npos;
 }
 
-// A half of a surrogate pair without the other.
-bool has_half(const Text& text) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] < 0xD800 || text[i] > 0xDFFF) continue;
-    const bool is_pair =
-        text[i] < 0xDC00 && i + 1 < text.size() && text[i + 1] >= 0xDC00 && text[i + 1] <= 0xDFFF;
-    if (!is_pair) return true;
-    ++i;
-  }
-  return false;
-}
-
 constexpr std::u16string_view line_breaks_and_nul(u"\r\n\0", 3);
+
+// What a terminal may obey (U+0080 to U+009F: some do), but for the tab.
+bool has_control(const Text& text) {
+  return std::any_of(text.begin(), text.end(), [](char16_t unit) {
+    return (unit < 0x20 && unit != u'\t') || (unit >= 0x7F && unit < 0xA0);
+  });
+}
 
 Text quoted(const Text& text) {
   Text out = u"\"";
@@ -69,13 +64,15 @@ bool can_be_in_path(const Text& name) {
 }
 
 // The text of a string whose data are just that and its NUL, if quotes can hold it.
-std::optional<Text> simple_text(const Value& value) {
+std::optional<Text> simple_text(const Value& value, RegEncoding encoding) {
   if (value.type != Type::sz || value.data.size() < 2 || value.data.size() % 2 != 0)
     return std::nullopt;
   Text text = units_of(value.data);
   if (text.back() != u'\0') return std::nullopt;
   text.pop_back();
-  if (has_any(text, line_breaks_and_nul) || has_half(text)) return std::nullopt;
+  if (has_any(text, line_breaks_and_nul) || !StoredName{value.data, false}.is_text())
+    return std::nullopt;
+  if (encoding == RegEncoding::utf8 && has_control(text)) return std::nullopt;
   return text;
 }
 
@@ -146,8 +143,9 @@ void Exporter::add_subkeys(const Key& key) {
 bool Exporter::can_say(const Text& path, const StoredName& name, const char* what) {
   const Text text = units_of(name);
   const bool is_key = std::string_view(what) == "key";
-  const bool fits = !has_any(text, line_breaks_and_nul) && (!is_key || can_be_in_path(text)) &&
-                    (encoding_ == RegEncoding::utf16 || !has_half(text));
+  const bool fits = !has_any(text, line_breaks_and_nul) && name.is_text() &&
+                    (!is_key || can_be_in_path(text)) &&
+                    (encoding_ == RegEncoding::utf16 || !has_control(text));
   if (fits) return true;
   constexpr std::size_t most = 20;
   if (left_out_.size() == most) {
@@ -170,7 +168,7 @@ void Exporter::write_value(const Key& key, CellOffset offset) {
 }
 
 void Exporter::write_data(Text line, const Value& value) {
-  if (const auto text = simple_text(value)) return write_line(line + quoted(*text));
+  if (const auto text = simple_text(value, encoding_)) return write_line(line + quoted(*text));
   if (const auto number = as_dword(value))
     return write_line(line + from_ascii(fmt::format("dword:{:08x}", *number)));
   line += from_ascii(value.type == Type::binary

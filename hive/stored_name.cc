@@ -80,6 +80,18 @@ char16_t folded(char16_t unit) {
 
 }  // namespace
 
+bool StoredName::is_text() const {
+  if (latin1) return true;
+  for (std::size_t i = 0; i < length(); ++i) {
+    if (!is_within(unit(i), 0xD800, 0xDFFF)) continue;
+    const bool is_pair =
+        unit(i) < 0xDC00 && i + 1 < length() && is_within(unit(i + 1), 0xDC00, 0xDFFF);
+    if (!is_pair) return false;
+    ++i;
+  }
+  return bytes.size() % 2 == 0;
+}
+
 std::string StoredName::text() const {
   return latin1 ? from_latin1(bytes) : from_utf16le(bytes);
 }

@@ -26,7 +26,9 @@ struct StoredName {
     if (latin1) return std::to_integer<unsigned char>(bytes[index]);
     return read_u16(bytes, index * 2);
   }
-  std::string text() const;     // UTF-8
+  // Whether it is Unicode text. Windows takes any units, also one half of a surrogate pair.
+  bool is_text() const;
+  std::string text() const;     // UTF-8; U+FFFD for what is no text
   std::string escaped() const;  // fit to be printed, and not long
 };
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 
 #include "hive/reg_file.h"
@@ -136,6 +137,63 @@ TEST(RegExport, LeavesOutKeysThatLookAsIfACommentCameBehindThem) {
   EXPECT_EQ(text_of(exported.file),
             "Windows Registry Editor Version 5.00\n\n[HKLM\\S]\n\n[HKLM\\S\\c]d;]\n\n");
   EXPECT_EQ(read_reg(exported.file, std::nullopt).at(1).key.back(), "c]d;");
+}
+
+// A name that is no text: Windows takes any UTF-16 units.
+TEST(RegExport, LeavesOutNamesWithHalfASurrogatePair) {
+  Bytes hive = merged("[\\Ключ]\n\"Имя\"=dword:00000001\n\"a\"=dword:00000002\n");
+  const auto replace = [&](char16_t unit, char16_t by) {
+    const std::array<std::byte, 2> from = {static_cast<std::byte>(unit & 0xFF),
+                                           static_cast<std::byte>(unit >> 8)};
+    const auto found = std::ranges::search(hive, from);
+    ASSERT_FALSE(found.empty());
+    found.front() = static_cast<std::byte>(by & 0xFF);
+    found[1] = static_cast<std::byte>(by >> 8);
+  };
+  replace(u'И', 0xDC00);
+  for (const RegEncoding encoding : {RegEncoding::utf8, RegEncoding::utf16}) {
+    const Export exported = export_of(hive, encoding);
+    EXPECT_EQ(exported.left_out, (Lines{"in key 'HKLM\\S\\Ключ' the value '\uFFFDмя'"}));
+    const auto sections = read_reg(exported.file, std::nullopt);
+    ASSERT_EQ(sections.size(), 2U);
+    ASSERT_EQ(sections[1].values.size(), 1U);
+    EXPECT_EQ(sections[1].values[0].name, "a");
+  }
+  replace(u'К', 0xD800);
+  for (const RegEncoding encoding : {RegEncoding::utf8, RegEncoding::utf16}) {
+    const Export exported = export_of(hive, encoding);
+    EXPECT_EQ(exported.left_out, (Lines{"in key 'HKLM\\S' the key '\uFFFDлюч'"}));
+    EXPECT_EQ(read_reg(exported.file, std::nullopt).size(), 1U);
+  }
+}
+
+// What is for people is read on terminals, which obey such characters; and a guest chooses them.
+TEST(RegExport, HasNoControlCharactersInUtf8) {
+  Bytes hive = merged(
+      "[\\Key]\n\"title\"=hex(1):1b,00,5d,00,30,00,07,00,00,00\n"
+      "\"c1\"=hex(1):9b,00,6d,00,00,00\n\"delete\"=hex(1):7f,00,00,00\n"
+      "\"tab\"=hex(1):61,00,09,00,62,00,00,00\n\"nameX\"=dword:00000001\n\n[\\KeyX]\n");
+  const auto replace = [&](std::string_view name, std::string_view by) {
+    const auto found = std::ranges::search(hive, std::as_bytes(std::span(name)));
+    ASSERT_FALSE(found.empty());
+    std::ranges::copy(std::as_bytes(std::span(by)), found.begin());
+  };
+  replace("nameX", "name\x1b");
+  replace("KeyX", "Key\x9b");  // Latin-1
+  const Export for_people = export_of(hive, RegEncoding::utf8);
+  const std::string text = text_of(for_people.file);
+  EXPECT_EQ(text,
+            "Windows Registry Editor Version 5.00\n\n[HKLM\\S]\n\n[HKLM\\S\\Key]\n"
+            "\"title\"=hex(1):1b,00,5d,00,30,00,07,00,00,00\n\"c1\"=hex(1):9b,00,6d,00,00,00\n"
+            "\"delete\"=hex(1):7f,00,00,00\n\"tab\"=\"a\tb\"\n\n");
+  EXPECT_EQ(for_people.left_out, (Lines{"in key 'HKLM\\S' the key 'Key\\u009b'",
+                                        "in key 'HKLM\\S\\Key' the value 'name\\x1b'"}));
+  // regedit shows no such file to a terminal, and writes them as they are.
+  const Export for_regedit = export_of(hive, RegEncoding::utf16);
+  EXPECT_EQ(for_regedit.left_out, Lines());
+  const auto sections = read_reg(for_regedit.file, std::nullopt);
+  EXPECT_EQ(sections.at(1).values.at(0).value, sz("\x1b]0\x07"));
+  EXPECT_EQ(sections.at(1).values.back().name, "name\x1b");
 }
 
 // ---- all of a hive, there and back
