@@ -4,7 +4,7 @@
 # remedy, exit status 3, and keeps every byte of the image. No appliance.
 #
 # Not here: read-only-mount and unsupported-system-root, which tools for NTFS cannot make, have unit
-# tests only; and no tool of Debian's makes a BitLocker volume: that one opens with its key is not proven.
+# tests only. What opens with its key is in opens-with-a-key.sh and opens-bitlocker.sh.
 export KVMNET_BACKEND=direct
 # shellcheck source=tests/integration/own-mounts.sh
 source "$(dirname "$0")/own-mounts.sh"
