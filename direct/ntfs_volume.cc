@@ -89,9 +89,28 @@ FileType type_of(ntfs_inode* inode) {
 constexpr auto changed_content =
     static_cast<ntfs_time_update_flags>(NTFS_UPDATE_MTIME | NTFS_UPDATE_CTIME);
 
-std::string to_utf8(const ntfschar* name, int length) {
+// A name as it is stored: it need not lie where a number of 16 bits should.
+std::vector<ntfschar> units_of(const void* stored, std::size_t length) {
+  std::vector<ntfschar> units(length);
+  if (length > 0) std::memcpy(units.data(), stored, length * sizeof(ntfschar));
+  return units;
+}
+
+// Nobody may take another file for the one that has such a name.
+void require_name(const std::vector<ntfschar>& units) {
+  const auto is_no_part_of_one = [](ntfschar unit) {
+    return unit == const_cpu_to_le16(0) || unit == const_cpu_to_le16('/');
+  };
+  if (units.empty()) throw Error("a name is empty");
+  if (std::any_of(units.begin(), units.end(), is_no_part_of_one))
+    throw Error("a name has a slash or a NUL in it");
+}
+
+std::string to_utf8(const std::vector<ntfschar>& units) {
+  require_name(units);
   char* text = nullptr;
-  check(ntfs_ucstombs(name, length, &text, 0) >= 0, "reading a name");
+  check(ntfs_ucstombs(units.data(), static_cast<int>(units.size()), &text, 0) >= 0,
+        "reading a name");
   const std::unique_ptr<char, Free> owned(text);
   return text;
 }
@@ -203,14 +222,6 @@ std::string last_of(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
 }
 
-std::vector<ntfschar> units_of(const FILE_NAME_ATTR& stored) {
-  std::vector<ntfschar> units(stored.file_name_length);
-  std::memcpy(units.data(),
-              reinterpret_cast<const char*>(&stored) + offsetof(FILE_NAME_ATTR, file_name),
-              units.size() * sizeof(ntfschar));
-  return units;
-}
-
 // The name under which `inode` is in `directory`, as the volume has it: the one that matches `name`
 // but for the letter case, else any.
 std::string stored_name(ntfs_inode* inode, ntfs_inode* directory, const ntfschar* name,
@@ -227,11 +238,13 @@ std::string stored_name(ntfs_inode* inode, ntfs_inode* directory, const ntfschar
     const auto* stored = reinterpret_cast<const FILE_NAME_ATTR*>(
         reinterpret_cast<const char*>(search->attr) + le16_to_cpu(search->attr->value_offset));
     if (MREF_LE(stored->parent_directory) != directory->mft_no) continue;
-    const std::vector<ntfschar> units = units_of(*stored);
+    const auto units =
+        units_of(reinterpret_cast<const char*>(stored) + offsetof(FILE_NAME_ATTR, file_name),
+                 stored->file_name_length);
     const bool matches =
         ntfs_names_are_equal(name, static_cast<std::size_t>(length), units.data(), units.size(),
                              IGNORE_CASE, inode->vol->upcase, inode->vol->upcase_len) != 0;
-    if (matches || found.empty()) found = to_utf8(units.data(), static_cast<int>(units.size()));
+    if (matches || found.empty()) found = to_utf8(units);
     if (matches) break;
   }
   check(!found.empty(), "reading a name");
@@ -251,9 +264,8 @@ int add_entry(void* listing, const ntfschar* name, const int length, const int n
   // The short name of what has another one, too.
   if (name_space == FILE_NAME_DOS) return 0;
   try {
-    const std::string text = to_utf8(name, length);
+    const std::string text = to_utf8(units_of(name, static_cast<std::size_t>(length)));
     if (text == "." || text == "..") return 0;
-    if (text.find('/') != std::string::npos) throw Error("a name has a slash in it");
     into.entries.push_back({text, type_of(type)});
     return 0;
   } catch (const std::exception& e) {

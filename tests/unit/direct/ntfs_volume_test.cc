@@ -212,6 +212,22 @@ TEST(NtfsVolume, TheHolesOfASparseFileAreZerosAndCanBeFilled) {
   file.expect_consistent();
 }
 
+// ---- names that are none
+
+TEST(NtfsVolume, ANameWithANulOrASlashIsDamageAndNotAnotherName) {
+  using namespace std::string_view_literals;
+  const std::string_view name = "S\0Y\0S\0T\0E\0M\0-\0X\0"sv;
+  for (const std::string_view unit : {"\0\0"sv, "/\0"sv}) {
+    const VolumeFile file;
+    file.copy_in("x", "/SYSTEM-X");
+    file.replace_all(
+        name, std::string(name.substr(0, 12)) + std::string(unit) + "X" + std::string(1, '\0'));
+    NtfsVolume volume(file.read_only_device(), Access::read_only);
+    EXPECT_EQ(error_of([&] { volume.list("/"); }), "/: a name has a slash or a NUL in it");
+    EXPECT_EQ(error_of([&] { volume.size("/SYSTEM"); }), "/SYSTEM: No such file or directory");
+  }
+}
+
 // ---- writing
 
 TEST(NtfsVolume, WhatIsWrittenIsReadByOthers) {

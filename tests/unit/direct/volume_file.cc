@@ -196,6 +196,12 @@ void VolumeFile::overwrite(std::uint64_t offset, std::string_view bytes) const {
   kvmnet::write_at(file_, offset, std::as_bytes(std::span(bytes)));
 }
 
+void VolumeFile::replace_all(std::string_view old, std::string_view bytes) const {
+  const std::vector<std::byte> content = read_whole(open_file(path_, O_RDONLY));
+  const std::string_view all(reinterpret_cast<const char*>(content.data()), content.size());
+  for (auto at = all.find(old); at != all.npos; at = all.find(old, at + 1)) overwrite(at, bytes);
+}
+
 std::string numbered_text(std::size_t size) {
   std::string text;
   for (std::size_t i = 0; text.size() < size; ++i) text += fmt::format("line {}\r\n", i * 7919);

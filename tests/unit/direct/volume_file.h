@@ -46,6 +46,7 @@ class VolumeFile {
   // Bytes of the file, e.g. to damage it.
   std::string bytes(std::uint64_t offset, std::size_t size) const;
   void overwrite(std::uint64_t offset, std::string_view bytes) const;
+  void replace_all(std::string_view old, std::string_view bytes) const;  // wherever it stands
 
  private:
   TempDir directory_;
