@@ -16,6 +16,7 @@ extern "C" {
 #include <ntfs-3g/dir.h>
 #include <ntfs-3g/inode.h>
 #include <ntfs-3g/logging.h>
+#include <ntfs-3g/reparse.h>
 #include <ntfs-3g/unistr.h>
 #include <ntfs-3g/volume.h>
 }
@@ -170,6 +171,21 @@ void VolumeFile::make_compressed(const std::string& path, std::string_view conte
   }
   check(ntfs_attr_pclose(data) == 0, path);
   ntfs_attr_close(data);
+  ntfs_inode_close(inode);
+}
+
+// [MS-FSCC] 2.1.2.5, mount point reparse data buffer.
+void VolumeFile::make_junction(const std::string& path, std::string_view target) const {
+  const auto size = static_cast<char>(2 * target.size());
+  const std::string no_name(2, '\0');
+  std::string data = {3, 0, 0,    '\xA0', static_cast<char>(size + 12), 0, 0, 0,
+                      0, 0, size, 0,      static_cast<char>(size + 2),  0, 0, 0};
+  for (const char c : target) data += {c, '\0'};
+  data += no_name + no_name;
+  make_directory(path);
+  const Opened volume(path_);
+  ntfs_inode* inode = volume.open(path);
+  check(ntfs_set_ntfs_reparse_data(inode, data.data(), data.size(), 0) == 0, path);
   ntfs_inode_close(inode);
 }
 
