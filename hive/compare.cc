@@ -11,6 +11,7 @@
 
 #include "hive/base_block.h"
 #include "hive/error.h"
+#include "hive/key_path.h"
 #include "hive/tree.h"
 
 namespace kvmnet::hive {
@@ -23,16 +24,11 @@ struct Expected {
   bool edited = false;              // values are set in it: it is not only on the way
   bool found = false;               // the edit was made
   bool removed = false;             // it is to go
-  std::vector<NamedValue> set;      // for each name what was set last
   std::vector<std::string> remove;  // the names of the values that are to go
-  std::vector<Expected*> children;
+  // By their folded names: there may be thousands.
+  std::map<std::string, NamedValue> set;  // for each name what was set last
+  std::map<std::string, Expected*> children;
 };
-
-template <typename Elements>
-auto named(Elements& elements, std::string_view name) {
-  return std::find_if(elements.begin(), elements.end(),
-                      [&](const auto& e) { return same_name(e.name, name); });
-}
 
 class ExpectedKeys {
  public:
@@ -44,9 +40,8 @@ class ExpectedKeys {
   const std::deque<Expected>& all() const { return keys_; }
 
   static Expected* child(const Expected& key, std::string_view name) {
-    for (Expected* child : key.children)
-      if (same_name(child->name, name)) return child;
-    return nullptr;
+    const auto child = key.children.find(folded(name));
+    return child != key.children.end() ? child->second : nullptr;
   }
 
  private:
@@ -58,21 +53,15 @@ class ExpectedKeys {
         next = &keys_.emplace_back();
         next->name = name;
         next->path = key->path + "\\" + name;
-        key->children.push_back(next);
+        key->children.emplace(folded(name), next);
       }
       key = next;
     }
     key->edited = key->edited || !edit.removes() || !edit.set.empty();
     key->removed = key->removed || edit.remove_key;
     key->remove.insert(key->remove.end(), edit.remove.begin(), edit.remove.end());
-    for (const NamedValue& value : edit.set) {
-      const auto present = named(key->set, value.name);
-      if (present == key->set.end()) {
-        key->set.push_back(value);
-      } else {
-        present->value = value.value;
-      }
-    }
+    for (const NamedValue& value : edit.set)
+      key->set.try_emplace(folded(value.name), value).first->second.value = value.value;
   }
 
   std::deque<Expected> keys_;  // addresses stay
@@ -163,7 +152,7 @@ class Comparison {
   std::vector<CellOffset> values_to_stay(const Visit& visit);
   void compare_values(const Visit& visit);
   void compare_value(const ValueRecord* before, CellOffset before_offset, CellOffset after_offset,
-                     std::vector<NamedValue>& to_be_set);
+                     std::map<std::string, NamedValue>& to_be_set);
   void compare_set_value(const NamedValue& set, const ValueRecord* before, CellOffset after_offset);
   void report_missing_keys();
 
@@ -368,16 +357,16 @@ bool Comparison::add_subkey(const Visit& visit, const StoredName& name, CellOffs
 std::vector<CellOffset> Comparison::values_to_stay(const Visit& visit) {
   std::vector<CellOffset> values = before_.values(visit.before);
   if (visit.expected == nullptr) return values;
-  for (const std::string& name : visit.expected->remove) {
-    const auto there = std::find_if(values.begin(), values.end(), [&](CellOffset value) {
-      return same_name(name_of(before_.value(value)).text(), name);
-    });
-    if (there != values.end()) {
-      values.erase(there);
-    } else {
-      report(fmt::format("it had no value '{}' that could go", escaped(name)));
-    }
-  }
+  std::map<std::string, std::string> to_go;
+  for (const std::string& name : visit.expected->remove)
+    if (!to_go.emplace(folded(name), name).second)
+      report(fmt::format("its value '{}' was to go twice", escaped(name)));
+  if (to_go.empty()) return values;
+  std::erase_if(values, [&](CellOffset value) {
+    return to_go.erase(folded(name_of(before_.value(value)).text())) > 0;
+  });
+  for (const auto& [folded, name] : to_go)
+    report(fmt::format("it had no value '{}' that could go", escaped(name)));
   return values;
 }
 
@@ -385,7 +374,7 @@ void Comparison::compare_values(const Visit& visit) {
   std::vector<CellOffset> before;
   if (visit.before != no_cell) before = values_to_stay(visit);
   const std::vector<CellOffset> after = after_.values(visit.after);
-  std::vector<NamedValue> to_be_set;
+  std::map<std::string, NamedValue> to_be_set;
   if (visit.expected != nullptr) to_be_set = visit.expected->set;
   for (std::size_t i = 0; i < after.size(); ++i) {
     if (i >= before.size()) {
@@ -397,21 +386,22 @@ void Comparison::compare_values(const Visit& visit) {
   }
   if (after.size() < before.size())
     report(fmt::format("it had {} values and has {}", before.size(), after.size()));
-  for (const NamedValue& missing : to_be_set)
+  for (const auto& [folded, missing] : to_be_set)
     report(fmt::format("its value '{}' was not set", escaped(missing.name)));
 }
 
 // Takes what has been found to be set out of `to_be_set`.
 void Comparison::compare_value(const ValueRecord* before, CellOffset before_offset,
-                               CellOffset after_offset, std::vector<NamedValue>& to_be_set) {
+                               CellOffset after_offset,
+                               std::map<std::string, NamedValue>& to_be_set) {
   const ValueRecord after = after_.value(after_offset);
   const StoredName name = name_of(after);
   if (before != nullptr && !is_stored_alike(name_of(*before), name))
     return report(fmt::format("where its value '{}' was there is '{}'", name_of(*before).escaped(),
                               name.escaped()));
-  const auto set = named(to_be_set, name.text());
+  const auto set = to_be_set.find(folded(name.text()));
   if (set != to_be_set.end()) {
-    compare_set_value(*set, before, after_offset);
+    compare_set_value(set->second, before, after_offset);
     to_be_set.erase(set);
     return;
   }

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <new>
 #include <system_error>
 
@@ -69,6 +70,19 @@ void set_type(hive_set_value& value, Type type) {
   const auto number = static_cast<std::uint32_t>(type);
   static_assert(sizeof number == sizeof value.t);
   std::memcpy(&value.t, &number, sizeof number);
+}
+
+// Those that are there already keep their places, and their names' letter case.
+void put_into(const std::vector<NamedValue>& values, std::vector<NamedValue>& all) {
+  std::map<std::string, std::size_t> places;
+  for (std::size_t i = 0; i < all.size(); ++i) places.try_emplace(folded(all[i].name), i);
+  for (const NamedValue& value : values) {
+    const auto [place, is_new] = places.try_emplace(folded(value.name), all.size());
+    if (is_new)
+      all.push_back(value);
+    else
+      all[place->second].value = value.value;
+  }
 }
 
 struct Free {
@@ -195,26 +209,25 @@ void Hive::set(const KeyPath& key, const std::vector<NamedValue>& values) {
     node = existing != 0 ? existing : hivex_node_add_child(handle_.get(), node, name.c_str());
     if (node == 0) fail("creating key " + key.to_string());
   }
-  const std::vector<NamedValue> present = values_of(node);
-  require_rewritable(key, present);
+  std::vector<NamedValue> all = values_of(node);
+  require_rewritable(key, all);
   require_rewritable(key, values);
-  for (NamedValue v : values) {
-    for (const NamedValue& old : present)
-      if (same_name(old.name, v.name)) v.name = old.name;
-    set_in(node, v);
-  }
+  if (values.empty()) return;
+  put_into(values, all);
+  set_all(node, key, all);
 }
 
-void Hive::set_in(Node node, const NamedValue& value) {
-  Bytes data = value.value.data;
-  std::string name = value.name;
-  hive_set_value set{};
-  set.key = name.data();
-  set_type(set, value.value.type);
-  set.len = data.size();
-  set.value = reinterpret_cast<char*>(data.data());
-  if (hivex_node_set_value(handle_.get(), node, &set, 0) != 0)
-    fail("setting value " + escaped(value.name));
+// All at once: for each value that is set hivex rewrites all.
+void Hive::set_all(Node node, const KeyPath& key, std::vector<NamedValue>& values) {
+  std::vector<hive_set_value> all(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    all[i].key = values[i].name.data();
+    set_type(all[i], values[i].value.type);
+    all[i].len = values[i].value.data.size();
+    all[i].value = reinterpret_cast<char*>(values[i].value.data.data());
+  }
+  if (hivex_node_set_values(handle_.get(), node, all.size(), all.data(), 0) != 0)
+    fail("setting the values of key " + escaped(key.to_string()));
 }
 
 void Hive::commit() {

@@ -70,7 +70,7 @@ class Hive {
   Node find(const KeyPath& key) const;
   Node child(Node parent, const std::string& name) const;
   std::vector<NamedValue> values_of(Node node) const;
-  void set_in(Node node, const NamedValue& value);
+  void set_all(Node node, const KeyPath& key, std::vector<NamedValue>& values);
 
   std::unique_ptr<hive_h, Close> handle_;
 };

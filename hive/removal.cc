@@ -4,7 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <optional>
+#include <set>
 
 #include "hive/base_block.h"
 #include "hive/contents.h"
@@ -127,19 +130,23 @@ void Remover::remove_value(CellOffset key, std::size_t index) {
   set_u32(key, key_value_list, no_cell);
 }
 
+// From the last one on: the others keep their numbers.
 void Remover::remove_values(const KeyEdit& edit) {
   const CellOffset key = find(edit.key);
+  std::map<std::string, std::size_t> indices;
+  std::size_t count = 0;
+  for (const CellOffset offset : tree_.values(key)) {
+    const ValueRecord value = tree_.value(offset);
+    indices.try_emplace(folded(StoredName{value.name, value.latin1_name}.text()), count++);
+  }
+  std::set<std::size_t, std::greater<>> to_go;
   for (const std::string& name : edit.remove) {
-    const std::vector<CellOffset> values = tree_.values(key);
-    const auto named = std::find_if(values.begin(), values.end(), [&](CellOffset offset) {
-      const ValueRecord value = tree_.value(offset);
-      return same_name(StoredName{value.name, value.latin1_name}.text(), name);
-    });
-    if (named == values.end())
+    const auto index = indices.find(folded(name));
+    if (index == indices.end() || !to_go.insert(index->second).second)
       throw Unsupported(
           fmt::format("key '{}' has no value '{}'", edit.key.to_string(), escaped(name)));
-    remove_value(key, static_cast<std::size_t>(named - values.begin()));
   }
+  for (const std::size_t index : to_go) remove_value(key, index);
 }
 
 // Windows does not keep a descriptor that no key has.
