@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <utility>
 
@@ -15,34 +14,6 @@
 
 namespace kvmnet::hive {
 namespace {
-
-struct RootName {
-  std::string_view name;
-  std::string_view abbreviation;
-};
-constexpr std::array roots = {RootName{"HKEY_LOCAL_MACHINE", "HKLM"}, RootName{"HKEY_USERS", "HKU"},
-                              RootName{"HKEY_CURRENT_USER", "HKCU"},
-                              RootName{"HKEY_CLASSES_ROOT", "HKCR"},
-                              RootName{"HKEY_CURRENT_CONFIG", "HKCC"}};
-
-constexpr const char* current_control_set = "CurrentControlSet";
-
-void spell_out_root(std::vector<std::string>& path) {
-  for (const RootName& root : roots)
-    if (same_name(path.front(), root.abbreviation)) path.front() = root.name;
-}
-
-std::string joined(const std::vector<std::string>& path) {
-  std::string text;
-  for (const std::string& name : path) text += (text.empty() ? "" : "\\") + name;
-  return text;
-}
-
-bool is_below(const std::vector<std::string>& path, const std::vector<std::string>& key) {
-  return key.size() >= path.size() &&
-         std::equal(path.begin(), path.end(), key.begin(),
-                    [](const std::string& a, const std::string& b) { return same_name(a, b); });
-}
 
 // A name as it is compared.
 struct Name {
@@ -68,6 +39,7 @@ struct Wanted {
   std::vector<RegValue> values;  // Windows, too, keeps new values in the order that they came in
   std::map<Name, std::size_t> indices;
   unsigned line = 0;
+  unsigned removal_line = 0;
 };
 
 // Windows' own table of upper-case letters would decide.
@@ -76,6 +48,14 @@ struct Wanted {
       fmt::format("the hive has '{}', which Windows may or may not take for '{}': spell it as the "
                   "hive does, or, where another one is meant, make that in Windows itself",
                   escaped(other), escaped(name)));
+}
+
+// A hive's name that is no text reads like one that a .reg file can have, and is another.
+[[noreturn]] void throw_no_text(const std::string& name) {
+  throw Unsupported(fmt::format(
+      "the hive has a name with half a surrogate pair, which reads as '{}': what a .reg "
+      "file means by that cannot be told",
+      escaped(name)));
 }
 
 // Looks for names as Windows does. Each key is read once.
@@ -101,7 +81,11 @@ class Names {
   }
 
  private:
-  using Listed = std::map<Name, CellOffset>;
+  struct Entry {
+    CellOffset offset = no_cell;
+    bool is_text = true;
+  };
+  using Listed = std::map<Name, Entry>;
   using All = std::map<CellOffset, Listed>;
 
   template <typename NameOf>
@@ -109,12 +93,21 @@ class Names {
     auto [listed, is_new] = all.try_emplace(key);
     if (is_new)
       for (const CellOffset offset : &all == &keys_ ? tree_.subkeys(key) : tree_.values(key))
-        listed->second.emplace(Name(name_of(offset).text()), offset);
-    if (const auto found = listed->second.find(name); found != listed->second.end())
-      return Found{found->second, found->first.text};
-    for (const auto& [other, offset] : listed->second)
+        add(name_of(offset), offset, listed->second);
+    if (const auto found = listed->second.find(name); found != listed->second.end()) {
+      if (!found->second.is_text) throw_no_text(name.text);
+      return Found{found->second.offset, found->first.text};
+    }
+    for (const auto& [other, entry] : listed->second)
       if (may_be_same(other.stored(), name.stored())) throw_undecided(name.text, other.text);
     return std::nullopt;
+  }
+
+  // Of two that read alike, one is no text.
+  static void add(const StoredName& name, CellOffset offset, Listed& listed) {
+    const auto [entry, is_new] = listed.try_emplace(Name(name.text()));
+    entry->second.is_text = entry->second.is_text && name.is_text();
+    if (is_new) entry->second.offset = offset;
   }
 
   const Tree& tree_;
@@ -133,7 +126,7 @@ class Merger {
       if (path.empty())
         throw UnsupportedInLine("the root of a hive cannot be removed", section.line);
       forget_below(path);
-      wanted_[path] = {true, false, {}, {}, section.line};
+      wanted_[path] = {true, false, {}, {}, section.line, section.line};
       return;
     }
     Wanted& key = wanted_[path];
@@ -161,7 +154,7 @@ class Merger {
   void take(Keys::const_iterator key) {
     const auto& [path, wanted] = *key;
     Place place = find(path);
-    if (wanted.removed && place.offset != no_cell) {
+    if (wanted.removed && place.offset != no_cell && !would_be_the_same(key, place.offset)) {
       remove_key(key, place.path);
       place.offset = no_cell;
       place.missing = {place.path.elements().back()};
@@ -204,11 +197,77 @@ class Merger {
     return place;
   }
 
+  // What there is at and below a key once it has gone and come again; null: only a way to others.
+  using Desired = std::map<Path, const Wanted*>;
+  Desired desired_below(Keys::const_iterator top) const {
+    Desired desired;
+    for (auto key = top; key != wanted_.end() && starts_with(key->first, top->first); ++key) {
+      if (!key->second.present) continue;
+      for (Path way = key->first; way.size() > top->first.size();) {
+        way.pop_back();
+        if (!desired.try_emplace(way, nullptr).second) break;
+      }
+      desired[key->first] = &key->second;
+    }
+    return desired;
+  }
+
+  // Whether a key that goes and comes again has just what it would have then: a file with [-KEY]
+  // and [KEY] is merged again and again. New keys have no class, and the security of their parent.
+  bool would_be_the_same(Keys::const_iterator top, CellOffset offset) const {
+    const Desired desired = desired_below(top);
+    std::vector<std::pair<Path, CellOffset>> pending = {{top->first, offset}};
+    const CellOffset security = tree_.key(tree_.key(offset).parent).security;
+    std::size_t found = 0;
+    while (!pending.empty()) {
+      const auto [path, key] = std::move(pending.back());
+      pending.pop_back();
+      const auto wanted = desired.find(path);
+      if (wanted == desired.end() || !is_like_new(tree_.key(key), security) ||
+          !has_just(key, wanted->second))
+        return false;
+      ++found;
+      for (const CellOffset subkey : tree_.subkeys(key)) {
+        const KeyRecord record = tree_.key(subkey);
+        pending.emplace_back(path, subkey);
+        pending.back().first.emplace_back(StoredName{record.name, record.latin1_name}.text());
+      }
+    }
+    return found == desired.size();
+  }
+
+  // Keys in other forms than hivex makes are no such keys: links, names that are not ASCII.
+  static bool is_like_new(const KeyRecord& key, CellOffset security) {
+    return key.class_name.empty() && key.security == security && key.flags == KeyNode::latin1_name;
+  }
+
+  bool has_just(CellOffset key, const Wanted* wanted) const {
+    std::size_t expected = 0;
+    if (wanted != nullptr)
+      expected = static_cast<std::size_t>(
+          std::count_if(wanted->values.begin(), wanted->values.end(),
+                        [](const RegValue& value) { return value.value.has_value(); }));
+    const std::vector<CellOffset> values = tree_.values(key);
+    return values.size() == expected &&
+           std::all_of(values.begin(), values.end(),
+                       [&](CellOffset value) { return is_wanted(value, *wanted); });
+  }
+
+  bool is_wanted(CellOffset value, const Wanted& wanted) const {
+    const ValueRecord record = tree_.value(value);
+    const StoredName name = {record.name, record.latin1_name};
+    if (!name.is_text() || record.is_tombstone()) return false;
+    const auto at = wanted.indices.find(Name(name.text()));
+    return at != wanted.indices.end() &&
+           wanted.values[at->second].value ==
+               Value{static_cast<Type>(record.type), tree_.value_data(value)};
+  }
+
   // What is wanted at or below it comes afterwards.
   void remove_key(Keys::const_iterator key, const KeyPath& path) {
     removed_ = &key->first;
     merge_.changes.push_back(
-        {Change::What::delete_key, path, {}, std::nullopt, std::nullopt, key->second.line});
+        {Change::What::delete_key, path, {}, std::nullopt, std::nullopt, key->second.removal_line});
     const auto next = std::next(key);
     const bool comes_again =
         key->second.present || (next != wanted_.end() && starts_with(next->first, key->first));
@@ -256,45 +315,6 @@ class Merger {
 };
 
 }  // namespace
-
-std::vector<std::string> parse_reg_path(std::string_view path) {
-  const KeyPath parsed = KeyPath::parse(path);
-  std::vector<std::string> elements = parsed.elements();
-  if (elements.empty()) throw Error("an empty path");
-  spell_out_root(elements);
-  const bool known = std::any_of(roots.begin(), roots.end(), [&](const RootName& root) {
-    return same_name(elements.front(), root.name);
-  });
-  if (!known)
-    throw Error(
-        fmt::format("{}: does not begin with HKEY_LOCAL_MACHINE or another root", escaped(path)));
-  return elements;
-}
-
-std::vector<RegSection> below(const std::vector<std::string>& path,
-                              std::vector<RegSection> sections) {
-  for (RegSection& section : sections) {
-    spell_out_root(section.key);
-    if (!is_below(path, section.key))
-      throw Error(fmt::format("{}{} is not in {}",
-                              section.line == 0 ? "" : fmt::format("line {}: ", section.line),
-                              escaped(joined(section.key)), joined(path)));
-    section.key.erase(section.key.begin(),
-                      section.key.begin() + static_cast<std::ptrdiff_t>(path.size()));
-  }
-  return sections;
-}
-
-void resolve_control_set(const Contents& hive, std::vector<std::string>& key) {
-  if (key.empty() || !same_name(key.front(), current_control_set)) return;
-  const auto value = hive.value(KeyPath::parse("Select"), "Default");
-  const auto number = value ? as_dword(*value) : std::nullopt;
-  const std::string name = number ? fmt::format("ControlSet{:03}", *number) : std::string();
-  if (!number || !hive.has_key(KeyPath::parse(name)))
-    throw Unsupported(
-        "the hive has no control set that boots next: Select\\Default does not name one");
-  key.front() = name;
-}
 
 Merge merge(const Tree& tree, const std::vector<RegSection>& sections) {
   Merger merger(tree);

@@ -8,26 +8,11 @@
 
 #include "hive/change.h"
 #include "hive/compare.h"
-#include "hive/contents.h"
 #include "hive/error.h"
 #include "hive/reg_file.h"
 #include "hive/tree.h"
 
 namespace kvmnet::hive {
-
-// Sections whose keys are paths below the root of a hive: those of `path` in a .reg file, e.g.
-// HKEY_LOCAL_MACHINE, SYSTEM. The names of roots may be abbreviated (HKLM), in both. Throws
-// hive::Error, "line L: WHAT" (no line: 0), for a key that is elsewhere.
-std::vector<RegSection> below(const std::vector<std::string>& path,
-                              std::vector<RegSection> sections);
-
-// "HKLM\SYSTEM" in its parts, the root by its whole name. Throws hive::Error if it is no such path.
-std::vector<std::string> parse_reg_path(std::string_view path);
-
-// In a SYSTEM hive CurrentControlSet stands for the control set that boots next (Select\Default,
-// Microsoft KB102984). Puts its name in the place of the first element; other paths stay. Throws
-// Unsupported if the hive does not have it.
-void resolve_control_set(const Contents& hive, std::vector<std::string>& key);
 
 // What makes a merge impossible, where a line of a .reg file is to blame.
 class UnsupportedInLine : public Unsupported {
@@ -60,7 +45,8 @@ struct Merge {
 };
 
 // The sections' keys are below the root, with CurrentControlSet resolved. What is to go and is not
-// there is left out, as is what is there already. Throws UnsupportedInLine for a name that is not
+// there is left out, as is what is there already, also where a key that goes and comes again would
+// have just what it has. Throws UnsupportedInLine for a name that is not
 // ASCII where one that Windows may take for the same one is there, for the removal of the root, and
 // for what hivex cannot make: new keys with such names, and values without data, or too large.
 Merge merge(const Tree& tree, const std::vector<RegSection>& sections);

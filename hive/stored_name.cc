@@ -139,6 +139,12 @@ bool is_before(const StoredName& a, const StoredName& b) {
   return false;
 }
 
+std::u16string folded(const StoredName& name) {
+  std::u16string text;
+  for (std::size_t i = 0; i < name.length(); ++i) text += folded(name.unit(i));
+  return text;
+}
+
 std::optional<std::uint32_t> name_hash(const StoredName& name) {
   std::uint32_t hash = 0;
   for (std::size_t i = 0; i < name.length(); ++i) {

@@ -45,6 +45,9 @@ bool may_be_same(const StoredName& a, const StoredName& b);
 // A total order in which names that are equal to compare_names() are equal, for finding duplicates.
 bool is_before(const StoredName& a, const StoredName& b);
 
+// A form in which just those names are equal that neither is_before() the other.
+std::u16string folded(const StoredName& name);
+
 // The hash of a key's name in an `lh` list; nothing if a letter's upper case is unknown.
 std::optional<std::uint32_t> name_hash(const StoredName& name);
 

@@ -14,6 +14,7 @@
 #include "hive/file.h"
 #include "hive/merge.h"
 #include "hive/preload.h"
+#include "hive/reg_path.h"
 #include "hive/replay.h"
 #include "src/apply/hive_facts.h"
 #include "src/apply/hive_messages.h"

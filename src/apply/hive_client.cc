@@ -22,28 +22,53 @@ std::uint64_t size_of(const Fd& file) {
   return static_cast<std::uint64_t>(st.st_size);
 }
 
-// The work needs the hive a few times over: as it was, as it is, and in hivex.
-wall::Limits limits_for(const std::vector<const Fd*>& files) {
+// The work needs the hive a few times over: as it was, as it is, and in hivex; and the message as
+// parsed, as sorted, and in the answer.
+wall::Limits limits_for(const std::vector<const Fd*>& files, const std::string& message) {
   constexpr std::uint64_t times = 6;
+  constexpr std::uint64_t times_of_message = 32;
+  constexpr std::uint64_t per_second = 1 << 20;  // of a message, at the least
   wall::Limits limits;
   for (const Fd* file : files) limits.memory += times * size_of(*file);
+  limits.memory += times_of_message * message.size();
+  const std::chrono::seconds more(message.size() / per_second);
+  limits.cpu += more;
+  limits.time += more;
   return limits;
 }
 
-std::string call(std::string_view operation, std::string message, std::vector<const Fd*> files,
-                 wall::ReadAt read_at = {}) {
+// What brings the child down where it merges .reg files may be theirs as well as the hive's.
+Refusal refusal(const wall::Breach& breach, std::string_view reg_files) {
+  if (reg_files.empty() || breach.how() != wall::Breach::How::limit)
+    return {Reason::damaged_hive,
+            fmt::format("{}: {}", wall::describe(breach.how(), "hive"), breach.what())};
+  return {Reason::hive_not_editable,
+          fmt::format("{}: to merge them into this hive takes more than kvmnet gives: {}; merge "
+                      "fewer or smaller files at once",
+                      reg_files, breach.what())};
+}
+
+wall::Request request_for(std::string_view operation, std::string message,
+                          std::vector<const Fd*> files) {
   wall::Request request;
   request.operation = operation;
+  request.limits = limits_for(files, message);
   request.message = std::move(message);
-  request.limits = limits_for(files);
   request.files = std::move(files);
-  request.read_at = std::move(read_at);
+  return request;
+}
+
+// `reg_files`: those that the message comes from, for people.
+std::string answer_to(const wall::Request& request, std::string_view reg_files = {}) {
   try {
     return wall::call(request);
   } catch (const wall::Breach& e) {
-    throw Refused{
-        {Reason::damaged_hive, fmt::format("{}: {}", wall::describe(e.how(), "hive"), e.what())}};
+    throw Refused{refusal(e, reg_files)};
   }
+}
+
+std::string call(std::string_view operation, std::string message, std::vector<const Fd*> files) {
+  return answer_to(request_for(operation, std::move(message), std::move(files)));
 }
 
 std::vector<const Fd*> pointers(const HiveFiles& files) {
@@ -109,8 +134,10 @@ EditedHive edit_hive(const HiveFiles& files, const std::vector<Edit>& edits) {
 }
 
 SoftwareFacts probe_software_hive(const DistantHive& hive, DirtyHive policy) {
-  return decode_software(call(hive_operation::software, encode(RemoteHive{policy, hive.sizes}), {},
-                              checked_reader(hive)));
+  wall::Request request =
+      request_for(hive_operation::software, encode(RemoteHive{policy, hive.sizes}), {});
+  request.read_at = checked_reader(hive);
+  return decode_software(answer_to(request));
 }
 
 HiveCheck check_hive(const HiveFiles& files, DirtyHive policy) {
@@ -121,21 +148,23 @@ HiveCheck check_hive(const HiveFiles& files, DirtyHive policy) {
   return check;
 }
 
-MergedHive merge_into_hive(const HiveFiles& files, DirtyHive policy,
-                           std::vector<hive::RegSection> sections) {
+MergedHive merge_into_hive(const HiveFiles& files, DirtyHive policy, RegInput input) {
   MergedHive result = {make_memory_file("merged hive"), {}};
   std::vector<const Fd*> all = pointers(files);
   all.insert(all.begin() + 1, &result.file);
+  const Merging merging = {{policy, files.logs_in_use}, input.take_sections()};
   result.merged = decode_merged(
-      call(hive_operation::merge, encode(Merging{{policy, files.logs_in_use}, std::move(sections)}),
-           std::move(all)));
+      answer_to(request_for(hive_operation::merge, encode(merging), std::move(all)), input.names()),
+      merging.sections);
   if (result.merged.condition.condition == hive::Condition::clean)
     result.merged.logs = checked(std::move(result.merged.logs), files);
   return result;
 }
 
 RegFacts ask_reg(const Fd& hive, const RegQuestion& question) {
-  return decode_reg_facts(call(hive_operation::reg, encode(question), {&hive}), question);
+  return decode_reg_facts(answer_to(request_for(hive_operation::reg, encode(question), {&hive}),
+                                    question.sections.empty() ? "" : "the files of --reg"),
+                          question);
 }
 
 ExportedKey export_key(const HiveFiles& files, DirtyHive policy, const RegKey& key,

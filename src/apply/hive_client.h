@@ -14,6 +14,7 @@
 #include "src/apply/reg_messages.h"
 #include "src/plan/edit.h"
 #include "src/plan/facts.h"
+#include "src/plan/reg_input.h"
 #include "src/support/fd.h"
 
 namespace kvmnet {
@@ -57,14 +58,13 @@ struct RegKey {
   std::vector<std::string> key;   // below it
 };
 
-// What sections of .reg files make of any hive. Their keys are below its root; CurrentControlSet
-// there is the control set that boots next.
+// What .reg files make of any hive. Their keys are below its root; CurrentControlSet there is the
+// control set that boots next.
 struct MergedHive {
   Fd file;  // in memory; of no use where nothing changes
   Merged merged;
 };
-MergedHive merge_into_hive(const HiveFiles& files, DirtyHive policy,
-                           std::vector<hive::RegSection> sections);
+MergedHive merge_into_hive(const HiveFiles& files, DirtyHive policy, RegInput input);
 
 // What a SYSTEM hive that probe_system_hive() has made clean answers.
 RegFacts ask_reg(const Fd& hive, const RegQuestion& question);

@@ -27,14 +27,23 @@ void add_missing(const Contents& hive, const KeyPath& key, std::vector<KeyPath>&
   }
 }
 
+void require_way_back(std::span<const std::byte> bytes, const hive::Change& removal) {
+  try {
+    hive::require_rewritable(bytes, removal.key);
+  } catch (const hive::Unsupported& e) {
+    throw hive::UnsupportedInLine(
+        fmt::format("revert could not put back '{}': {}", hive::escaped(removal.name), e.what()),
+        removal.line);
+  }
+}
+
 // What revert would have to do one day is to be possible now.
 void require_way_back(std::span<const std::byte> bytes, const std::vector<hive::Change>& changes) {
   if (changes.size() > most_recorded)
     throw hive::Unsupported(
         fmt::format("{} changes, and a record holds {} for revert", changes.size(), most_recorded));
   for (const hive::Change& change : changes)
-    if (change.what == hive::Change::What::delete_value)
-      hive::in_line(change.line, [&] { hive::require_rewritable(bytes, change.key); });
+    if (change.what == hive::Change::What::delete_value) require_way_back(bytes, change);
 }
 
 void read_changes(std::span<const std::byte> bytes, const RegQuestion& question, RegFacts& facts) {

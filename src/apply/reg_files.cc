@@ -10,7 +10,7 @@
 
 #include "hive/error.h"
 #include "hive/key_path.h"
-#include "hive/merge.h"
+#include "hive/reg_path.h"
 #include "src/apply/bare_hive.h"
 #include "src/apply/hive_client.h"
 #include "src/apply/hive_lock.h"
@@ -70,7 +70,7 @@ void check(const HiveFacts& condition, const std::string& path) {
 
 void import(const std::string& path, RegInput files, const RegRequest& request, Outcome& outcome) {
   BareHive hive(path, request.logs, use_for(request.mode));
-  MergedHive result = merge_into_hive(hive.in_memory(), request.dirty_hive, files.take_sections());
+  MergedHive result = merge_into_hive(hive.in_memory(), request.dirty_hive, files);
   check(result.merged.condition, path);
   if (!result.merged.unsupported.empty())
     throw hive::Unsupported(
@@ -142,17 +142,18 @@ std::vector<std::string> registry_path(const std::string& hive_file, const std::
 RegInput read_reg_files(const std::vector<std::string>& files, std::optional<unsigned> code_page,
                         const std::vector<std::string>& root) {
   RegInput input;
-  for (const std::string& file : files) {
-    input.add(file, read_reg_file(file), code_page, root);
+  try {
+    for (const std::string& file : files) input.add(file, read_reg_file(file), code_page, root);
+  } catch (const std::exception& e) {
+    throw UsageError(e.what());
   }
   return input;
 }
 
-Outcome import_reg_files(const std::string& path, const std::vector<std::string>& reg_files,
-                         std::optional<unsigned> code_page, const RegRequest& request) {
+Outcome import_reg_files(const std::string& path, RegInput files, const RegRequest& request) {
   return run_job(path, [&](Outcome& outcome) {
     outcome.registry_root = joined(request.root);
-    import(path, read_reg_files(reg_files, code_page, request.root), request, outcome);
+    import(path, std::move(files), request, outcome);
   });
 }
 

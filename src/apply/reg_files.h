@@ -27,14 +27,14 @@ struct RegRequest {
   std::vector<std::string> logs = {};  // see HiveFileRequest
 };
 
-// The .reg files in their order; `code_page` and `root` as RegInput::add() has them. Throws Error.
+// The .reg files in their order; `code_page` and `root` as RegInput::add() has them. Throws
+// UsageError for what cannot be read, and for what is wrong in them.
 RegInput read_reg_files(const std::vector<std::string>& files, std::optional<unsigned> code_page,
                         const std::vector<std::string>& root);
 
 // Merges .reg files into the hive, one after the other, all or nothing; the file is replaced as
-// patch_hive_file() does it. `code_page`: of those that are in an ANSI code page.
-Outcome import_reg_files(const std::string& path, const std::vector<std::string>& reg_files,
-                         std::optional<unsigned> code_page, const RegRequest& request);
+// patch_hive_file() does it.
+Outcome import_reg_files(const std::string& path, RegInput files, const RegRequest& request);
 
 // Writes a key as a .reg file to a descriptor. `key`: below the hive's root, or from the
 // registry's; empty: the root. The hive file is not written to.

@@ -2,8 +2,13 @@
 #include "src/apply/reg_messages.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
+#include "hive/reg_path.h"
+#include "hive/stored_name.h"
 #include "src/apply/message_codec.h"
+#include "src/plan/facts.h"
 #include "src/plan/record.h"
 
 namespace kvmnet {
@@ -90,32 +95,120 @@ KeyState to_key_state(const json& from) {
           to_values(from.at("named"))};
 }
 
-// What a .reg file says in that line.
-const hive::RegValue* value_in_line(const RegQuestion& question, unsigned line) {
-  for (const hive::RegSection& section : question.sections)
-    for (const hive::RegValue& value : section.values)
-      if (value.line == line) return &value;
-  return nullptr;
+// A path in a form that is equal for all its spellings. Throws hive::Error for what is no UTF-8.
+std::u16string folded_path(const std::vector<std::string>& path) {
+  std::u16string text;
+  for (const std::string& name : path)
+    text += u"\\" + folded(hive::StoredName{hive::to_utf16le(name), false});
+  return text;
 }
 
-// Only the hive knows how it spells names; that it is to get nothing else than the files say can be
-// seen from here.
-void check_answer(const RegFacts& facts, const RegQuestion& question) {
-  using What = hive::Change::What;
-  bool fits = std::equal(
-      facts.keys.begin(), facts.keys.end(), question.keys.begin(), question.keys.end(),
-      [](const KeyState& state, const AskedKey& asked) { return state.key == asked.key; });
-  const auto may_change = [](const hive::KeyPath& key) {
-    return !key.elements().empty() && !is_off_limits(key);
-  };
-  fits = fits && std::all_of(facts.missing.begin(), facts.missing.end(), may_change);
-  for (const hive::Change& change : facts.changes) {
-    fits = fits && may_change(change.key);
-    if (change.what == What::create_key) continue;
-    const hive::RegValue* said = value_in_line(question, change.line);
-    const auto wanted = change.what == What::set_value ? change.value : std::nullopt;
-    fits = fits && said != nullptr && said->value == wanted;
+// What sections say. Only the hive knows how it spells names, and what it has; that nothing comes
+// back that the files do not say can be seen from here.
+class Said {
+ public:
+  explicit Said(const std::vector<hive::RegSection>& sections) {
+    for (const hive::RegSection& section : sections) {
+      lines_.emplace(section.line, Line{section, nullptr});
+      for (const hive::RegValue& value : section.values)
+        lines_.emplace(value.line, Line{section, &value});
+    }
   }
+
+  bool has(const hive::Change& change) const {
+    const auto [begin, end] = lines_.equal_range(change.line);
+    return std::any_of(begin, end, [&](const auto& line) { return is(line.second, change); });
+  }
+
+  // As many changes as that can come of it.
+  std::size_t size() const { return lines_.size(); }
+
+ private:
+  struct Line {
+    const hive::RegSection& section;
+    const hive::RegValue* value;  // null: the line of the key
+  };
+
+  static bool is(const Line& line, const hive::Change& change) {
+    using What = hive::Change::What;
+    if (!is_key(line.section.key, change.key.elements())) return false;
+    if (change.what == What::create_key) return line.value == nullptr && !line.section.remove;
+    if (change.what == What::delete_key) return line.value == nullptr && line.section.remove;
+    const auto wanted = change.what == What::set_value ? change.value : std::nullopt;
+    return line.value != nullptr && line.value->value == wanted &&
+           folded_path({line.value->name}) == folded_path({change.name});
+  }
+
+  // CurrentControlSet may stand for any control set.
+  static bool is_key(std::vector<std::string> said, const std::vector<std::string>& key) {
+    if (hive::is_in_current_control_set(said) && !key.empty() && is_control_set_name(key.front()))
+      said.front() = key.front();
+    return folded_path(said) == folded_path(key);
+  }
+
+  std::multimap<unsigned, Line> lines_;
+};
+
+// Those on the way to keys that sections want to be there.
+std::set<std::u16string> wanted_keys(const std::vector<hive::RegSection>& sections) {
+  std::set<std::u16string> keys;
+  for (const hive::RegSection& section : sections) {
+    if (section.remove) continue;
+    for (std::vector<std::string> way = section.key; !way.empty(); way.pop_back())
+      if (!keys.insert(folded_path(way)).second) break;
+  }
+  return keys;
+}
+
+bool are_said(const std::vector<hive::Change>& changes,
+              const std::vector<hive::RegSection>& sections) {
+  const Said said(sections);
+  return changes.size() <= said.size() &&
+         std::all_of(changes.begin(), changes.end(),
+                     [&](const hive::Change& change) { return said.has(change); });
+}
+
+bool are_wanted(const std::vector<hive::KeyPath>& keys,
+                const std::vector<hive::RegSection>& sections) {
+  std::set<std::u16string> wanted = wanted_keys(sections);
+  return std::all_of(keys.begin(), keys.end(), [&](const hive::KeyPath& key) {
+    return wanted.erase(folded_path(key.elements())) > 0;
+  });
+}
+
+bool is_asked(const KeyState& state, const AskedKey& asked) {
+  return state.key == asked.key && state.named.size() <= asked.values.size() &&
+         std::all_of(state.named.begin(), state.named.end(), [&](const hive::NamedValue& value) {
+           return std::any_of(
+               asked.values.begin(), asked.values.end(),
+               [&](const std::string& name) { return hive::same_name(name, value.name); });
+         });
+}
+
+bool may_change(const hive::KeyPath& key) {
+  return !key.elements().empty() && !is_off_limits(key);
+}
+
+// `read` as it is for codec::unpack(); a name that is no text is no sense either.
+template <typename T, typename Read>
+T unpack_names(std::string_view message, Read read) {
+  try {
+    return unpack<T>(message, read);
+  } catch (const hive::Error&) {
+    throw_nonsense();
+  }
+}
+
+// Lines that are said of a question that kvmnet asks lead to no other keys either; but what must
+// never be changed is looked at by itself.
+void check_answer(const RegFacts& facts, const RegQuestion& question) {
+  const bool fits =
+      std::equal(facts.keys.begin(), facts.keys.end(), question.keys.begin(), question.keys.end(),
+                 is_asked) &&
+      std::all_of(facts.missing.begin(), facts.missing.end(), may_change) &&
+      std::all_of(facts.changes.begin(), facts.changes.end(),
+                  [](const hive::Change& change) { return may_change(change.key); }) &&
+      are_wanted(facts.missing, question.sections) && are_said(facts.changes, question.sections);
   if (!fits) throw_nonsense();
 }
 
@@ -145,15 +238,16 @@ std::string encode(const Merged& merged) {
                {"logs", to_json(merged.logs)}});
 }
 
-Merged decode_merged(std::string_view message) {
-  return unpack<Merged>(message, [](const json& from) {
+Merged decode_merged(std::string_view message, const std::vector<hive::RegSection>& sections) {
+  return unpack_names<Merged>(message, [&sections](const json& from) {
     Merged merged;
     merged.condition = to_hive_facts(from.at("condition"));
     merged.unsupported = from.at("unsupported").get<std::string>();
     merged.unsupported_line = from.at("unsupported_line").get<unsigned>();
     for (const json& change : from.at("changes")) merged.changes.push_back(to_change(change));
     merged.count = from.at("count").get<std::size_t>();
-    if (merged.count < merged.changes.size()) throw_nonsense();
+    if (merged.count < merged.changes.size() || !are_said(merged.changes, sections))
+      throw_nonsense();
     merged.logs = to_log_kinds(from.at("logs"));
     return merged;
   });
@@ -190,7 +284,7 @@ std::string encode(const RegFacts& facts) {
 }
 
 RegFacts decode_reg_facts(std::string_view message, const RegQuestion& question) {
-  return unpack<RegFacts>(message, [&question](const json& from) {
+  return unpack_names<RegFacts>(message, [&question](const json& from) {
     RegFacts facts;
     facts.unsupported = from.at("unsupported").get<std::string>();
     facts.unsupported_line = from.at("unsupported_line").get<unsigned>();

@@ -35,13 +35,14 @@ struct Merged {
 // More are not listed: a process that may have been taken over could fill our memory with them.
 inline constexpr std::size_t most_changes = 50'000;
 std::string encode(const Merged& merged);
-Merged decode_merged(std::string_view message);
+// An answer that names keys or values that the sections do not has no sense either.
+Merged decode_merged(std::string_view message, const std::vector<hive::RegSection>& sections);
 
 std::string encode(const RegQuestion& question);
 RegQuestion decode_reg_question(std::string_view message);
 
 std::string encode(const RegFacts& facts);
-// An answer that goes beyond the question has no sense either.
+// The same of one that goes beyond the question.
 RegFacts decode_reg_facts(std::string_view message, const RegQuestion& question);
 
 // A key that is to be written as a .reg file.

@@ -305,8 +305,10 @@ RegRequest reg_request(const Options& options) {
 }
 
 int run_import(const Options& options) {
-  const Outcome outcome = import_reg_files(options.hive_file, options.reg_files, options.code_page,
-                                           reg_request(options));
+  const RegRequest request = reg_request(options);
+  const Outcome outcome =
+      import_reg_files(options.hive_file,
+                       read_reg_files(options.reg_files, options.code_page, request.root), request);
   print(report(outcome, report_options(options)));
   return number(exit_status(outcome.status, options.exit_code));
 }

@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "hive/record.h"
+#include "hive/reg_path.h"
 #include "src/plan/plan_record.h"
 #include "src/support/error.h"
 
@@ -75,13 +77,29 @@ class AskedKeys {
 };
 
 // A record that knows nothing of .reg files has asked all that it needs by asked_keys().
-void ask_for_record(const Record& record, RegQuestion& question) {
+void ask_for_record(const Record& record, AskedKeys& asked) {
   if (record.reg_values.empty() && record.reg_keys.empty()) return;
-  AskedKeys asked(question.keys);
   for (const RecordedRegValue& value : record.reg_values)
     asked.at(value.key).values.push_back(value.name);
   for (const hive::KeyPath& key : record.reg_keys) asked.at(key);
   for (const RecordedKey& key : record.keys) asked.at(hive::KeyPath::parse(key.set) / key.key);
+}
+
+// The first section that is in CurrentControlSet; null: none is.
+const hive::RegSection* in_current_control_set(const std::vector<hive::RegSection>& sections) {
+  for (const hive::RegSection& section : sections)
+    if (hive::is_in_current_control_set(section.key)) return &section;
+  return nullptr;
+}
+
+std::optional<Refusal> check_current_control_set(const Facts& facts, const RegInput& input) {
+  const hive::RegSection* section = in_current_control_set(input.sections());
+  if (section == nullptr ||
+      !state_of(facts, hive::KeyPath::parse(hive::current_control_set)).is_there)
+    return std::nullopt;
+  return Refusal{Reason::hive_not_editable,
+                 fmt::format("--reg: {}",
+                             input.place_before(section->line, hive::stored_current_control_set))};
 }
 
 Edit edit_of(const hive::Change& change, const RegInput& input) {
@@ -117,7 +135,7 @@ std::vector<hive::RegSection> resolved(const std::vector<hive::RegSection>& sect
                                        const std::vector<ControlSet>& sets) {
   std::vector<hive::RegSection> all;
   for (const hive::RegSection& section : sections) {
-    if (section.key.empty() || !hive::same_name(section.key.front(), "CurrentControlSet")) {
+    if (!hive::is_in_current_control_set(section.key)) {
       all.push_back(section);
       continue;
     }
@@ -144,11 +162,15 @@ const hive::RegValue* wanted_value(const std::vector<hive::RegSection>& sections
 
 RegQuestion reg_question(const Facts& facts, const std::vector<hive::RegSection>& sections) {
   RegQuestion question = {resolved(sections, facts.control_sets), {}};
-  if (facts.record) ask_for_record(with_possible_copies(*facts.record, facts), question);
+  AskedKeys asked(question.keys);
+  if (facts.record) ask_for_record(with_possible_copies(*facts.record, facts), asked);
+  if (in_current_control_set(sections) != nullptr)
+    asked.at(hive::KeyPath::parse(hive::current_control_set));
   return question;
 }
 
 std::variant<std::vector<Edit>, Refusal> plan_reg(const Facts& facts, const RegInput& input) {
+  if (auto refusal = check_current_control_set(facts, input)) return *refusal;
   if (!facts.reg.unsupported.empty())
     return Refusal{Reason::hive_not_editable,
                    fmt::format("--reg: {}", input.place_before(facts.reg.unsupported_line,

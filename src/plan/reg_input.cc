@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "hive/error.h"
-#include "hive/merge.h"
+#include "hive/reg_path.h"
 #include "src/support/error.h"
 
 namespace kvmnet {
@@ -24,8 +24,16 @@ void RegInput::add(const std::string& name, std::span<const std::byte> file,
       sections_.push_back(std::move(section));
     }
   } catch (const hive::Error& e) {
-    throw Error(fmt::format("{}: {}", name, e.what()));
+    // Most begin with the line.
+    const std::string what = e.what();
+    throw Error(fmt::format("{}{}{}", name, what.starts_with("line ") ? ", " : ": ", what));
   }
+}
+
+std::string RegInput::names() const {
+  std::string text;
+  for (const auto& [line, name] : files_) text += (text.empty() ? "" : ", ") + name;
+  return text;
 }
 
 std::string RegInput::place(unsigned line) const {

@@ -16,7 +16,7 @@ namespace kvmnet {
 class RegInput {
  public:
   // One more, behind those that are there. `code_page`: of a file in an ANSI code page. `root`:
-  // where the hive's root is in the registry. Throws Error, "NAME: line L: WHAT", for what is no
+  // where the hive's root is in the registry. Throws Error, "NAME, line L: WHAT", for what is no
   // .reg file, and for keys that are elsewhere.
   void add(const std::string& name, std::span<const std::byte> file,
            std::optional<unsigned> code_page, const std::vector<std::string>& root);
@@ -26,6 +26,8 @@ class RegInput {
   const std::vector<hive::RegSection>& sections() const { return sections_; }
   // The same, which are then gone from here.
   std::vector<hive::RegSection> take_sections() { return std::move(sections_); }
+  // What they are called, for people.
+  std::string names() const;
   // Where such a line is: "NAME, line L"; empty for line 0, which there is not.
   std::string place(unsigned line) const;
   // "NAME, line L: WHAT", or only that.

@@ -35,7 +35,10 @@ class RegFilesTest : public test::HiveFileTest {
     return request;
   }
   static Outcome import(const std::string& hive, const Lines& files, Mode mode = Mode::patch) {
-    return import_reg_files(hive, files, std::nullopt, request(mode));
+    return import_reg_files(hive, read(files), request(mode));
+  }
+  static RegInput read(const Lines& files) {
+    return read_reg_files(files, std::nullopt, {"HKEY_LOCAL_MACHINE", "SYSTEM"});
   }
   static std::string changes(const Outcome& outcome) {
     std::string text;
@@ -89,8 +92,7 @@ TEST_F(RegFilesTest, MayComeThroughAPipe) {
 TEST_F(RegFilesTest, GoIntoAHiveWithTheSettings) {
   const std::string hive = fixture("nt52.system");
   HiveFileRequest request = {Mode::patch, {5, 2, 0}, test::default_settings()};
-  request.settings.reg =
-      read_reg_files({file("wiki.reg", wiki_page)}, std::nullopt, {"HKEY_LOCAL_MACHINE", "SYSTEM"});
+  request.settings.reg = read({file("wiki.reg", wiki_page)});
   const Outcome outcome = patch_hive_file(hive, request);
   EXPECT_EQ(outcome.status, Status::patched) << outcome.error;
   EXPECT_EQ(outcome.edits.size(), 5U);
@@ -117,11 +119,14 @@ TEST_F(RegFilesTest, AreAppliedAllOrNotAtAll) {
        {Case{"REGEDIT4\n\n[HKLM\\SYSTEM\\A]\n\"a\"=dwrd:1\n", "line 4, column 5"},
         Case{"REGEDIT4\n[HKEY_CURRENT_USER\\A]\n", "line 2: HKEY_CURRENT_USER\\A is not in"},
         Case{"[HKLM\\SYSTEM\\A]\n", "line 1"}}) {
-    const Outcome outcome = import(hive, {good, file("bad.reg", text)});
-    EXPECT_EQ(outcome.status, Status::failed);
-    EXPECT_NE(outcome.error.find("bad.reg: " + std::string(error)), std::string::npos)
-        << outcome.error;
+    try {
+      import(hive, {good, file("bad.reg", text)});
+      ADD_FAILURE() << text;
+    } catch (const UsageError& e) {
+      EXPECT_EQ(std::string(e.what()).find(path("bad.reg") + ", " + error), 0U) << e.what();
+    }
   }
+  EXPECT_THROW(import(hive, {good, path("none.reg")}), UsageError);
   // What hivex would damage.
   const Outcome refused =
       import(hive, {good, file("empty.reg", "REGEDIT4\n[HKLM\\SYSTEM\\A]\n\"a\"=hex:\n")});
@@ -154,6 +159,30 @@ TEST_F(RegFilesTest, CanMakeAKeyAnew) {
   EXPECT_EQ(exported(hive, "CurrentControlSet\\Services\\AFD"),
             "Windows Registry Editor Version 5.00\n\n"
             "[HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet001\\Services\\AFD]\n\"a\"=dword:00000005\n\n");
+}
+
+TEST_F(RegFilesTest, SayNothingOfCurrentControlSetWhereThereIsAKeyOfThatName) {
+  const std::string hive = fixture("nt52.system");
+  test::merge(hive, "[\\CurrentControlSet]\n");
+  const Outcome refused = import(hive, {file("wiki.reg", wiki_page)});
+  EXPECT_EQ(refused.status, Status::refused);
+  EXPECT_EQ(code(refused.refusal->reason), "hive-not-editable");
+  EXPECT_EQ(refused.refusal->message.find(path("wiki.reg") + ", line 3: the hive has a key"), 0U)
+      << refused.refusal->message;
+  const Fd to = make_memory_file("exported");
+  const Outcome exported =
+      export_reg_file(hive, "CurrentControlSet", RegEncoding::utf16, to, request());
+  EXPECT_EQ(exported.status, Status::failed);
+  EXPECT_EQ(exported.error.find("the hive has a key CurrentControlSet"), 0U) << exported.error;
+  HiveFileRequest patching = {Mode::patch, {5, 2, 0}, test::default_settings()};
+  patching.settings.reg = read({file("wiki.reg", wiki_page)});
+  const Outcome patched = patch_hive_file(hive, patching);
+  EXPECT_EQ(patched.status, Status::refused);
+  EXPECT_EQ(patched.refusal->message.find("--reg: " + path("wiki.reg") + ", line 3: the hive has"),
+            0U)
+      << patched.refusal->message;
+  patching.settings.reg = {};
+  EXPECT_EQ(patch_hive_file(hive, patching).status, Status::patched) << "the profile alone";
 }
 
 TEST_F(RegFilesTest, AreOnlyMadeOfKeysThatAreThere) {

@@ -34,7 +34,7 @@ RegInput input(const std::string& text) {
 }
 
 RegQuestion question() {
-  return {input("[HKLM\\SYSTEM\\A]\n\"x\"=dword:1\n\"y\"=-\n").sections(),
+  return {input("[HKLM\\SYSTEM\\A]\n\"x\"=dword:1\n\"y\"=-\n[HKLM\\SYSTEM\\B]\n").sections(),
           {{KeyPath::parse("A\\\u00e4"), {"x", ""}}, {KeyPath::parse("B"), {}}}};
 }
 
@@ -82,6 +82,54 @@ TEST(RegMessages, ThatGoBeyondTheQuestionAreAnError) {
   expect_nonsense("Select", [](RegFacts& f) { f.changes[0].key = KeyPath::parse("select"); });
   expect_nonsense("a key less", [](RegFacts& f) { f.keys.pop_back(); });
   expect_nonsense("another key", [](RegFacts& f) { f.keys[1].key = KeyPath::parse("C"); });
+  expect_nonsense("a value that was not asked for", [](RegFacts& f) {
+    f.keys[1].named = {{"x", hive::dword(1)}};
+  });
+  expect_nonsense("another value than was asked for",
+                  [](RegFacts& f) { f.keys[0].named[0].name = "z"; });
+  const KeyPath run = KeyPath::parse("ControlSet001\\Control\\Session Manager");
+  expect_nonsense("a value of another key", [&](RegFacts& f) { f.changes[0].key = run; });
+  expect_nonsense("a value of another name", [](RegFacts& f) { f.changes[0].name = "z"; });
+  expect_nonsense("a removal in another key", [&](RegFacts& f) { f.changes[1].key = run; });
+  expect_nonsense("the removal of another name", [](RegFacts& f) { f.changes[1].name = "z"; });
+  expect_nonsense("another key that is made", [&](RegFacts& f) { f.changes[2].key = run; });
+  expect_nonsense("a key that is made by a value's line", [](RegFacts& f) {
+    f.changes[2] = {What::create_key, KeyPath::parse("A"), "", {}, {}, 3};
+  });
+  expect_nonsense("another missing key", [&](RegFacts& f) { f.missing = {run}; });
+  expect_nonsense("a key that is missing twice",
+                  [](RegFacts& f) { f.missing.push_back(f.missing[0]); });
+  expect_nonsense("more changes than lines",
+                  [](RegFacts& f) { f.changes.insert(f.changes.end(), 10, f.changes[0]); });
+  expect_nonsense("a name that is no text", [](RegFacts& f) { f.changes[0].name = "\xff"; });
+}
+
+// The same of what importing has come to, which may also remove keys.
+TEST(RegMessages, OfChangesThatTheFilesDoNotSayAreAnError) {
+  const auto sections = input(
+                            "[-HKLM\\SYSTEM\\CurrentControlSet\\X]\n["
+                            "HKLM\\SYSTEM\\CurrentControlSet\\\u00c4]\n\"\u00e4\"=dword:1\n")
+                            .sections();
+  Merged merged;
+  merged.changes = {
+      {What::delete_key, KeyPath::parse("ControlSet002\\x"), "", {}, {}, 2},
+      {What::set_value, KeyPath::parse("ControlSet002\\\u00e4"), "\u00c4", {}, hive::dword(1), 4}};
+  merged.count = 2;
+  EXPECT_EQ(decode_merged(encode(merged), sections).changes, merged.changes);
+  const auto expect_nonsense = [&](const char* what, const auto& spoil) {
+    Merged spoilt = merged;
+    spoil(spoilt);
+    EXPECT_THROW(decode_merged(encode(spoilt), sections), Error) << what;
+  };
+  expect_nonsense("another key goes",
+                  [](Merged& m) { m.changes[0].key = KeyPath::parse("ControlSet002\\Y"); });
+  expect_nonsense("what is no control set",
+                  [](Merged& m) { m.changes[0].key = KeyPath::parse("Setup\\X"); });
+  expect_nonsense("a key goes that is to be there", [](Merged& m) { m.changes[0].line = 3; });
+  expect_nonsense("a key is made that is to go",
+                  [](Merged& m) { m.changes[0].what = What::create_key; });
+  expect_nonsense("another value", [](Merged& m) { m.changes[1].name = "b"; });
+  expect_nonsense("more than it says", [](Merged& m) { m.count = 1; });
 }
 
 // What the hive of a Windows 7 says to it.
@@ -124,7 +172,9 @@ TEST(ReadReg, RefusesARemovalThatCouldNotBeTakenBack) {
   test::merge(file, "[\\ControlSet001\\Services\\Odd]\n\"empty\"=hex:\n\"other\"=dword:00000001\n");
   const RegInput files = input("[HKLM\\SYSTEM\\ControlSet001\\Services\\Odd]\n\"other\"=-\n");
   const RegFacts facts = read_reg(test::read_file(file), {files.sections(), {}});
-  EXPECT_NE(facts.unsupported.find("'empty' of 0 bytes"), std::string::npos) << facts.unsupported;
+  EXPECT_EQ(facts.unsupported,
+            "revert could not put back 'other': key ControlSet001\\services\\Odd has the value "
+            "'empty' of 0 bytes, which hivex would damage");
   EXPECT_EQ(facts.unsupported_line, 3U);
   EXPECT_TRUE(facts.changes.empty());
 }

@@ -3,14 +3,19 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+
 #include "hive/contents.h"
 #include "hive/edit.h"
 #include "hive/error.h"
 #include "hive/reg_export.h"
+#include "hive/reg_path.h"
 #include "src/support/fd.h"
 #include "src/support/temp_dir.h"
 #include "tests/support/minimal_hive.h"
 #include "tests/unit/hive/hive_files.h"
+#include "tests/unit/hive/sound_hive.h"
 
 namespace kvmnet::hive {
 namespace {
@@ -126,6 +131,46 @@ TEST(Merge, MakesAKeyAnewThatGoes) {
             exported(hive_of("[\\Key]\n[\\Key\\Below]\n\"Kept\"=\"y\"\n[\\Other]\n")));
 }
 
+// Batches patch again and again: what is there already is not made anew.
+TEST(Merge, LeavesAKeyThatWouldComeAgainTheSame) {
+  const std::string gone = "[-HKLM\\SYSTEM\\Key]\n";
+  const std::string key = "[HKLM\\SYSTEM\\key]\n\"TEXT\"=\"old\"\n\"Number\"=dword:1\n\"x\"=-\n";
+  const std::string below = "[HKLM\\SYSTEM\\Key\\Below]\n\"Deep\"=\"x\"\n";
+  const std::string deeper = "[HKLM\\SYSTEM\\Key\\Below\\Deeper]\n";
+  EXPECT_EQ(changes(gone + key + below + deeper), Lines());
+  EXPECT_EQ(changes(gone + deeper + below + key), Lines());
+  EXPECT_EQ(changes(gone + key + "[-HKLM\\SYSTEM\\Key\\Below]\n" + below + deeper), Lines());
+  EXPECT_EQ(changes("[-HKLM\\SYSTEM\\Other]\n[HKLM\\SYSTEM\\Other]\n"), Lines());
+  for (const std::string& other : {gone + key + below, gone + key + deeper, gone + below + deeper,
+                                   gone + key + "\"More\"=dword:1\n" + below + deeper,
+                                   gone + key + "\"text\"=\"new\"\n" + below + deeper,
+                                   gone + key + "\"number\"=-\n" + below + deeper,
+                                   gone + key + below + deeper + "[HKLM\\SYSTEM\\Key\\New]\n"}) {
+    const Lines lines = changes(other);
+    ASSERT_FALSE(lines.empty()) << other;
+    EXPECT_EQ(std::count(lines.begin(), lines.end(), "Key goes"), 1) << other;
+    EXPECT_EQ(words(merge(Tree(merged(hive_of(present), other)), sections(other))), Lines())
+        << other;
+  }
+}
+
+// A key that is made has no class, and its parent's permissions.
+TEST(Merge, MakesAKeyAnewThatHasWhatANewOneHasNot) {
+  test::SoundHive hive = test::sound_hive();
+  const auto text = [](const std::string& name) {
+    return "[-HKLM\\SYSTEM\\" + name + "]\n[HKLM\\SYSTEM\\" + name + "]\n";
+  };
+  EXPECT_NE(words(merge(Tree(hive.bytes), sections(text("Gamma")))), Lines()) << "permissions";
+  constexpr std::size_t key_security = 44;
+  hive.set_u32(hive.gamma, key_security, hive.root_security);
+  EXPECT_EQ(words(merge(Tree(hive.bytes), sections(text("Gamma")))), Lines());
+  constexpr std::size_t key_class = 48;
+  constexpr std::size_t key_class_size = 74;
+  hive.set_u32(hive.gamma, key_class, hive.class_name);
+  hive.set_u16(hive.gamma, key_class_size, 2);
+  EXPECT_NE(words(merge(Tree(hive.bytes), sections(text("Gamma")))), Lines()) << "class";
+}
+
 TEST(Merge, GivesTheHiveThatItForetells) {
   const std::string text =
       "[HKLM\\SYSTEM\\Key]\n\"Text\"=-\n\"Big\"=hex:01,02\n[-HKLM\\SYSTEM\\Other]\n"
@@ -176,6 +221,33 @@ TEST(Merge, TakesNamesForDifferentWhereOneLetterTellsThemApart) {
   EXPECT_EQ(refusal_of("\u0395\u03bb", "\u0395\u03bb"), "");
 }
 
+// The line of what makes the merge impossible; 0: it is possible.
+unsigned line_of_refusal(const Bytes& hive, const std::string& text) {
+  try {
+    merge(Tree(hive), sections(text));
+    return 0;
+  } catch (const UnsupportedInLine& e) {
+    return e.line();
+  }
+}
+
+// Such a name reads as U+FFFD, and so do others.
+TEST(Merge, RefusesNamesThatReadLikeOnesThatAreNoText) {
+  Bytes hive = hive_of("[\\Key]\n\"\ufffdx\"=\"half\"\n\"b\"=dword:00000001\n");
+  const auto value = [&](const std::string& line) {
+    return line_of_refusal(hive, "[HKLM\\SYSTEM\\Key]\n" + line + "\n");
+  };
+  EXPECT_EQ(value("\"\ufffdx\"=-"), 0U);
+  const std::array<std::byte, 2> replacement = {std::byte{0xFD}, std::byte{0xFF}};
+  const auto found = std::ranges::search(hive, replacement);
+  ASSERT_FALSE(found.empty());
+  found[0] = std::byte{0x00};
+  found[1] = std::byte{0xD8};
+  EXPECT_EQ(value("\"\ufffdx\"=-"), 3U);
+  EXPECT_EQ(value("\"\ufffdX\"=\"new\""), 3U);
+  EXPECT_EQ(value("\"b\"=-"), 0U);
+}
+
 // How Windows orders the sibling's name is not known; that it is there before and after is.
 TEST(Merge, MakesAndRemovesAKeyBesideOneOfAnotherScript) {
   const Bytes before =
@@ -185,16 +257,6 @@ TEST(Merge, MakesAndRemovesAKeyBesideOneOfAnotherScript) {
   EXPECT_EQ(exported(merged(with_key, "[-HKLM\\SYSTEM\\P\\C]\n")), exported(before));
   EXPECT_EQ(exported(merged(before, "[-HKLM\\SYSTEM\\P\\\u0395\u03bb]\n")),
             exported(hive_of("[\\P]\n[\\P\\A]\n[\\P\\B]\n[\\P\\\u0395\u03bc]\n")));
-}
-
-// The line of what makes the merge impossible; 0: it is possible.
-unsigned line_of_refusal(const Bytes& hive, const std::string& text) {
-  try {
-    merge(Tree(hive), sections(text));
-    return 0;
-  } catch (const UnsupportedInLine& e) {
-    return e.line();
-  }
 }
 
 TEST(Merge, NamesTheLineOfWhatHivexCannotMake) {
@@ -241,6 +303,17 @@ TEST(Merge, PutsTheControlSetThatBootsNextInThePlaceOfTheCurrentOne) {
   key = {"Key", "CurrentControlSet"};
   resolve_control_set(Contents(none), key);
   EXPECT_EQ(key, (Lines{"Key", "CurrentControlSet"}));
+}
+
+// In Windows the name is a link that no file has: a key of that name is nobody's control set.
+TEST(Merge, RefusesCurrentControlSetWhereThereIsAKeyOfThatName) {
+  const Bytes hive =
+      merged(test::fixture_hive("nt61.system"), "[HKLM\\SYSTEM\\CURRENTControlSet]\n");
+  Lines key = {"CurrentControlSet", "Services"};
+  EXPECT_THROW(resolve_control_set(Contents(hive), key), Unsupported);
+  key = {"ControlSet001", "Services"};
+  resolve_control_set(Contents(hive), key);
+  EXPECT_EQ(key, (Lines{"ControlSet001", "Services"}));
 }
 
 }  // namespace
