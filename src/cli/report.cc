@@ -49,7 +49,7 @@ std::string clean(const std::string& text) {
 
 // Of what the record names, which anybody in the guest may have written.
 std::string name_of(const RecordedRegValue& value) {
-  return clean(fmt::format("HKLM\\SYSTEM\\{}\\{}", value.key.to_string(), value.name));
+  return clean(path_of_value("HKLM\\SYSTEM\\" + value.key.to_string(), value.name));
 }
 
 std::string shown(const std::optional<hive::Value>& value) {

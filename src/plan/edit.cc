@@ -79,7 +79,7 @@ class Words {
     return key.elements().empty() ? root_ : fmt::format("{}\\{}", root_, key.to_string());
   }
   std::string value(const hive::KeyPath& of, const std::string& name) const {
-    return fmt::format("{}\\{}", key(of), name.empty() ? "(default)" : name);
+    return path_of_value(key(of), name);
   }
 
   const std::string& root_;
@@ -90,6 +90,10 @@ class Words {
 bool is_registry_edit(const Edit& edit) {
   return std::holds_alternative<SetValue>(edit) || std::holds_alternative<DeleteValue>(edit) ||
          std::holds_alternative<CreateKey>(edit) || std::holds_alternative<DeleteKey>(edit);
+}
+
+std::string path_of_value(const std::string& key, const std::string& name) {
+  return fmt::format("{}\\{}", key, name.empty() ? "(default)" : name);
 }
 
 EditText describe(const Edit& edit, const std::string& registry_root) {

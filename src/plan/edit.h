@@ -69,6 +69,9 @@ using Edit = std::variant<SetValue, DeleteValue, CreateKey, DeleteKey, WriteFile
                           RemoveDirectory>;
 bool is_registry_edit(const Edit& edit);
 
+// "KEY\NAME", not escaped; "KEY\(default)" for a key's default value, which has no name.
+std::string path_of_value(const std::string& key, const std::string& name);
+
 // The edit in three parts for people: what it touches, what was there, what will be.
 struct EditText {
   std::string verb;    // "set", "create" and "delete" in the registry, "write" and "remove" files

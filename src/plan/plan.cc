@@ -8,6 +8,7 @@
 #include <array>
 
 #include "src/plan/firstboot.h"
+#include "src/plan/firstboot_service.h"
 #include "src/plan/plan_record.h"
 #include "src/plan/plan_reg.h"
 #include "src/plan/window_warnings.h"
@@ -135,7 +136,7 @@ class Planner {
     for (const ControlSet& set : facts_.control_sets) {
       for (const RegistrySetting& setting : settings_.registry)
         if (setting.known->legacy == legacy_) plan_setting(set, setting);
-      warn_about_other_versions(set);
+      warn_about_reg(set);
       if (legacy_) warn_about_windows(set);
       if (settings_.heuristics.value == "default" && value_of(set, tcpip_parameters, "EnableWsd"))
         warn(fmt::format("{}: EnableWsd stays in the registry as it is", set.name));
@@ -156,12 +157,28 @@ class Planner {
   }
 
   // As where the settings of XP, as the wiki page has them, are given to a later Windows.
-  void warn_about_other_versions(const ControlSet& set) {
+  void warn_about_reg(const ControlSet& set) {
     for (const KnownValue& known : known_values()) {
       const hive::RegValue* wanted = from_reg(set, known);
-      if (wanted != nullptr && wanted->value && known.legacy != legacy_)
-        warn(fmt::format("{}: Windows NT {} does not read {}", settings_.reg.place(wanted->line),
-                         to_string(*facts_.version), known.name));
+      if (wanted == nullptr || !wanted->value) continue;
+      const std::string place = settings_.reg.place(wanted->line);
+      if (known.legacy != legacy_)
+        warn(fmt::format("{}: Windows NT {} does not read {}", place, to_string(*facts_.version),
+                         known.name));
+      else if (const auto why = objection(known, *wanted->value))
+        warn(fmt::format("{}: {}", place, *why));
+    }
+  }
+
+  // The service manager starts nothing that depends on a disabled service.
+  void warn_about_nsi() {
+    constexpr std::uint32_t disabled = 4;  // SERVICE_DISABLED of winnt.h
+    for (const ControlSet& set : facts_.control_sets) {
+      const hive::RegValue* start =
+          wanted_value(reg_, key_in(set, firstboot::nsi_service_key), "Start");
+      if (start != nullptr && start->value == hive::dword(disabled))
+        warn(fmt::format("{}: with the service nsi disabled the first-boot service will not start",
+                         settings_.reg.place(start->line)));
     }
   }
 
@@ -185,16 +202,22 @@ class Planner {
         SetValue{key_in(set, key), std::string(name), old, std::move(value), std::move(why)});
   }
 
-  void warn_about_windows(const ControlSet& set) {
-    std::optional<std::uint32_t> window;
+  // What a value of the profile will be; nothing: no number, or not there.
+  std::optional<std::uint32_t> number_of(const ControlSet& set, std::string_view name) const {
     for (const RegistrySetting& setting : settings_.registry) {
-      if (setting.known->name != "TcpWindowSize") continue;
+      if (setting.known->name != name) continue;
       const hive::RegValue* wanted = from_reg(set, *setting.known);
-      window = wanted == nullptr ? setting.data
-               : wanted->value   ? hive::as_dword(*wanted->value)
-                                 : std::nullopt;
+      if (wanted == nullptr) return setting.data;
+      return wanted->value ? hive::as_dword(*wanted->value) : std::nullopt;
     }
+    return std::nullopt;
+  }
+
+  void warn_about_windows(const ControlSet& set) {
+    const auto window = number_of(set, "TcpWindowSize");
     for (std::string& text : window_warnings(set, window)) warn(std::move(text));
+    if (const auto why = scaling_objection(window, number_of(set, "Tcp1323Opts")))
+      warn(fmt::format("{}: {}", set.name, *why));
   }
 
   // Whatever edits the hive has to bring it to its end first.
@@ -226,6 +249,7 @@ class Planner {
     auto planned = plan_firstboot(facts_, settings_);
     if (auto* refusal = std::get_if<Refusal>(&planned)) return *refusal;
     auto& firstboot = std::get<FirstBootPlan>(planned);
+    if (firstboot.chosen.mechanism != Mechanism::none) warn_about_nsi();
     plan_.firstboot = std::move(firstboot.chosen);
     std::move(firstboot.files.begin(), firstboot.files.end(), std::back_inserter(plan_.edits));
     std::move(firstboot.values.begin(), firstboot.values.end(), std::back_inserter(values_));

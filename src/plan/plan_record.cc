@@ -146,9 +146,9 @@ std::optional<Refusal> check(const Record& record) {
   for (const RecordedRegValue& value : all_values(record))
     if (value.before && !can_be_recorded(*value.before))
       return Refusal{Reason::hive_not_editable,
-                     fmt::format("{}\\{} has a type that Windows does not name ({}): it could "
-                                 "not be put back",
-                                 hive::escaped(value.key.to_string()), hive::escaped(value.name),
+                     fmt::format("{} has a type that Windows does not name ({}): it could not be "
+                                 "put back",
+                                 hive::escaped(path_of_value(value.key.to_string(), value.name)),
                                  static_cast<std::uint32_t>(value.before->type))};
   if (record.reg_values.size() > most_recorded || record.reg_keys.size() > most_recorded)
     return Refusal{Reason::hive_not_editable,

@@ -27,7 +27,7 @@ std::string shown(const std::optional<hive::Value>& value) {
 }
 
 std::string shown(const RecordedRegValue& value) {
-  return hive::escaped(fmt::format("{}\\{}", value.key.to_string(), value.name));
+  return hive::escaped(path_of_value(value.key.to_string(), value.name));
 }
 
 bool is_child_of(const hive::KeyPath& key, const hive::KeyPath& parent) {

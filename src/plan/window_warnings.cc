@@ -28,4 +28,19 @@ std::vector<std::string> window_warnings(const ControlSet& set,
   return warnings;
 }
 
+std::optional<std::string> objection(const KnownValue& known, const hive::Value& value) {
+  const auto number = hive::as_dword(value);
+  if (number && *number >= known.smallest && *number <= known.largest) return std::nullopt;
+  return fmt::format("{}={}: Windows documents a dword of {} to {:#x}, and may ignore others",
+                     known.name, hive::describe(value), known.smallest, known.largest);
+}
+
+std::optional<std::string> scaling_objection(std::optional<std::uint32_t> window,
+                                             std::optional<std::uint32_t> options) {
+  if (!window || *window <= 0xFFFF || (options.value_or(0) & 1U) != 0) return std::nullopt;
+  return fmt::format(
+      "TcpWindowSize={:#x} needs window scaling: Tcp1323Opts must be 1 or 3, and will {}", *window,
+      options ? fmt::format("be {}", *options) : "not be set");
+}
+
 }  // namespace kvmnet

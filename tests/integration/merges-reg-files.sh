@@ -4,7 +4,7 @@
 # and taken back. What cannot be taken back, or belongs elsewhere, is wrong usage, with its line.
 # shellcheck source=tests/integration/lib.sh
 source "$(dirname "$0")/lib.sh"
-image nt52.qcow2 nt100-text.qcow2 two-control-sets.qcow2
+image nt52.qcow2 nt100-text.qcow2 two-control-sets.qcow2 generalised.qcow2
 
 system_of() { # IMAGE MIB PATH OUT
   volume "$1" "$2" some.vol
@@ -128,6 +128,51 @@ expect_only_these_changes two.before two.after <<'PATHS'
 /ControlSet002/Services/Tcpip/Parameters/EnableWsd
 /ControlSet002/Services/Tcpip/Parameters/Here
 PATHS
+remember two-control-sets.qcow2
+kvmnet 0 patch --firstboot none --reg sets.reg two-control-sets.qcow2
+expect_out 'nothing to do'
+kvmnet 0 status --exit-code --json two-control-sets.qcow2
+for set in ControlSet001 ControlSet002; do
+  expect_out "\"value\":\"HKLM\\\\SYSTEM\\\\$set\\\\Services\\\\Tcpip\\\\Parameters\\\\Here\",\"state\":\"as patched\""
+done
+expect_unchanged
+kvmnet 0 revert two-control-sets.qcow2
+system_of two-control-sets.qcow2 1 $ten two.after
+expect_same_registry two.before two.after
+
+# A template that Windows Setup has still to make a machine of; and a file that touches what the
+# first-boot service starts after.
+cat >template.reg <<REG
+Windows Registry Editor Version 5.00
+
+[$parameters]
+@="default"
+"Template"=dword:1
+
+[HKLM\\SYSTEM\\CurrentControlSet\\Services\\nsi]
+"Description"=-
+"Start"=dword:4
+
+[HKLM\\SYSTEM\\CurrentControlSet\\Services\\nsi\\New]
+REG
+system_of generalised.qcow2 1 $ten general.before
+kvmnet 0 patch --reg template.reg generalised.qcow2
+expect_out 'template.reg, line 9: with the service nsi disabled the first-boot service will not start'
+system_of generalised.qcow2 1 $ten general.after
+guest_file some.vol /Windows/Setup/Scripts/SetupComplete.cmd setup.cmd
+grep -qF firstboot.cmd setup.cmd || fail "Setup does not start the script"
+expect_dword general.after 'ControlSet001\Services\Tcpip\Parameters' Template 1
+expect_dword general.after 'ControlSet001\Services\nsi' Start 4
+expect_equal "$(hive_value general.after 'ControlSet001\Services\kvmnet-firstboot' DependOnService)" nsi \
+  DependOnService
+kvmnet 0 patch --reg template.reg generalised.qcow2
+expect_out 'nothing to do'
+kvmnet 4 status --exit-code generalised.qcow2
+kvmnet 0 status -v generalised.qcow2
+expect_out 'Tcpip\Parameters\(default)'
+kvmnet 0 revert generalised.qcow2
+system_of generalised.qcow2 1 $ten general.after
+expect_same_registry general.before general.after
 
 # Wrong usage, before any image is looked at.
 expect_wrong() { # TEXT ERROR
@@ -136,11 +181,18 @@ expect_wrong() { # TEXT ERROR
   expect_err "$2"
 }
 expect_wrong '[-HKLM\\SYSTEM\\A]\n' 'wrong.reg, line 2: a key cannot be removed as a whole'
-expect_wrong '\n[HKEY_CURRENT_USER\\A]\n' 'wrong.reg: line 3: HKEY_CURRENT_USER\A is not in HKEY_LOCAL_MACHINE\SYSTEM'
-expect_wrong '[HKLM\\SYSTEM\\A]\n"a"=dwrd:1\n' 'wrong.reg: line 3, column 5'
+expect_wrong '\n[HKEY_CURRENT_USER\\A]\n' 'wrong.reg, line 3: HKEY_CURRENT_USER\A is not in HKEY_LOCAL_MACHINE\SYSTEM'
+expect_wrong '[HKLM\\SYSTEM\\A]\n"a"=dwrd:1\n' 'wrong.reg, line 3, column 5'
 expect_wrong '[HKLM\\SYSTEM\\Select]\n"Default"=dword:2\n' 'wrong.reg, line 2: Select is left alone'
 expect_wrong '[HKLM\\SYSTEM\\A]\n"a"=hex:\n' 'wrong.reg, line 3: a value of 0 bytes'
 kvmnet 2 plan --reg missing.reg nt52.qcow2
+# The same of bare hives.
+remember xp.before
+kvmnet 2 hive import --prefix 'HKLM\SYSTEM' xp.before wiki.reg missing.reg
+printf 'REGEDIT4\n[HKLM\\SYSTEM\\A]\n"a"=dwrd:1\n' >wrong.reg
+kvmnet 2 hive import --prefix 'HKLM\SYSTEM' xp.before wiki.reg wrong.reg
+expect_err 'wrong.reg, line 3, column 5'
+expect_unchanged
 
 # What hivex would do wrong, and control sets that are not there, are refused by the guest.
 remember nt52.qcow2

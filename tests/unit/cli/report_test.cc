@@ -225,6 +225,17 @@ TEST(Report, JsonOfARefusalHasCodeMessageAndRemedy) {
                                     {"remedy", std::string(remedy(Reason::hibernated))}}));
 }
 
+TEST(Report, NamesAKeysDefaultValue) {
+  Outcome looked_at = outcome(Status::pending);
+  GuestStatus& status = looked_at.guest_status.emplace();
+  status.patch = PatchState::patched;
+  status.values = {{{hive::KeyPath::parse("ControlSet001\\X"), "", {}, hive::dword(1)},
+                    hive::dword(2),
+                    ValueStatus::State::changed}};
+  const std::string text = report(looked_at, as_text);
+  EXPECT_NE(text.find("HKLM\\SYSTEM\\ControlSet001\\X\\(default)"), std::string::npos) << text;
+}
+
 TEST(Report, JsonLeavesOutWhatIsNotKnown) {
   Outcome bare;
   bare.image = "x";

@@ -168,6 +168,59 @@ TEST(PlanReg, WarnsOfWhatThisWindowsDoesNotRead) {
       any_has(plan_of(guest(plan_tests::server_2003), settings).warnings, "does not read"));
 }
 
+// What a profile has is checked; .reg files can have anything.
+TEST(PlanReg, WarnsOfWhatWindowsMayIgnore) {
+  const auto warnings = [](const std::string& values) {
+    return plan_of(guest(plan_tests::server_2003), settings_with(std::string(window_key) + values))
+        .warnings;
+  };
+  EXPECT_TRUE(
+      any_has(warnings("\"TcpWindowSize\"=dword:40000000\n"),
+              "a.reg, line 3: TcpWindowSize=dword:0x40000000: Windows documents a dword of 0 "
+              "to 0x3fffffff, and may ignore others"));
+  EXPECT_TRUE(any_has(warnings("\"TcpWindowSize\"=\"65535\"\n"), "TcpWindowSize=\"65535\": "));
+  EXPECT_TRUE(any_has(warnings("\"Tcp1323Opts\"=dword:4\n"), "a dword of 0 to 0x3, and"));
+  EXPECT_TRUE(any_has(warnings("\"Tcp1323Opts\"=hex:01,00,00,00\n"), "Tcp1323Opts=hex"));
+  EXPECT_FALSE(any_has(warnings("\"TcpWindowSize\"=dword:3fffffff\n"), "documents"));
+  EXPECT_FALSE(any_has(warnings("\"TcpWindowSize\"=-\n"), "documents"));
+  const Settings seven =
+      settings_with(std::string(window_key) + std::string("\"EnableWsd\"=dword:2\n"));
+  EXPECT_TRUE(any_has(plan_of(guest(plan_tests::windows_7), seven).warnings,
+                      "EnableWsd=dword:0x00000002: Windows documents a dword of 0 to 0x1"));
+}
+
+TEST(PlanReg, WarnsOfAWindowThatIsNotScaled) {
+  const auto warnings = [](const std::string& values) {
+    return plan_of(guest(plan_tests::server_2003), settings_with(std::string(window_key) + values))
+        .warnings;
+  };
+  const char* why =
+      "ControlSet001: TcpWindowSize=0x100000 needs window scaling: Tcp1323Opts must be "
+      "1 or 3, and will ";
+  EXPECT_TRUE(any_has(warnings("\"Tcp1323Opts\"=dword:2\n"), std::string(why) + "be 2"));
+  EXPECT_TRUE(any_has(warnings("\"Tcp1323Opts\"=-\n"), std::string(why) + "not be set"));
+  EXPECT_FALSE(any_has(warnings("\"Tcp1323Opts\"=dword:3\n"), "scaling"));
+  EXPECT_FALSE(
+      any_has(warnings("\"Tcp1323Opts\"=dword:0\n\"TcpWindowSize\"=dword:ffff\n"), "scaling"));
+}
+
+TEST(PlanReg, WarnsOfAServiceThatTheFirstBootNeeds) {
+  const auto warnings = [](const std::string& value, const SettingOptions& options = {}) {
+    return plan_of(
+               guest(plan_tests::windows_7),
+               settings_with("[HKLM\\SYSTEM\\CurrentControlSet\\Services\\NSI]\n\"start\"=dword:" +
+                                 value + "\n",
+                             options))
+        .warnings;
+  };
+  const char* why = "a.reg, line 3: with the service nsi disabled";
+  EXPECT_TRUE(any_has(warnings("4"), why));
+  EXPECT_FALSE(any_has(warnings("2"), why));
+  SettingOptions none;
+  none.firstboot = "none";
+  EXPECT_FALSE(any_has(warnings("4", none), why));
+}
+
 TEST(PlanReg, RefusesWhatTheHiveCannotHold) {
   Facts facts = guest(plan_tests::windows_7);
   facts.reg.unsupported = "key A has a value without data";
