@@ -7,7 +7,7 @@
 
 #include "hive/key_path.h"
 #include "hive/log_file.h"
-#include "src/support/error.h"
+#include "src/support/refusal.h"
 
 namespace kvmnet {
 namespace {
@@ -29,9 +29,11 @@ std::vector<GuestLog> find_logs(GuestFiles& guest, const std::string& hive_path)
     });
     if (entry == entries.end()) continue;
     const std::string path = directory + "/" + entry->name;
-    if (entry->type != guestfs::FileType::regular) throw Error(path + ": is not a regular file");
+    if (entry->type != guestfs::FileType::regular)
+      throw Refused{{Reason::damaged_hive, path + ": a log of the hive is no plain file"}};
     const std::uint64_t size = guest.size(path);
-    if (size > hive::largest_log) throw Error(path + ": is larger than any log of a hive");
+    if (size > hive::largest_log)
+      throw Refused{{Reason::damaged_hive, path + ": is larger than any log of a hive"}};
     logs.push_back({std::string(ending), path, size});
   }
   return logs;

@@ -105,7 +105,10 @@ void verify(GuestFiles& guest, const WindowsRoot& root, const GuestRequest& requ
   if (!open.empty())
     throw Error(fmt::format("verification failed: {} has other permissions than it was given",
                             open.front()));
-  const Plan left = value_or_refuse(request.decide(again.facts));
+  const auto decision = request.decide(again.facts);
+  if (const auto* refusal = std::get_if<Refusal>(&decision))
+    throw Error("verification failed: " + refusal->message);
+  const Plan& left = std::get<Plan>(decision);
   if (!left.edits.empty()) {
     const EditText text = describe(left.edits.front());
     throw Error(fmt::format("verification failed: {} is still to be done: {}", left.edits.size(),

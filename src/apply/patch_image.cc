@@ -57,7 +57,7 @@ class Patch {
   void plan() {
     refuse_if(disk::check_committed(name()));
     const ImageInfo image = identify(disk::BlockDevices::allow);
-    if (!request_.only_look) foretell(check_in_place(image));
+    if (!request_.only_look && request_.output.empty()) foretell(check_in_place(image));
     const ImageLock lock = take(image, disk::Use::read);
     // Under the lock: another kvmnet may have begun meanwhile.
     refuse_if(disk::check_committed(name()));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/apply/probe.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 
@@ -11,6 +13,7 @@
 #include "src/plan/plan_reg.h"
 #include "src/plan/record.h"
 #include "src/support/error.h"
+#include "src/support/refusal.h"
 
 namespace kvmnet {
 namespace {
@@ -140,6 +143,11 @@ std::string find_hive(GuestFiles& guest, const std::string& root, const std::str
   const std::string wanted = root + "/System32/config/" + name;
   const auto path = guest.resolve(wanted);
   if (!path) throw Error(wanted + ": is not there any more");
+  const std::size_t slash = path->rfind('/');
+  for (const guestfs::DirectoryEntry& entry : guest.list(path->substr(0, slash)))
+    if (entry.name == path->substr(slash + 1) && entry.type != guestfs::FileType::regular)
+      throw Refused{{Reason::damaged_hive,
+                     fmt::format("the {} hive is damaged: {} is no plain file", name, *path)}};
   return *path;
 }
 

@@ -147,7 +147,7 @@ std::string json(const Outcome& outcome) {
     object["reason"] = {{"code", code(outcome.refusal->reason)},
                         {"message", clean(outcome.refusal->message)},
                         {"remedy", remedy(outcome.refusal->reason)}};
-  if (!outcome.error.empty()) object["error"] = outcome.error;
+  if (!outcome.error.empty()) object["error"] = clean(outcome.error);
   if (outcome.facts) object["guest"] = guest_json(*outcome.facts, outcome.device);
   if (outcome.recovered) object["recovered"] = true;
   if (!outcome.output.empty()) object["output"] = outcome.output;
@@ -157,7 +157,8 @@ std::string json(const Outcome& outcome) {
   if (outcome.firstboot) object["firstboot"] = firstboot_json(*outcome.firstboot);
   if (!outcome.restored.empty()) object["restored"] = restored_json(outcome.restored);
   if (outcome.guest_status) object["patch"] = status_json(*outcome.guest_status);
-  object["warnings"] = outcome.warnings;
+  object["warnings"] = ordered_json::array();
+  for (const std::string& warning : outcome.warnings) object["warnings"].push_back(clean(warning));
   if (!outcome.backup.empty()) object["backup"] = outcome.backup;
   if (!outcome.backend.empty()) object["backend"] = outcome.backend;
   if (!outcome.accelerator.empty()) object["accelerator"] = outcome.accelerator;

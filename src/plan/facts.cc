@@ -36,12 +36,6 @@ const ControlSet* set_named(const Facts& facts, std::string_view name) {
   return nullptr;
 }
 
-const KeyState* answered(const Facts& facts, const hive::KeyPath& key) {
-  for (const KeyState& state : facts.reg.keys)
-    if (state.key == key) return &state;
-  return nullptr;
-}
-
 // The rest of a path, behind the control set.
 std::string below_set(const hive::KeyPath& key) {
   const std::string path = key.to_string();
@@ -51,7 +45,7 @@ std::string below_set(const hive::KeyPath& key) {
 }  // namespace
 
 KeyState state_of(const Facts& facts, const hive::KeyPath& key) {
-  if (const KeyState* state = answered(facts, key)) return *state;
+  if (const KeyState* state = facts.reg.keys.find(key)) return *state;
   KeyState state = {key, false, 0, 0, {}};
   const ControlSet* set = set_named(facts, key.elements().front());
   const std::string rest = below_set(key);
@@ -69,7 +63,7 @@ std::optional<hive::Value> present_value(const Facts& facts, const hive::KeyPath
   const ControlSet* set = set_named(facts, key.elements().front());
   const std::string rest = below_set(key);
   if (set != nullptr && has_key(*set, rest)) return value_of(*set, rest, name);
-  const KeyState* state = answered(facts, key);
+  const KeyState* state = facts.reg.keys.find(key);
   if (state == nullptr) return std::nullopt;
   for (const hive::NamedValue& v : state->named)
     if (hive::same_name(v.name, name)) return v.value;

@@ -134,6 +134,7 @@ void add_warnings(const Facts& facts, GuestStatus& status) {
         status,
         "the SYSTEM hive is dirty and its logs do not apply: what is shown of it may be old");
   if (facts.control_sets.empty()) add_warning(status, no_control_set(facts).message);
+  if (is_record_open(facts)) add_warning(status, fmt::format("record.json: {}", open_record));
   warn_about_revert(status);
   if (facts.version && is_legacy(*facts.version))
     for (const ControlSet& set : facts.control_sets) warn_about_windows(set, status);
@@ -172,9 +173,9 @@ std::string_view to_string(FirstBootState state) {
 }
 
 bool GuestStatus::is_pending() const {
-  const bool waits = firstboot == FirstBootState::pending || firstboot == FirstBootState::begun ||
-                     firstboot == FirstBootState::retry;
-  return waits || patch == PatchState::restoring ||
+  const bool came_to_its_end =
+      firstboot == FirstBootState::none || firstboot == FirstBootState::done;
+  return !came_to_its_end || patch == PatchState::restoring || patch == PatchState::unknown ||
          std::any_of(values.begin(), values.end(), [](const ValueStatus& value) {
            return value.state != ValueStatus::State::as_patched;
          });

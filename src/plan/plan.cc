@@ -20,14 +20,6 @@ constexpr std::string_view afd_service = "Services\\AFD";
 constexpr std::string_view afd_parameters = "Services\\AFD\\Parameters";
 constexpr std::string_view tcpip_service = "Services\\Tcpip";
 
-std::optional<Refusal> check_installed(const Facts& facts) {
-  if (facts.is_windows_pe) return Refusal{Reason::windows_pe, "the guest's Windows is Windows PE"};
-  if (facts.setup_in_progress)
-    return Refusal{Reason::setup_in_progress,
-                   "Windows Setup is in the middle of its work (IMAGE_STATE_UNDEPLOYABLE)"};
-  return std::nullopt;
-}
-
 // Refusals that need nothing but the facts, in the order in which they matter.
 std::optional<Refusal> check_identity(const Facts& facts, Scope scope) {
   if (auto refusal = check_installed(facts)) return refusal;
@@ -220,20 +212,9 @@ class Planner {
       warn(fmt::format("{}: {}", set.name, *why));
   }
 
-  // Whatever edits the hive has to bring it to its end first.
   void warn_about_logs() {
-    const HiveFacts& hive = facts_.system;
     if (values_.empty()) return;
-    if (hive.replayed != 0)
-      plan_.warnings.push_back(
-          fmt::format("Windows has not closed the SYSTEM hive: {} from its transaction logs come{} "
-                      "first, as Windows itself would do it",
-                      hive.replayed == 1 ? "one entry" : fmt::format("{} entries", hive.replayed),
-                      hive.replayed == 1 ? "s" : ""));
-    if (hive.logs_given_up)
-      plan_.warnings.emplace_back(
-          "Windows has not closed the SYSTEM hive, and its transaction logs do not apply: what is "
-          "only in them is lost, as --dirty-hive use-primary says");
+    for (std::string& text : log_warnings(facts_.system)) warn(std::move(text));
   }
 
   void warn_about_control_sets() {
@@ -306,10 +287,35 @@ Refusal no_control_set(const Facts& facts) {
                       facts.select.default_set)};
 }
 
-std::optional<Refusal> check_record(const Facts& facts) {
-  if (facts.record_damage.empty()) return std::nullopt;
+std::optional<Refusal> check_installed(const Facts& facts) {
+  if (facts.is_windows_pe) return Refusal{Reason::windows_pe, "the guest's Windows is Windows PE"};
+  if (facts.setup_in_progress)
+    return Refusal{Reason::setup_in_progress,
+                   "Windows Setup is in the middle of its work (IMAGE_STATE_UNDEPLOYABLE)"};
+  return std::nullopt;
+}
+
+std::vector<std::string> log_warnings(const HiveFacts& hive) {
+  std::vector<std::string> warnings;
+  if (hive.replayed != 0)
+    warnings.push_back(fmt::format(
+        "Windows has not closed the SYSTEM hive: {} from its transaction logs come{} first, as "
+        "Windows itself would do it",
+        hive.replayed == 1 ? "one entry" : fmt::format("{} entries", hive.replayed),
+        hive.replayed == 1 ? "s" : ""));
+  if (hive.logs_given_up)
+    warnings.emplace_back(
+        "Windows has not closed the SYSTEM hive, and its transaction logs do not apply: what is "
+        "only in them is lost, as --dirty-hive use-primary says");
+  return warnings;
+}
+
+std::optional<Refusal> check_record(const Facts& facts, bool trust_open) {
+  std::string damage = facts.record_damage;
+  if (damage.empty() && !trust_open && is_record_open(facts)) damage = open_record;
+  if (damage.empty()) return std::nullopt;
   return Refusal{Reason::record_damaged,
-                 fmt::format("%SystemRoot%\\kvmnet\\record.json: {}", facts.record_damage)};
+                 fmt::format("%SystemRoot%\\kvmnet\\record.json: {}", damage)};
 }
 
 std::vector<std::string> private_paths() {
@@ -338,7 +344,7 @@ std::variant<Plan, Refusal> make_plan(const Facts& facts, const Settings& settin
   if (auto refusal = check_identity(facts, scope)) return *refusal;
   if (auto refusal = check_services(facts)) return *refusal;
   if (scope == Scope::guest)
-    if (auto refusal = check_record(facts)) return *refusal;
+    if (auto refusal = check_record(facts, false)) return *refusal;
   return Planner(facts, settings, scope).run();
 }
 

@@ -47,8 +47,16 @@ std::optional<Refusal> check_condition(const HiveFacts& hive, std::string_view n
 // What boots next is not there.
 Refusal no_control_set(const Facts& facts);
 
-// A record of an earlier patch that cannot be trusted.
-std::optional<Refusal> check_record(const Facts& facts);
+// What is said where a hive that Windows has not closed is edited: its logs come first, or are
+// lost.
+std::vector<std::string> log_warnings(const HiveFacts& hive);
+
+// No installed Windows that has come to rest: Windows PE, or Setup in the middle of its work.
+std::optional<Refusal> check_installed(const Facts& facts);
+
+// A record of an earlier patch that cannot be trusted; `trust_open`: though others than SYSTEM and
+// Administrators may have written it.
+std::optional<Refusal> check_record(const Facts& facts, bool trust_open);
 
 std::variant<Plan, Refusal> make_plan(const Facts& facts, const Settings& settings, Scope scope);
 

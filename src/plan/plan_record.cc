@@ -233,6 +233,10 @@ void add_set(std::string name, std::vector<std::string>& sets) {
     sets.push_back(std::move(name));
 }
 
+std::string name_in_directory(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
 }  // namespace
 
 std::vector<const ControlSet*> all_sets(const Facts& facts) {
@@ -308,8 +312,9 @@ bool has_begun(const Facts& facts) {
     return facts.our_files.contains(std::string(path));
   };
   if (facts.record && facts.record->begun) return true;
-  const std::vector<std::string> state = firstboot::state_paths();
-  return has(firstboot::before_path) || std::any_of(state.begin(), state.end(), has);
+  // What was there is saved before the first command; a boot that was cut off before that has
+  // changed nothing.
+  return has(firstboot::before_path) || has(firstboot::result_path) || has(firstboot::done_path);
 }
 
 std::optional<WriteFile> write_record(const Facts& facts, const Record& record, std::string why) {
@@ -317,20 +322,31 @@ std::optional<WriteFile> write_record(const Facts& facts, const Record& record, 
   const auto old =
       there != facts.files.end() ? std::optional(there->second) : std::optional<std::string>();
   std::string text = record_text(record);
-  // Whoever may change it says what revert does.
-  const bool is_open = facts.open_paths.contains(std::string(record_path)) ||
-                       facts.open_paths.contains(std::string(firstboot::directory));
-  if (old == text && !is_open) return std::nullopt;
+  if (old == text && !is_record_open(facts)) return std::nullopt;
   return WriteFile{std::string(record_path), old, std::move(text), std::move(why), true};
 }
 
+bool is_record_open(const Facts& facts) {
+  return facts.record && (facts.open_paths.contains(std::string(record_path)) ||
+                          facts.open_paths.contains(std::string(firstboot::directory)));
+}
+
+// A private directory without files of ours is what revert leaves where somebody has put something
+// into it.
 std::optional<Refusal> check_place_of_record(const Facts& facts) {
   if (facts.record) return std::nullopt;
-  if (facts.directories.contains(std::string(firstboot::directory)))
+  if (!facts.our_files.empty())
     return Refusal{
         Reason::record_missing,
-        "there is a directory %SystemRoot%\\kvmnet already, but no record.json in it: it "
-        "is not kvmnet's, or its record was removed"};
+        fmt::format("there is %SystemRoot%\\kvmnet\\{} already, but no record.json beside "
+                    "it: it is not kvmnet's, or the record was removed",
+                    name_in_directory(*facts.our_files.begin()))};
+  const std::string directory(firstboot::directory);
+  if (facts.directories.contains(directory) && facts.open_paths.contains(directory))
+    return Refusal{
+        Reason::record_missing,
+        "there is a directory %SystemRoot%\\kvmnet already, which others than SYSTEM and "
+        "Administrators have access to: it is not kvmnet's"};
   if (has_firstboot_service(facts))
     return Refusal{Reason::record_missing,
                    fmt::format("there is a service {} already, but no record of a patch: it is not "

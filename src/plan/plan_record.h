@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -13,7 +14,7 @@
 
 namespace kvmnet {
 
-// Whether the guest has run a first-boot script of ours, or begun to.
+// Whether a first-boot script of ours has given a command to netsh, or may have.
 bool has_begun(const Facts& facts);
 
 // All control sets of the guest, those first that a patch edits.
@@ -43,8 +44,14 @@ Record with_copies(const Record& record, const Facts& facts);
 // The same of all sets that could be copies: before the hive is asked for what .reg files have set.
 Record with_possible_copies(const Record& record, const Facts& facts);
 
-// Refuses a guest without a record that has a directory, or a service, of the name of ours: revert
-// could not tell it from ours, nor give it back its permissions.
+// Whether others than SYSTEM and Administrators have access to the record: then anybody in the
+// guest may have written it, and with it what revert does.
+bool is_record_open(const Facts& facts);
+inline constexpr std::string_view open_record =
+    "others than SYSTEM and Administrators have access to it, and may have written what it says";
+
+// Refuses a guest without a record that has files, or a service, of the name of ours, or a
+// directory that a patch would have to make private: revert could not give them back.
 std::optional<Refusal> check_place_of_record(const Facts& facts);
 
 // Writes the record of a guest in which `edits` are made. What an earlier patch has noted stays:

@@ -43,8 +43,9 @@ std::vector<hive::KeyPath> made_keys(const Record& record) {
   for (const RecordedKey& key : record.keys)
     if (key.key != firstboot_service_key) made.push_back(hive::KeyPath::parse(key.set) / key.key);
   std::vector<hive::KeyPath> keys;
+  std::set<std::string> names;
   for (hive::KeyPath& key : made)
-    if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(std::move(key));
+    if (names.insert(hive::folded(key.to_string())).second) keys.push_back(std::move(key));
   std::stable_sort(keys.begin(), keys.end(), [](const hive::KeyPath& a, const hive::KeyPath& b) {
     return a.elements().size() > b.elements().size();
   });
@@ -64,6 +65,8 @@ class Planner {
     if (!drift_.empty() && !options_.force) return changed_since();
     if (auto refusal = plan_firstboot()) return *refusal;
     plan_keys();
+    if (!values_.empty())
+      for (std::string& text : log_warnings(facts_.system)) warn(std::move(text));
     std::move(values_.begin(), values_.end(), std::back_inserter(plan_.edits));
     return plan_;
   }
@@ -125,8 +128,11 @@ class Planner {
     constexpr std::size_t most = 20;
     const auto shown_end =
         drift_.begin() + static_cast<std::ptrdiff_t>(std::min(most, drift_.size()));
-    return {Reason::changed_since_patch, fmt::format("somebody has changed since the patch: {}",
-                                                     fmt::join(drift_.begin(), shown_end, "; "))};
+    const std::string more =
+        drift_.size() > most ? fmt::format("; and {} more", drift_.size() - most) : "";
+    return {Reason::changed_since_patch,
+            fmt::format("somebody has changed since the patch: {}{}",
+                        fmt::join(drift_.begin(), shown_end, "; "), more)};
   }
 
   // Keys that a patch has made go again, unless somebody has put something into them.
@@ -389,7 +395,8 @@ bool has_patch_without_record(const Facts& facts) {
 
 std::variant<Plan, Refusal> make_revert(const Facts& facts, const RevertOptions& options) {
   if (auto refusal = check_condition(facts.system, "SYSTEM")) return *refusal;
-  if (auto refusal = check_record(facts)) return *refusal;
+  if (auto refusal = check_installed(facts)) return *refusal;
+  if (auto refusal = check_record(facts, options.force)) return *refusal;
   // What is there cannot be told from what is gone.
   if (facts.control_sets.empty()) return no_control_set(facts);
   if (facts.record) return Planner(facts, options, *facts.record).run();

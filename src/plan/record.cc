@@ -11,6 +11,7 @@
 #include "src/plan/facts.h"
 #include "src/plan/firstboot.h"
 #include "src/plan/plan_firstboot.h"
+#include "src/plan/plan_record.h"
 #include "src/plan/record_json.h"
 #include "src/plan/restore.h"
 #include "src/plan/settings.h"
@@ -118,7 +119,7 @@ hive::KeyPath to_reg_key(const json& from) {
   } catch (const hive::Error& e) {
     fail(e.what());
   }
-  if (is_off_limits(key)) fail("a key that .reg files leave alone");
+  if (key.elements().empty() || is_off_limits(key)) fail("a key that .reg files leave alone");
   return key;
 }
 
@@ -175,6 +176,14 @@ void check_values(const Record& record) {
   for (const RecordedRegValue& value : all_values(record))
     if (!names.insert(hive::folded(value.key.to_string() + '\0' + value.name)).second)
       fail("a value that is there twice");
+}
+
+// Windows itself keeps four; each is looked for in all that the guest has.
+void check_control_sets(const Record& record) {
+  constexpr std::size_t most = 16;
+  std::set<std::string> sets;
+  for (const std::string& set : recorded_sets(record)) sets.insert(hive::folded(set));
+  if (sets.size() > most) fail("more control sets than Windows has");
 }
 
 // Shown to people; and no longer than what kvmnet writes.
@@ -240,6 +249,7 @@ Record to_record(const json& from) {
   record.reg_values = to_list(from.value("reg_values", json::array()), to_reg_value);
   record.reg_keys = to_list(from.value("reg_keys", json::array()), to_reg_key);
   check_values(record);
+  check_control_sets(record);
   record.files = to_list(from.at("files"), to_file);
   record.directories = to_list(from.at("directories"), to_directory);
   record.commands = to_list(from.at("commands"), to_command);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 namespace kvmnet::firstboot {
 namespace {
@@ -170,18 +171,23 @@ std::string with_setup_call(const std::optional<std::string>& there) {
   return *rest + std::string(line_end) + part(after_line_end);
 }
 
+// Once through the content, from its end on: a guest may have filled it with parts.
 std::optional<std::string> without_setup_call(const std::string& content) {
-  std::string rest = content;
+  std::string_view before = content;     // what has not been looked through
+  std::vector<std::string_view> behind;  // what stays of the rest, the last piece first
   // Somebody may have put two files together that had one each.
-  while (const auto place = find_part(rest)) {
+  while (const auto place = find_part(before)) {
+    if (place->to < before.size()) behind.push_back(before.substr(place->to));
     // What somebody has added behind our part needs the line end.
-    const bool is_last = place->to == rest.size();
-    const std::size_t from =
-        place->note == after_line_end && is_last ? before_line_end(rest, place->from) : place->from;
-    const bool is_of_new_file = place->note == of_new_file;
-    rest.erase(from, place->to - from);
-    if (is_of_new_file && rest.empty()) return std::nullopt;
+    const bool is_last = behind.empty();
+    const std::size_t from = place->note == after_line_end && is_last
+                                 ? before_line_end(before, place->from)
+                                 : place->from;
+    if (place->note == of_new_file && from == 0 && is_last) return std::nullopt;
+    before = before.substr(0, from);
   }
+  std::string rest(before);
+  for (auto piece = behind.rbegin(); piece != behind.rend(); ++piece) rest += *piece;
   return rest;
 }
 

@@ -131,7 +131,7 @@ PATHS
 remember two-control-sets.qcow2
 kvmnet 0 patch --firstboot none --reg sets.reg two-control-sets.qcow2
 expect_out 'nothing to do'
-kvmnet 0 status --exit-code --json two-control-sets.qcow2
+kvmnet 0 status --json two-control-sets.qcow2
 for set in ControlSet001 ControlSet002; do
   expect_out "\"value\":\"HKLM\\\\SYSTEM\\\\$set\\\\Services\\\\Tcpip\\\\Parameters\\\\Here\",\"state\":\"as patched\""
 done

@@ -97,14 +97,13 @@ patched
 result failed 'mandatory -1073741515 netsh interface tcp set global autotuninglevel=normal'
 kvmnet 0 status guest.raw
 expect_out 'first boot: failed'
+kvmnet 4 status --exit-code guest.raw
 expect_out '-1073741515 netsh interface tcp set global autotuninglevel=normal'
 
 echo '== what the guest says reaches no terminal as it is'
 printf 'kvmnet-firstboot-result 1\r\nid 0000000000000000\r\nboot 1\r\n' >hostile
 printf 'mandatory 0 netsh \033[2J\033]0;owned\a \302\233 \377\376\330\r\nstatus done\r\n' >>hostile
 put hostile /Windows/kvmnet/firstboot.result
-head -c 1048576 /dev/urandom >log
-put log /Windows/kvmnet/firstboot.log
 printf '\033[31m\000\001\377' >ran
 put ran /Windows/kvmnet/firstboot.ran
 # A name of the product with ESC, CSI, a bell, and half a surrogate pair.
@@ -126,6 +125,28 @@ expect_out '(W\x1b[31m'
 expect_no_out owned
 kvmnet 0 status --json guest.raw
 expect_json out
+
+head -c 1100000 hostile >long
+head -c 1100000 /dev/urandom >>long
+put long /Windows/kvmnet/firstboot.result
+kvmnet 0 status guest.raw
+expect_out 'the result of the first boot is not a plain file of 1 MiB at most'
+
+echo '== a record that others have access to'
+patched
+ntfssecaudit guest.raw 777 /Windows/kvmnet/record.json >/dev/null 2>&1 || fail "cannot open the record to all"
+remember guest.raw
+for command in patch revert; do
+  kvmnet 3 "$command" guest.raw
+  expect_out '[record-damaged]'
+done
+expect_out 'have access to it'
+expect_unchanged
+kvmnet 0 status guest.raw
+expect_out 'record.json: others than SYSTEM and Administrators have access to it'
+kvmnet 0 revert --force guest.raw
+registry registry.after
+expect_same_file registry.before registry.after
 
 echo '== a SetupComplete.cmd that is too long to be read'
 cp --sparse=always template.raw guest.raw

@@ -395,5 +395,24 @@ TEST(Probe, NeedsTheHives) {
   EXPECT_THROW(probe_guest(guest, "/Windows", DirtyHive::replay), Error);
 }
 
+TEST(Probe, RefusesHivesThatAreNoPlainFiles) {
+  const std::string path = "/Windows/System32/config/SYSTEM";
+  for (const bool junction : {true, false}) {
+    FakeGuest guest;
+    FakeGuest::Volume& volume = guest.add("/dev/sda1");
+    install(volume, test::seven);
+    guest.mount("/dev/sda1", guestfs::Access::read_only);
+    volume.files.erase(path);
+    (junction ? volume.others : volume.directories).insert(path);
+    try {
+      probe_guest(guest, "/Windows", DirtyHive::replay);
+      ADD_FAILURE() << "was not refused";
+    } catch (const Refused& e) {
+      EXPECT_EQ(e.refusal.reason, Reason::damaged_hive);
+      EXPECT_EQ(e.refusal.message, "the SYSTEM hive is damaged: " + path + " is no plain file");
+    }
+  }
+}
+
 }  // namespace
 }  // namespace kvmnet

@@ -127,6 +127,10 @@ TEST(ReportHostile, JsonIsOneLineOfUtf8WhateverTheGuestSays) {
       EXPECT_TRUE(is_utf8(text)) << text;
       EXPECT_EQ(text.find('\n'), text.size() - 1) << text;
       EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
+      // Nor where a program has read it and shows a string as it is.
+      const std::string raw = json::parse(text).dump(-1, ' ', false);
+      EXPECT_EQ(text.find("\\u001b"), std::string::npos) << text;
+      EXPECT_EQ(raw.find("\xc2\x9b"), std::string::npos) << raw;
       EXPECT_NE(json::parse(text)["status"], "patched");
     }
   }
@@ -150,7 +154,7 @@ TEST(ReportHostile, StatusEscapesWhatTheGuestSays) {
 TEST(ReportHostile, JsonShowsWhereTextWasNotUtf8) {
   const json object =
       json::parse(report(hostile_message(Status::failed, "disk \xff full"), {.json = true}));
-  EXPECT_EQ(object["error"], "disk \xef\xbf\xbd full");
+  EXPECT_EQ(object["error"], "disk \\xff full");
 }
 
 TEST(ReportHostile, JsonOfAGuestHasNoControlCharacters) {

@@ -116,6 +116,24 @@ TEST(GuestStatus, FindsTheDriftOfEachValue) {
   EXPECT_EQ(status_of(facts).values[0].state, State::set_is_gone);
 }
 
+TEST(GuestStatus, IsPendingWhereAFirstBootHasNotEndedWell) {
+  Facts facts = patched(guest(version));
+  plan_tests::boot(facts, "failed");
+  EXPECT_EQ(status_of(facts).firstboot, FirstBootState::failed);
+  EXPECT_TRUE(status_of(facts).is_pending());
+  facts = patched(guest(version));
+  plan_tests::remove_file(facts, "kvmnet/firstboot.cmd");
+  EXPECT_EQ(status_of(facts).firstboot, FirstBootState::unknown);
+  EXPECT_TRUE(status_of(facts).is_pending());
+}
+
+TEST(GuestStatus, WarnsOfARecordThatOthersHaveAccessTo) {
+  Facts facts = patched(guest(version));
+  facts.open_paths.insert("kvmnet/record.json");
+  const auto warnings = status_of(facts).warnings;
+  EXPECT_TRUE(plan_tests::any_has(warnings, "others than SYSTEM and Administrators have access"));
+}
+
 TEST(GuestStatus, LooksWhereWindowsStartsFrom) {
   Facts facts = patched(guest(plan_tests::server_2003));
   ControlSet other = guest(plan_tests::server_2003).control_sets[0];

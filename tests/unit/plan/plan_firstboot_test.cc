@@ -95,22 +95,16 @@ TEST(PlanFirstBoot, WhatRunsAsSystemIsNobodyElsesToChange) {
   const Settings settings = make_settings({});
   const Plan first = plan_of(guest(version), settings);
   EXPECT_TRUE(std::get<WriteFile>(first.edits.at(0)).make_private);
-  for (const std::string path : {"kvmnet", "kvmnet/firstboot.cmd"}) {
-    Facts facts = patched(settings);
-    facts.files["kvmnet/firstboot.boot1"] = "started\r\n";  // it stays: the script is the same
-    facts.open_paths.insert(path);
-    const Plan plan = plan_of(facts, settings);
-    ASSERT_EQ(lines(plan.edits), (Lines{"write kvmnet/firstboot.cmd"})) << path;
-    EXPECT_TRUE(std::get<WriteFile>(plan.edits.at(0)).make_private);
-    EXPECT_EQ(lines(plan_of(applied(facts, plan.edits), settings).edits), Lines());
-    SettingOptions none;
-    none.firstboot = "none";
-    EXPECT_TRUE(any_has(plan_of(facts, make_settings(none)).warnings, "have access"));
-  }
-  // Where nothing waits, nothing is to be protected.
-  Facts facts = booted(settings, "done");
-  facts.open_paths.insert("kvmnet");
-  EXPECT_EQ(lines(plan_of(facts, settings).edits), Lines());
+  Facts facts = patched(settings);
+  facts.files["kvmnet/firstboot.boot1"] = "started\r\n";  // it stays: the script is the same
+  facts.open_paths.insert("kvmnet/firstboot.cmd");
+  const Plan plan = plan_of(facts, settings);
+  ASSERT_EQ(lines(plan.edits), (Lines{"write kvmnet/firstboot.cmd"}));
+  EXPECT_TRUE(std::get<WriteFile>(plan.edits.at(0)).make_private);
+  EXPECT_EQ(lines(plan_of(applied(facts, plan.edits), settings).edits), Lines());
+  SettingOptions none;
+  none.firstboot = "none";
+  EXPECT_TRUE(any_has(plan_of(facts, make_settings(none)).warnings, "have access"));
 }
 
 TEST(PlanFirstBoot, AServiceThatIsMarkedForDeletionDoesNotCountAndIsNotArmed) {

@@ -95,12 +95,28 @@ TEST(PlanRecord, ThatCannotBeTrustedIsARefusal) {
 
 // What a patch overwrites or makes private there, no revert could give back.
 TEST(PlanRecord, IsNotPutIntoADirectoryOfSomebodyElse) {
-  Facts facts = guest(version);
-  facts.directories["kvmnet"] = 0;
-  const Refusal refusal = plan_tests::refusal_of(facts, make_settings({}));
-  EXPECT_EQ(refusal.reason, Reason::record_missing);
-  EXPECT_NE(refusal.message.find("%SystemRoot%\\kvmnet"), std::string::npos);
-  EXPECT_TRUE(plan_of(facts, make_settings(plan_tests::keep_options())).edits.empty());
+  Facts open = guest(version);
+  open.directories["kvmnet"] = 0;
+  open.open_paths.insert("kvmnet");
+  Facts with_file = guest(version);
+  plan_tests::put_file(with_file, "kvmnet/firstboot.log", "theirs");
+  for (const Facts& facts : {open, with_file}) {
+    const Refusal refusal = plan_tests::refusal_of(facts, make_settings({}));
+    EXPECT_EQ(refusal.reason, Reason::record_missing);
+    EXPECT_NE(refusal.message.find("%SystemRoot%\\kvmnet"), std::string::npos);
+    EXPECT_TRUE(plan_of(facts, make_settings(plan_tests::keep_options())).edits.empty());
+  }
+}
+
+// Who can write the record says what revert does, and which values it sets.
+TEST(PlanRecord, ThatOthersHaveAccessToIsNotTrusted) {
+  for (const std::string path : {"kvmnet", "kvmnet/record.json"}) {
+    Facts facts = patched(guest(version));
+    facts.open_paths.insert(path);
+    const Refusal refusal = plan_tests::refusal_of(facts, make_settings({}));
+    EXPECT_EQ(refusal.reason, Reason::record_damaged);
+    EXPECT_NE(refusal.message.find("have access to it"), std::string::npos);
+  }
 }
 
 TEST(PlanRecord, IsNotMadeForAServiceOfSomebodyElse) {

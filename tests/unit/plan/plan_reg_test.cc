@@ -392,8 +392,9 @@ TEST(RevertOfReg, PutsBackWhatIsInACopyOfTheControlSet) {
   ASSERT_EQ(asked.size(), 6U);
   EXPECT_EQ(asked[3].key, KeyPath::parse("ControlSet003\\A"));
   for (std::size_t i = 0; i < 3; ++i) {
-    facts.reg.keys.push_back(facts.reg.keys[i]);
-    facts.reg.keys.back().key = asked[3 + i].key;
+    KeyState copy = facts.reg.keys[i];
+    copy.key = asked[3 + i].key;
+    facts.reg.keys.push_back(copy);
   }
   const Lines edits = lines(revert_of(facts).edits);
   for (const char* set : {"ControlSet001", "ControlSet003"}) {

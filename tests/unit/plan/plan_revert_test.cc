@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/plan/plan_revert.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "src/plan/firstboot.h"
@@ -219,7 +220,8 @@ Facts with_directories(std::map<std::string, std::size_t> directories) {
 
 TEST(PlanRevert, LeavesDirectoriesThatAPatchHasNotMade) {
   for (const Facts& facts :
-       {with_directories({{"Setup", 1}}), with_directories({{"Setup", 1}, {"Setup/Scripts", 0}})}) {
+       {with_directories({{"Setup", 1}}), with_directories({{"Setup", 1}, {"Setup/Scripts", 0}}),
+        with_directories({{"kvmnet", 0}}), with_directories({{"kvmnet", 3}})}) {
     EXPECT_EQ(reverted(patched(facts)), facts);
     EXPECT_FALSE(any_has(revert_of(patched(facts)).warnings, "stays"));
   }
@@ -246,6 +248,56 @@ TEST(PlanRevert, RemovesDirectoriesThatALaterPatchHasEmptied) {
   const Facts facts = patched(patched(with_directories({})), service);
   EXPECT_EQ(facts.directories.at("Setup/Scripts"), 0U);
   EXPECT_EQ(reverted(facts), with_directories({}));
+}
+
+TEST(PlanRevert, TrustsARecordThatOthersHaveAccessToOnlyIfItIsForced) {
+  for (const std::string path : {"kvmnet", "kvmnet/record.json"}) {
+    Facts facts = patched(guest(version));
+    facts.open_paths.insert(path);
+    EXPECT_EQ(refusal_of(facts).reason, Reason::record_damaged);
+    EXPECT_EQ(lines(revert_of(facts, {true, true}).edits),
+              lines(revert_of(patched(guest(version))).edits));
+  }
+}
+
+TEST(PlanRevert, SaysWhatBecomesOfTheLogs) {
+  Facts facts = patched(guest(version));
+  EXPECT_TRUE(revert_of(facts).warnings.empty());
+  facts.system.logs_given_up = true;
+  EXPECT_TRUE(any_has(revert_of(facts).warnings, "what is only in them is lost"));
+  facts.system.logs_given_up = false;
+  facts.system.replayed = 2;
+  EXPECT_TRUE(any_has(revert_of(facts).warnings, "2 entries from its transaction logs come first"));
+}
+
+TEST(PlanRevert, IsForAnInstalledWindows) {
+  Facts facts = patched(guest(version));
+  facts.setup_in_progress = true;
+  EXPECT_EQ(refusal_of(facts).reason, Reason::setup_in_progress);
+}
+
+// What was there has not been saved: no command has been given.
+TEST(PlanRevert, OnlyRemovesAScriptThatWasCutOffBeforeItsFirstCommand) {
+  const Facts original = guest(version);
+  Facts facts = patched(original);
+  for (const char* path :
+       {"kvmnet/firstboot.boot1", "kvmnet/firstboot.lock", "kvmnet/firstboot.new"})
+    plan_tests::put_file(facts, path, "");
+  const Plan plan = revert_of(facts);
+  EXPECT_EQ(applied(facts, plan.edits), original);
+  EXPECT_TRUE(plan.restored.empty());
+  plan_tests::put_file(facts, std::string(firstboot::before_path), "");
+  EXPECT_FALSE(revert_of(facts).restored.empty());
+}
+
+TEST(PlanRevert, SaysHowMuchElseHasChanged) {
+  Facts facts = patched(guest(version));
+  for (int i = 0; i < 30; ++i)
+    facts.record->reg_values.push_back(
+        {hive::KeyPath::parse("A"), fmt::format("v{}", i), hive::dword(0), hive::dword(1)});
+  const std::string message = refusal_of(facts).message;
+  EXPECT_NE(message.find("v19"), std::string::npos);
+  EXPECT_TRUE(message.ends_with("; and 10 more")) << message;
 }
 
 TEST(PlanRevert, NeedsARecordOfAPatchThatIsThere) {
@@ -342,8 +394,7 @@ TEST(PlanRevert, CanDoWithoutABoot) {
 
 // Whatever the first boot has left behind: the settings may have been made.
 TEST(PlanRevert, TakesABootThatWasCutOffForOneThatHasRun) {
-  for (const char* trace : {"kvmnet/firstboot.boot1", "kvmnet/firstboot.lock",
-                            "kvmnet/firstboot-before.txt", "kvmnet/firstboot.done"}) {
+  for (const char* trace : {"kvmnet/firstboot-before.txt", "kvmnet/firstboot.done"}) {
     Facts facts = patched(guest(version));
     plan_tests::put_file(facts, trace, "");
     EXPECT_FALSE(revert_of(facts).restored.empty()) << trace;

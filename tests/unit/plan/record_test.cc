@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/plan/record.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -125,6 +126,18 @@ TEST(Record, HasEachValueOnce) {
   twin["key"] = std::string("ControlSet002\\") + plan_tests::tcpip_key;
   twin["name"] = "tcpwindowsize";
   EXPECT_THROW(parse_record(with("/reg_values/0", twin)), Error);
+}
+
+// Windows keeps four. Each is compared with each that the guest has.
+TEST(Record, NamesAFewControlSetsAtMost) {
+  json record = json::parse(record_text(sample()));
+  record["values"] = record["reg_values"] = record["reg_keys"] = record["keys"] = json::array();
+  for (int set = 1; set <= 17; ++set) {
+    EXPECT_NO_THROW(parse_record(record.dump())) << set;
+    record["reg_keys"].push_back(fmt::format("ControlSet{:03}\\A", set));
+    record["reg_keys"].push_back(fmt::format("CONTROLSET{:03}\\B", set));
+  }
+  EXPECT_THROW(parse_record(record.dump()), Error);
 }
 
 TEST(Record, OfAPatchBeforeThereWereRegFilesIsStillRead) {
