@@ -26,6 +26,7 @@ extern "C" {
 #undef min
 #undef max
 
+#include "direct/block_cache.h"
 #include "direct/error.h"
 #include "direct/ntfs_device.h"
 
@@ -281,13 +282,14 @@ void NtfsVolume::Release::operator()(_ntfs_volume* volume) const {
 }
 
 NtfsState NtfsVolume::state(const BlockDevice& device) {
-  const std::unique_ptr<ntfs_volume, Release> volume(mount(device, Access::read_write));
+  const BlockDevice block = cached(device);
+  const std::unique_ptr<ntfs_volume, Release> volume(mount(block, Access::read_write));
   if (!volume) return state_of(errno);
   return is_dirty(*volume) ? NtfsState::unclean : NtfsState::clean;
 }
 
 NtfsVolume::NtfsVolume(const BlockDevice& device, Access access)
-    : block_(std::make_unique<BlockDevice>(device)) {
+    : block_(std::make_unique<BlockDevice>(cached(device))) {
   volume_.reset(mount(*block_, access));
   check(volume_ != nullptr, "opening the NTFS");
   if (access == Access::read_write && is_dirty(*volume_))
@@ -392,6 +394,30 @@ std::vector<std::byte> NtfsVolume::read_at(const std::string& path, std::uint64_
     done += static_cast<std::size_t>(n);
   }
   return bytes;
+}
+
+std::optional<std::vector<Extent>> NtfsVolume::extents(const std::string& path) {
+  const Inode inode = open_file(path);
+  const Attribute data(inode.get(), AT_DATA, path);
+  const auto flags = static_cast<unsigned>(le16_to_cpu(data->data_flags));
+  const auto plain_flags = static_cast<unsigned>(le16_to_cpu(ATTR_IS_SPARSE)) |
+                           static_cast<unsigned>(le16_to_cpu(ATTR_IS_ENCRYPTED)) |
+                           static_cast<unsigned>(le16_to_cpu(ATTR_COMPRESSION_MASK));
+  if (NAttrNonResident(data.get()) == 0 || (flags & plain_flags) != 0 ||
+      data->initialized_size != data->data_size)
+    return std::nullopt;
+  check(ntfs_attr_map_whole_runlist(data.get()) == 0, path);
+  std::vector<Extent> extents;
+  auto left = static_cast<std::uint64_t>(std::max<s64>(data->data_size, 0));
+  for (const runlist_element* run = data->rl; left > 0; ++run) {
+    if (run == nullptr || run->length <= 0) fail(path, EIO);
+    if (run->lcn < 0) return std::nullopt;
+    const unsigned bits = volume_->cluster_size_bits;
+    const auto length = std::min(left, static_cast<std::uint64_t>(run->length) << bits);
+    extents.push_back({static_cast<std::uint64_t>(run->lcn) << bits, length});
+    left -= length;
+  }
+  return extents;
 }
 
 void NtfsVolume::write_at(const std::string& path, std::uint64_t offset,

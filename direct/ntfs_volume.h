@@ -31,6 +31,13 @@ enum class Access { read_only, read_write };
 
 enum class FileType { regular, directory, other };
 
+// Where a part of a file lies on the volume, in bytes.
+struct Extent {
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+  bool operator==(const Extent&) const = default;
+};
+
 struct DirectoryEntry {
   std::string name;
   FileType type = FileType::other;
@@ -60,6 +67,11 @@ class NtfsVolume {
   std::uint64_t size(const std::string& path);
   // Up to `size` bytes at `offset`; fewer only at the end of the file.
   std::vector<std::byte> read_at(const std::string& path, std::uint64_t offset, std::size_t size);
+
+  // Where the file's bytes are, from its first to its last. Nothing where they do not lie on the
+  // volume as they are: compressed, encrypted, sparse, in the file's record, not written up to its
+  // end.
+  std::optional<std::vector<Extent>> extents(const std::string& path);
 
   // Bytes of clusters that are not in use.
   std::uint64_t free_space();

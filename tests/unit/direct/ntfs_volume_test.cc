@@ -57,6 +57,26 @@ TEST(NtfsVolume, FilesAreReadWhateverTheSizeOfAClusterIs) {
   }
 }
 
+TEST(NtfsVolume, TheExtentsOfAFileAreWhereItsBytesAre) {
+  const VolumeFile file({512, 512, 48 << 20});
+  const std::string content = numbered_text(300'001);
+  file.copy_in(content, "/plain");
+  file.copy_in("in the record", "/small");
+  file.make_compressed("/compressed", content);
+  NtfsVolume volume(file.device(), Access::read_write);
+  volume.write("/sparse", "start");
+  volume.write_at("/sparse", 10 << 20, as_bytes("end"));
+  volume.write_at("/plain", 300'000, as_bytes(numbered_text(50'000)));  // in more than one piece
+  const auto extents = volume.extents("/plain");
+  ASSERT_TRUE(extents.has_value());
+  std::string found;
+  for (const Extent& extent : *extents) found += file.bytes(extent.offset, extent.length);
+  EXPECT_EQ(found == text_of(volume, "/plain"), true);
+  for (const char* path : {"/small", "/compressed", "/sparse"})
+    EXPECT_EQ(volume.extents(path), std::nullopt) << path;
+  EXPECT_THROW(volume.extents("/none"), Error);
+}
+
 TEST(NtfsVolume, ADiskWithSectorsOf4096BytesIsRead) {
   const VolumeFile file({4096, 4096, 48 << 20});
   file.copy_in("4Kn", "/file.txt");
