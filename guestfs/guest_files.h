@@ -93,6 +93,8 @@ class GuestFiles {
                                          std::size_t size) = 0;
   // Replaces the content of the (host) file behind `fd` by that of the guest's file.
   virtual void download(const std::string& path, int fd) = 0;
+  // Whether that is the file's content, to the last byte.
+  virtual bool has_content(const std::string& path, std::span<const std::byte> bytes) = 0;
 
   // Bytes that files on the mounted volume can still be given.
   virtual std::uint64_t free_space() = 0;

@@ -370,6 +370,17 @@ void Image::download(const std::string& path, int fd) {
   check(guestfs_download(handle_.get(), path.c_str(), fd_path(fd).c_str()), "reading " + path);
 }
 
+bool Image::has_content(const std::string& path, std::span<const std::byte> bytes) {
+  constexpr std::size_t step = 2 << 20;  // one message
+  if (size(path) != bytes.size()) return false;
+  for (std::size_t done = 0; done < bytes.size(); done += step) {
+    const auto wanted = bytes.subspan(done, std::min(step, bytes.size() - done));
+    const auto found = read_at(path, done, wanted.size());
+    if (!std::equal(found.begin(), found.end(), wanted.begin(), wanted.end())) return false;
+  }
+  return true;
+}
+
 std::uint64_t Image::free_space() {
   struct FreeStatvfs {
     void operator()(struct guestfs_statvfs* found) const { guestfs_free_statvfs(found); }

@@ -61,6 +61,14 @@ std::string resolve(direct::NtfsVolume& volume, const std::string& path) {
   return found ? MessageWriter().text(*found).take() : std::string();
 }
 
+// Nothing, or the extents. An empty file has none either; reading it costs nothing.
+std::string extents(direct::NtfsVolume& volume, const std::string& path) {
+  MessageWriter answer;
+  for (const direct::Extent& extent : volume.extents(path).value_or(std::vector<direct::Extent>()))
+    answer.number(extent.offset).number(extent.length);
+  return answer.take();
+}
+
 std::string read(direct::NtfsVolume& volume, const std::string& path, MessageReader& message) {
   const std::uint64_t offset = message.number();
   const auto bytes = volume.read_at(path, offset, message.number());
@@ -128,6 +136,7 @@ std::string DirectChild::work_on_volume(const Call& call) {
   if (call.operation == operation::resolve) return resolve(volume, path);
   if (call.operation == operation::list) return list(volume, path);
   if (call.operation == operation::size) return MessageWriter().number(volume.size(path)).take();
+  if (call.operation == operation::extents) return extents(volume, path);
   if (call.operation == operation::read) return read(volume, path, message);
   if (call.operation == operation::free_space)
     return MessageWriter().number(volume.free_space()).take();

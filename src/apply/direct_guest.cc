@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "direct/ntfs_volume.h"
 #include "direct/partitions.h"
@@ -29,6 +30,9 @@ wall::Limits limits() {
   limits.write = 512 << 20;
   return limits;
 }
+
+constexpr std::uint64_t largest_file = 512 << 20;  // goes into the host's memory
+constexpr std::uint64_t piece = 1 << 20;
 
 // What the child says it is to be one of the first `count` values.
 template <typename T>
@@ -219,6 +223,7 @@ void DirectGuest::mount(const std::string& device, guestfs::Access access) {
                                device)}};
   const disk::Range range = part(device);
   const bool writable = access == guestfs::Access::read_write;
+  mounted_ = range;
   writable_.reset();
   if (writable) writable_ = range;
   try {
@@ -231,6 +236,7 @@ void DirectGuest::mount(const std::string& device, guestfs::Access access) {
 
 void DirectGuest::unmount() {
   ask(operation::unmount, {});
+  mounted_.reset();
   if (!writable_) return;
   writable_.reset();
   disk_->flush();
@@ -277,19 +283,73 @@ std::vector<std::byte> DirectGuest::read_at(const std::string& path, std::uint64
   return bytes;
 }
 
-void DirectGuest::download(const std::string& path, int fd) {
-  constexpr std::uint64_t largest = 512 << 20;  // in the host's memory
-  constexpr std::size_t step = 4 << 20;
+// None: the file does not lie on the disk as it is. The child says where it lies, and the bytes do
+// not go through it: what it says of that it could as well say of them.
+std::vector<disk::Range> DirectGuest::extents_of(const std::string& path) {
+  std::vector<disk::Range> extents;
+  std::uint64_t left = largest_file;
+  const std::string answer = ask(operation::extents, with_path(path));
+  for (MessageReader reader(answer); !reader.at_end();) {
+    const disk::Range extent = {reader.number(), reader.number()};
+    if (!mounted_ || !contains({0, mounted_->length}, extent.start, extent.length))
+      throw GuestError(path + ": reaches over the end of its volume");
+    if (extent.length > left) throw GuestError(path + ": is too large");
+    left -= extent.length;
+    extents.push_back({mounted_->start + extent.start, extent.length});
+  }
+  return extents;
+}
+
+void DirectGuest::read_extents(const std::string& path, std::span<const disk::Range> extents,
+                               const Taker& take) {
+  std::vector<std::byte> buffer(piece);
+  for (const disk::Range& extent : extents) {
+    for (std::uint64_t done = 0; done < extent.length;) {
+      const auto part = std::span(buffer).first(std::min(piece, extent.length - done));
+      try {
+        disk_->read(extent.start + done, part);
+      } catch (const kvmnet::Error& e) {
+        throw GuestError(path + ": " + e.what());
+      }
+      if (!take(part)) return;
+      done += part.size();
+    }
+  }
+}
+
+void DirectGuest::read_file(const std::string& path, const Taker& take) {
+  const auto extents = extents_of(path);
+  if (!extents.empty()) return read_extents(path, extents, take);
   const std::uint64_t whole = size(path);
-  if (whole > largest) throw GuestError(path + ": is too large");
-  if (::ftruncate(fd, 0) != 0) throw system_error("reading " + path, errno);
-  const Fd file(::dup(fd));
+  if (whole > largest_file) throw GuestError(path + ": is too large");
   for (std::uint64_t done = 0; done < whole;) {
-    const auto bytes = read_at(path, done, std::min<std::uint64_t>(step, whole - done));
+    const auto bytes = read_at(path, done, std::min(piece, whole - done));
     if (bytes.empty()) throw GuestError(path + ": ends early");
-    kvmnet::write_at(file, done, bytes);
+    if (!take(bytes)) return;
     done += bytes.size();
   }
+}
+
+void DirectGuest::download(const std::string& path, int fd) {
+  if (::ftruncate(fd, 0) != 0) throw system_error("reading " + path, errno);
+  const Fd file(::dup(fd));
+  std::uint64_t done = 0;
+  read_file(path, [&](std::span<const std::byte> bytes) {
+    kvmnet::write_at(file, done, bytes);
+    done += bytes.size();
+    return true;
+  });
+}
+
+bool DirectGuest::has_content(const std::string& path, std::span<const std::byte> bytes) {
+  bool same = size(path) == bytes.size();
+  if (!same) return false;
+  read_file(path, [&](std::span<const std::byte> part) {
+    same = part.size() <= bytes.size() && std::memcmp(part.data(), bytes.data(), part.size()) == 0;
+    bytes = bytes.subspan(std::min(part.size(), bytes.size()));
+    return same;
+  });
+  return same && bytes.empty();
 }
 
 std::uint64_t DirectGuest::free_space() {

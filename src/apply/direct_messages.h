@@ -17,6 +17,7 @@ inline constexpr std::string_view unmount = "direct unmount";
 inline constexpr std::string_view resolve = "direct resolve";
 inline constexpr std::string_view list = "direct list";
 inline constexpr std::string_view size = "direct size";
+inline constexpr std::string_view extents = "direct extents";
 inline constexpr std::string_view read = "direct read";
 inline constexpr std::string_view free_space = "direct free space";
 inline constexpr std::string_view write_at = "direct write at";

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <optional>
+#include <span>
 
 #include "src/apply/apply.h"
 #include "src/apply/backup.h"
@@ -13,6 +14,7 @@
 #include "src/plan/guest_status.h"
 #include "src/plan/plan.h"
 #include "src/support/error.h"
+#include "src/support/memory_view.h"
 
 namespace kvmnet {
 namespace {
@@ -79,25 +81,28 @@ void check_space(GuestFiles& guest, const std::vector<Edit>& edits, std::size_t 
 }
 
 // Also for `plan`: an edit that hivex cannot make is to be foretold, and what .reg files change of
-// that by which the plan was made. Only memory is touched.
-std::vector<std::byte> edited_hive(const Probe& probe, const GuestRequest& request,
-                                   const std::vector<Edit>& edits) {
-  if (!has_registry_edits(edits)) return probe.downloaded;
-  const EditedHive edited = edit_hive(probe.in_memory(), edits);
+// that by which the plan was made. Only memory is touched. Nothing: it stays as it is.
+std::optional<EditedHive> edited_hive(const Probe& probe, const GuestRequest& request,
+                                      const std::vector<Edit>& edits) {
+  if (!has_registry_edits(edits)) return std::nullopt;
+  EditedHive edited = edit_hive(probe.in_memory(), edits);
   if (!request.reg.empty())
     if (const auto refusal =
             check_settled(request.decide(facts_after(probe, edited, edits, request.reg)), edits))
       throw Refused{*refusal};
-  return read_whole(edited.file);
+  return edited;
 }
 
 // On a fresh mount: nothing that was read before it proves that the writes arrived.
 void verify(GuestFiles& guest, const WindowsRoot& root, const GuestRequest& request,
-            const std::vector<Edit>& edits, const std::vector<std::byte>& hive) {
+            const std::vector<Edit>& edits, const std::string& hive_path,
+            std::span<const std::byte> hive, const std::optional<EditedHive>& edited) {
   guest.mount(root.device, Access::read_only);
-  const Probe again = probe_guest(guest, root.directory, DirtyHive::use_primary, request.reg);
-  if (again.downloaded != hive)
+  if (!guest.has_content(hive_path, hive))
     throw Error("verification failed: the SYSTEM hive reads back differently");
+  const Probe again = edited
+                          ? probe_guest_with(*edited, guest, root.directory, request.reg)
+                          : probe_guest(guest, root.directory, DirtyHive::use_primary, request.reg);
   for (const GuestLog& log : again.logs)
     if (has_registry_edits(edits) && !is_neutral(guest, log))
       throw Error(fmt::format("verification failed: {} is still valid", log.path));
@@ -151,25 +156,28 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   outcome.warnings.insert(outcome.warnings.end(), plan.warnings.begin(), plan.warnings.end());
   outcome.status = plan.edits.empty() ? Status::unchanged : Status::pending;
   if (plan.edits.empty()) return;
-  const auto after = edited_hive(probe, request, plan.edits);
+  const auto before = probe.downloaded.bytes();
+  const auto edited = edited_hive(probe, request, plan.edits);
+  const MemoryView edited_view = edited ? MemoryView(edited->file) : MemoryView();
+  const auto after = edited ? edited_view.bytes() : before;
   if (auto refusal = check_places(guest, root.directory, plan.edits)) throw Refused{*refusal};
-  check_space(guest, plan.edits, after.size() - probe.downloaded.size());
+  check_space(guest, plan.edits, after.size() - before.size());
   if (request.mode == Mode::plan) return;
 
   clock.begin(Phase::apply);
   std::optional<Backup> backup;  // goes again if anything below fails
   if (!request.backup_directory.empty()) {
     backup.emplace(request.backup_directory, request.backup_name);
-    backup->save(guest, probe.system_path, probe.downloaded);
+    backup->save(guest, probe.system_path, before);
   }
   // The SYSTEM hive last: until then nothing refers to the files.
   apply_files(guest, root.directory, plan.edits);
-  update_hive(guest, probe.system_path, probe.downloaded, after);
+  update_hive(guest, probe.system_path, before, after);
   if (has_registry_edits(plan.edits)) neutralise(guest, probe.logs);
   guest.unmount();
 
   clock.begin(Phase::verify);
-  verify(guest, root, request, plan.edits, after);
+  verify(guest, root, request, plan.edits, probe.system_path, after, edited);
   if (backup) outcome.backup = backup->keep();
   outcome.status = request.done;
 }

@@ -35,6 +35,16 @@ std::vector<Fd> download(GuestFiles& guest, const std::vector<GuestLog>& logs) {
   return files;
 }
 
+// Where logs were replayed into the hive in memory it is fetched once more: such guests are few,
+// and a copy of each hive would cost all the others.
+MemoryView as_downloaded(GuestFiles& guest, const Probe& probe) {
+  const HiveFacts& system = probe.facts.system;
+  if (system.replayed == 0 && !system.logs_given_up) return MemoryView(probe.system_hive);
+  const Fd again = make_memory_file("SYSTEM");
+  guest.download(probe.system_path, again.get());
+  return MemoryView(again);
+}
+
 void probe_software(GuestFiles& guest, const std::string& path, DirtyHive policy, Probe& probe) {
   std::vector<std::string> paths = {path};
   DistantHive hive{{guest.size(path)}, {}};
@@ -158,6 +168,18 @@ void ask_hive(const Fd& hive, const std::vector<hive::RegSection>& reg, Facts& f
   if (!question.empty()) facts.reg = ask_reg(hive, question);
 }
 
+// All but what the SYSTEM hive says by itself.
+void probe_rest(GuestFiles& guest, const std::string& root, DirtyHive policy, const Fd& system_hive,
+                const std::vector<hive::RegSection>& reg, Probe& probe) {
+  probe.facts.system_root = root;
+  probe_software(guest, find_hive(guest, root, "SOFTWARE"), policy, probe);
+  read_files(guest, root, probe.facts);
+  look_for_open_paths(guest, root, probe.facts);
+  look_into_directories(guest, root, probe.facts);
+  read_record(probe.facts);
+  ask_hive(system_hive, reg, probe.facts);
+}
+
 }  // namespace
 
 Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy,
@@ -169,18 +191,22 @@ Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy,
     probe.facts.system.reason = "larger than any SYSTEM hive";
   } else {
     guest.download(probe.system_path, probe.system_hive.get());
-    probe.downloaded = read_whole(probe.system_hive);
     probe.logs = find_logs(guest, probe.system_path);
     probe.log_files = download(guest, probe.logs);
     probe.facts = probe_system_hive(probe.in_memory(), policy);
+    probe.downloaded = as_downloaded(guest, probe);
   }
-  probe.facts.system_root = root;
-  probe_software(guest, find_hive(guest, root, "SOFTWARE"), policy, probe);
-  read_files(guest, root, probe.facts);
-  look_for_open_paths(guest, root, probe.facts);
-  look_into_directories(guest, root, probe.facts);
-  read_record(probe.facts);
-  ask_hive(probe.system_hive, reg, probe.facts);
+  probe_rest(guest, root, policy, probe.system_hive, reg, probe);
+  return probe;
+}
+
+Probe probe_guest_with(const EditedHive& hive, GuestFiles& guest, const std::string& root,
+                       const std::vector<hive::RegSection>& reg) {
+  Probe probe;
+  probe.system_path = find_hive(guest, root, "SYSTEM");
+  probe.logs = find_logs(guest, probe.system_path);
+  probe.facts = hive.facts;
+  probe_rest(guest, root, DirtyHive::use_primary, hive.file, reg, probe);
   return probe;
 }
 

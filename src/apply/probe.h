@@ -2,7 +2,6 @@
 // Gathers the facts of a guest; decides nothing.
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -11,17 +10,18 @@
 #include "src/apply/hive_client.h"
 #include "src/plan/facts.h"
 #include "src/support/fd.h"
+#include "src/support/memory_view.h"
 
 namespace kvmnet {
 
 struct Probe {
   Facts facts;
-  std::string system_path;            // of the SYSTEM hive in the guest
-  std::vector<std::byte> downloaded;  // the hive as it is there
-  Fd system_hive;                     // the same in memory, clean (its logs replayed)
-  std::vector<GuestLog> logs;         // beside it
-  std::vector<Fd> log_files;          // the same in memory
-  bool is_generalised = false;        // by its SOFTWARE hive
+  std::string system_path;      // of the SYSTEM hive in the guest
+  MemoryView downloaded;        // the hive as it is there
+  Fd system_hive;               // the same, clean (its logs replayed)
+  std::vector<GuestLog> logs;   // beside it
+  std::vector<Fd> log_files;    // the same in memory
+  bool is_generalised = false;  // by its SOFTWARE hive
 
   HiveFiles in_memory() const { return {system_hive, log_files, count_in_use(logs)}; }
 };
@@ -31,6 +31,11 @@ struct Probe {
 // RegInput::sections().
 Probe probe_guest(guestfs::GuestFiles& guest, const std::string& root, DirtyHive policy,
                   const std::vector<hive::RegSection>& reg = {});
+
+// The same of a guest whose SYSTEM hive has the content of `hive`, which its child has checked and
+// read when it made it: neither is done again. Of the logs there is no copy.
+Probe probe_guest_with(const EditedHive& hive, guestfs::GuestFiles& guest, const std::string& root,
+                       const std::vector<hive::RegSection>& reg);
 
 // The facts of the guest when these edits, which have given `edited`, are made; nothing is asked of
 // the guest.

@@ -91,7 +91,7 @@ Pipe make_pipe() {
 }
 
 Fd make_memory_file(const char* name) {
-  Fd fd(::memfd_create(name, MFD_CLOEXEC));
+  Fd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd.is_open()) throw system_error("creating a file in memory", errno);
   return fd;
 }

@@ -84,6 +84,9 @@ class OneDisk : public guestfs::GuestFiles {
     return all_.read_at(path, offset, size);
   }
   void download(const std::string& path, int fd) override { all_.download(path, fd); }
+  bool has_content(const std::string& path, std::span<const std::byte> bytes) override {
+    return all_.has_content(path, bytes);
+  }
   std::uint64_t free_space() override { return all_.free_space(); }
   bool is_writable(const std::string& directory) override { return all_.is_writable(directory); }
   void write_at(const std::string&, std::uint64_t, std::span<const std::byte>) override {

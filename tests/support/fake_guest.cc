@@ -188,6 +188,11 @@ void FakeGuest::download(const std::string& path, int fd) {
     throw Error("fake: cannot write to the host's file: " + path);
 }
 
+bool FakeGuest::has_content(const std::string& path, std::span<const std::byte> bytes) {
+  begin("has_content " + path);
+  return content(path) == std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
 std::uint64_t FakeGuest::free_space() {
   begin("free_space");
   return mounted().free_space;

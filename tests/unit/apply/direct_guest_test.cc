@@ -87,9 +87,17 @@ TEST_F(DirectGuestTest, AGuestsFilesAreReadWrittenAndSeenByOthers) {
   guest.download(system, file.get());
   const auto bytes = read_whole(file);
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()) == hive_, true);
+  const auto bytes_of = [](std::string_view text) { return std::as_bytes(std::span(text)); };
+  EXPECT_TRUE(guest.has_content(system, bytes_of(hive_)));
+  std::string other = hive_;
+  other.back() = '!';
+  EXPECT_FALSE(guest.has_content(system, bytes_of(other)));
+  EXPECT_FALSE(guest.has_content(system, bytes_of(hive_).first(hive_.size() - 1)));
   EXPECT_TRUE(guest.is_writable("/Windows"));
   guest.make_directory("/Windows/kvmnet");
   guest.write("/Windows/kvmnet/firstboot.cmd", "@echo off\r\n");
+  EXPECT_TRUE(guest.has_content("/Windows/kvmnet/firstboot.cmd", bytes_of("@echo off\r\n")));
+  EXPECT_FALSE(guest.has_content("/Windows/kvmnet/firstboot.cmd", bytes_of("@echo on!\r\n")));
   guest.write("/Windows/kvmnet/gone", "x");
   guest.remove("/Windows/kvmnet/gone");
   EXPECT_FALSE(guest.is_private("/Windows/kvmnet", FileType::directory));

@@ -220,7 +220,7 @@ TEST(PatchGuest, VerifiesOnAFreshMountThatIsReadOnly) {
   ASSERT_GE(after.size(), 3U);
   EXPECT_EQ(after[0], "unmount");
   EXPECT_EQ(after[1], "mount-ro /dev/sda1");
-  EXPECT_NE(std::find(after.begin(), after.end(), "download /Windows/System32/config/SYSTEM"),
+  EXPECT_NE(std::find(after.begin(), after.end(), "has_content /Windows/System32/config/SYSTEM"),
             after.end());
 }
 
