@@ -17,8 +17,9 @@ constexpr std::size_t chunk = 1 << 20;
 // cluster) is not there to be compared.
 template <typename Use>
 void read_both(const Range& range, ServedDisk& overlay, ServedDisk& image, Use use) {
-  std::vector<std::byte> after(chunk);
-  std::vector<std::byte> before(chunk);
+  // A range is a few clusters, as a rule.
+  std::vector<std::byte> after(std::min<std::uint64_t>(chunk, range.length));
+  std::vector<std::byte> before(after.size());
   for (std::uint64_t at = 0; at < range.length;) {
     const std::size_t size = std::min<std::uint64_t>(chunk, range.length - at);
     const auto new_bytes = std::span(after).first(size);

@@ -63,7 +63,7 @@ std::vector<std::string> commit(Overlay overlay, const ImageInfo& image, const I
 
 std::vector<std::string> commit_to_private_file(const Overlay& overlay, const ImageInfo& file) {
   sync_file(open_file(overlay.path(), O_RDONLY), overlay.path());
-  write_into(overlay.path(), file.path, file.format);
+  if (!write_into(overlay.path(), file.path, file.format)) return {};
   return give_back_leaks(file.path, file.format, file.path);
 }
 

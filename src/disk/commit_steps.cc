@@ -36,9 +36,10 @@ std::vector<std::string> Commit::run() {
 std::vector<std::string> Commit::write() {
   const std::string path = commit_path(image_);
   const bool untouched = journal_.state() == State::ready;
+  bool leaks = true;
   try {
     journal_.set_state(State::writing);
-    write_into(overlay_path(image_), path, content().format);
+    leaks = write_into(overlay_path(image_), path, content().format);
     // What was written to may have been another file.
     if (!lock_.is_of(path)) throw Error("another file is in the image's place");
     journal_.set_state(State::done);
@@ -48,7 +49,7 @@ std::vector<std::string> Commit::write() {
     roll_back();
     throw Error(fmt::format("{}: {}; nothing was written to the image", image_, e.what()));
   }
-  return finish();
+  return finish(leaks);
 }
 
 bool Commit::is_as_before(const std::string& path) const {
@@ -67,11 +68,11 @@ void Commit::fail_half_written(const std::exception& e) const {
                   image_, e.what(), commit_path(image_), remedy(Reason::commit_interrupted)));
 }
 
-std::vector<std::string> Commit::finish() {
+std::vector<std::string> Commit::finish(bool may_leak) {
   try {
     std::vector<std::string> warnings;
     const std::string path = commit_path(image_);
-    if (is_there(path)) warnings = give_back_leaks(path, content().format, image_);
+    if (may_leak && is_there(path)) warnings = give_back_leaks(path, content().format, image_);
     show();
     drop();
     return warnings;

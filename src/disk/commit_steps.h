@@ -34,8 +34,9 @@ class Commit {
   // Also from `ready`, and from `writing` and `restoring` once the tables have been put back, with
   // the image under its other name.
   std::vector<std::string> write();
-  // From `done`. Returns warnings.
-  std::vector<std::string> finish();
+  // From `done`. `may_leak`: the image may have lost space, see give_back_leaks(). Returns
+  // warnings.
+  std::vector<std::string> finish(bool may_leak = true);
   // When nothing has been written. The guest may be started as soon as the image has its name back:
   // from then on nothing may finish this commit without a look at the image.
   void roll_back();

@@ -50,6 +50,15 @@ std::string words_of(const Finished& check) {
   return check.output.substr(error == std::string::npos ? 0 : error, longest);
 }
 
+// What it has found, if that is damage. Throws if it could not check.
+std::optional<std::string> damage_of(const Finished& found, const std::string& path) {
+  if (found.status == sound || found.status == leaked_clusters) return std::nullopt;
+  const bool opened = found.output.find("Could not open") == std::string::npos;
+  if (found.status == corruptions || (found.status == not_checked && opened))
+    return words_of(found);
+  throw Error(fmt::format("{}: qemu-img could not check it: {}", path, words_of(found)));
+}
+
 // qemu-img ends with status 0 when it could not write its tables as it closes the image; then only
 // its words tell ("Failed to flush the refcount block cache"; seen with 7.2.22).
 void check_words(const std::string& output) {
@@ -74,7 +83,7 @@ std::string overlay_options(const std::string& overlay, const std::string& image
       option_value(overlay), to_string(format), option_value(image));
 }
 
-void write_into(const std::string& overlay, const std::string& path, Format format) {
+bool write_into(const std::string& overlay, const std::string& path, Format format) {
   std::string options = overlay_options(overlay, path, format);
   // Reference counts that are brought to disk late would let QEMU, after a flush that failed, take
   // its tables' own clusters for free, and leave an image that cannot be told from one that
@@ -82,10 +91,15 @@ void write_into(const std::string& overlay, const std::string& path, Format form
   if (format == Format::qcow2) options += ",backing.lazy-refcounts=off";
   check_words(run_checked({"qemu-img", "commit", "-q", "-d", "--image-opts", options},
                           confine_to_image(path, format, overlay)));
-  if (format == Format::qcow2)
-    if (const auto damage = find_damage(path))
+  bool leaks = false;
+  if (format == Format::qcow2) {
+    const Finished found = check(path);
+    if (const auto damage = damage_of(found, path))
       throw Error("qemu-img check finds errors after it: " + *damage);
+    leaks = found.status != sound;
+  }
   sync_file(open_file(path, O_RDONLY), path);
+  return leaks;
 }
 
 std::vector<std::string> give_back_leaks(const std::string& path, Format format,
@@ -110,12 +124,7 @@ std::vector<std::string> give_back_leaks(const std::string& path, Format format,
 }
 
 std::optional<std::string> find_damage(const std::string& path) {
-  const Finished found = check(path);
-  if (found.status == sound || found.status == leaked_clusters) return std::nullopt;
-  const bool opened = found.output.find("Could not open") == std::string::npos;
-  if (found.status == corruptions || (found.status == not_checked && opened))
-    return words_of(found);
-  throw Error(fmt::format("{}: qemu-img could not check it: {}", path, words_of(found)));
+  return damage_of(check(path), path);
 }
 
 }  // namespace kvmnet::disk

@@ -18,8 +18,8 @@ std::string overlay_options(const std::string& overlay, const std::string& image
 
 // Commits the overlay into the file `path` and brings that to disk. Throws Error; the file may be
 // half written then, and the tables of a qcow2 file may be such that they cannot even be repaired:
-// QEMU goes on after a failed flush.
-void write_into(const std::string& overlay, const std::string& path, Format format);
+// QEMU goes on after a failed flush. Returns whether space of it was lost, see give_back_leaks().
+bool write_into(const std::string& overlay, const std::string& path, Format format);
 
 // Gives back what QEMU has lost of a qcow2 file's space: also a commit that nothing disturbs can
 // lose clusters (seen with qemu-img 7.2.22 while the disk is busy with other things). Returns

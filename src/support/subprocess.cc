@@ -104,6 +104,11 @@ Started start_with_output(const std::vector<std::string>& command, int socket, i
   if (socket >= 0) {
     program.descriptors.push_back(socket);
     program.environment.emplace_back("LISTEN_FDS=1");
+    // Its buffers, a new one for each request, are then taken from memory that it has, and not from
+    // fresh pages, which the kernel clears: an eighth of the time of a whole patch.
+    program.environment.emplace_back(
+        "GLIBC_TUNABLES=glibc.malloc.mmap_threshold=67108864:glibc.malloc.trim_threshold="
+        "134217728");
     program.listens = true;
   }
   return {start(program), std::move(output.read_end)};
