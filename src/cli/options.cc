@@ -213,7 +213,7 @@ void add_guest_options(CLI::App& app, Options& options) {
          "--unclean-ntfs",
          [&options](const std::string& word) { options.accept_unclean_ntfs = word == "accept"; },
          "an NTFS that was not cleanly unmounted: refuse, or accept and lose what is only in its "
-         "journal")
+         "journal (libguestfs only)")
       ->check(CLI::IsMember({"refuse", "accept"}).description(""))
       ->type_name("refuse|accept")
       ->default_str("refuse");

@@ -87,8 +87,17 @@ killed() {
 
 # delayed SYSCALL FILE WHEN: holds kvmnet there for the time that we need.
 delayed() {
+  rm -f "$work/trace"
   under=(strace -f --seccomp-bpf -o "$work/trace" -P "$work/images$2" -e "trace=$1"
     -e "inject=$1:delay_enter=60000000:when=$3")
+}
+# Somebody is held there: the trace ends within a line, and stays so.
+held() {
+  local size
+  [ -s "$work/trace" ] && [ "$(tail -c 1 "$work/trace" | wc -l)" = 0 ] || return 1
+  size=$(stat -c %s "$work/trace")
+  sleep 0.3
+  [ "$(stat -c %s "$work/trace")" = "$size" ]
 }
 journal=images/image.qcow2.kvmnet-journal
 

@@ -50,6 +50,14 @@ unknown-version no-version
 record-missing foreign-directory
 IMAGES
 
+echo "== unclean-ntfs, though it is accepted"
+image unclean.qcow2
+remember unclean.qcow2
+for backend in direct auto; do
+  refused unclean-ntfs patch --backend "$backend" --unclean-ntfs accept unclean.qcow2
+  expect_out 'only --backend libguestfs writes to such a one'
+done
+
 put() { # FILE PATH: into the guest on disk.raw, which image.qcow2 is made of
   ntfscp -q -f disk.raw "$1" "$2" 2>/dev/null || fail "cannot write $2"
   qemu-img convert -f raw -O qcow2 disk.raw image.qcow2
