@@ -78,12 +78,25 @@ FileType type_of(unsigned type) {
   return type == NTFS_DT_REG ? FileType::regular : FileType::other;
 }
 
+// Windows has more of them than the library has in its enumeration, which is as much as C++ lets
+// that hold.
+std::uint32_t attributes_of(const ntfs_inode* inode) {
+  std::uint32_t attributes = 0;
+  static_assert(sizeof attributes == sizeof inode->flags);
+  std::memcpy(&attributes, &inode->flags, sizeof attributes);
+  return attributes;
+}
+
+void set_attributes(ntfs_inode* inode, std::uint32_t attributes) {
+  std::memcpy(&inode->flags, &attributes, sizeof attributes);
+}
+
 FileType type_of(ntfs_inode* inode) {
-  if ((inode->flags & FILE_ATTR_REPARSE_POINT) != 0) return FileType::other;
+  if ((attributes_of(inode) & FILE_ATTR_REPARSE_POINT) != 0) return FileType::other;
   if ((inode->mrec->flags & MFT_RECORD_IS_DIRECTORY) != 0) return FileType::directory;
   // Links and devices of POSIX are files whose content says so.
-  return (inode->flags & FILE_ATTR_SYSTEM) != 0 ? type_of(ntfs_interix_types(inode))
-                                                : FileType::regular;
+  return (attributes_of(inode) & FILE_ATTR_SYSTEM) != 0 ? type_of(ntfs_interix_types(inode))
+                                                        : FileType::regular;
 }
 
 // Its macro for this is no clean C++.
@@ -430,7 +443,7 @@ void NtfsVolume::write_at(const std::string& path, std::uint64_t offset,
     // Of a compressed file the end is written now.
     check(ntfs_attr_pclose(data.get()) == 0, path);
   }
-  inode->flags = static_cast<FILE_ATTR_FLAGS>(inode->flags | FILE_ATTR_ARCHIVE);
+  set_attributes(inode.get(), attributes_of(inode.get()) | FILE_ATTR_ARCHIVE);
   NInoFileNameSetDirty(inode.get());
   ntfs_inode_update_times(inode.get(), changed_content);
   inode.close(path);

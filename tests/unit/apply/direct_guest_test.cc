@@ -10,6 +10,7 @@
 #include "src/support/error.h"
 #include "src/support/refusal.h"
 #include "src/support/subprocess.h"
+#include "src/wall/sandbox.h"
 #include "tests/unit/direct/volume_file.h"
 #include "tests/unit/disk/disk_files.h"
 #include "tests/unit/wall/operations.h"
@@ -192,6 +193,15 @@ TEST_F(HostileDiskTest, ACrashIsARefusal) {
   DirectGuest guest(serve());
   const std::string refusal = refusal_of([&] { guest.volumes(); });
   EXPECT_EQ(refusal.find("damaged-ntfs: the file system crashes the process"), 0U) << refusal;
+}
+
+TEST_F(HostileDiskTest, WhatNeedsTooMuchMemoryIsARefusal) {
+  if (wall::sanitized) return;  // has no such limit
+  bring_to("allocate 2 GiB");
+  DirectGuest guest(serve());
+  const std::string refusal = refusal_of([&] { guest.volumes(); });
+  EXPECT_EQ(refusal.find("damaged-ntfs: "), 0U) << refusal;
+  EXPECT_NE(refusal.find("ran out of memory"), std::string::npos) << refusal;
 }
 
 TEST_F(HostileDiskTest, ASystemCallThatItMustNotMakeIsARefusal) {

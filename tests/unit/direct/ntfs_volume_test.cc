@@ -292,6 +292,21 @@ TEST(NtfsVolume, AFileIsOverwrittenInPlace) {
   EXPECT_EQ(place_of(file.info("/hive")), place);
 }
 
+// The highest ones are beyond those that libntfs-3g knows.
+TEST(NtfsVolume, AttributesThatNobodyKnowsAreKept) {
+  constexpr std::uint32_t unknown = 0xC0000000;
+  constexpr std::uint32_t archive = 0x20;
+  const VolumeFile file;
+  file.copy_in("x", "/file");
+  file.set_attributes("/file", unknown);
+  ASSERT_EQ(file.attributes("/file"), unknown);
+  NtfsVolume volume(file.device(), Access::read_write);
+  EXPECT_EQ(text_of(volume, "/file"), "x");
+  volume.write_at("/file", 0, as_bytes("y"));
+  volume.close();
+  EXPECT_EQ(file.attributes("/file"), unknown | archive);
+}
+
 TEST(NtfsVolume, ChangesCarryTheTimeOfNow) {
   const VolumeFile file;
   file.copy_in("old", "/file");

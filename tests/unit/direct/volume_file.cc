@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <ctime>
 #include <memory>
 
@@ -195,6 +196,23 @@ void VolumeFile::set_dos_name(const std::string& path, const std::string& name) 
   ntfs_inode* directory = ntfs_dir_parent_inode(inode);
   // Closes both.
   check(ntfs_set_ntfs_dos_name(inode, directory, name.data(), name.size(), 0) == 0, path);
+}
+
+void VolumeFile::set_attributes(const std::string& path, std::uint32_t attributes) const {
+  const Opened volume(path_);
+  ntfs_inode* inode = volume.open(path);
+  std::memcpy(&inode->flags, &attributes, sizeof attributes);
+  NInoSetDirty(inode);
+  ntfs_inode_close(inode);
+}
+
+std::uint32_t VolumeFile::attributes(const std::string& path) const {
+  const Opened volume(path_);
+  ntfs_inode* inode = volume.open(path);
+  std::uint32_t attributes = 0;
+  std::memcpy(&attributes, &inode->flags, sizeof attributes);
+  ntfs_inode_close(inode);
+  return attributes;
 }
 
 void VolumeFile::set_volume_flags(std::uint16_t flags) const {

@@ -42,6 +42,8 @@ class VolumeFile {
   void make_compressed(const std::string& path, std::string_view content) const;
   void make_junction(const std::string& path, std::string_view target) const;
   void set_dos_name(const std::string& path, const std::string& name) const;
+  void set_attributes(const std::string& path, std::uint32_t attributes) const;
+  std::uint32_t attributes(const std::string& path) const;
   void set_volume_flags(std::uint16_t flags) const;
 
   // Bytes of the file, e.g. to damage it.
