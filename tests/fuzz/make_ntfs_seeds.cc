@@ -2,10 +2,12 @@
 // fuzz-ntfs-seeds DIRECTORY NTFS-STATE: writes the volumes that fuzzing begins with, of every size
 // of clusters and in every state that NTFS-STATE makes; each has a file of every kind. Those that
 // are to be written are written here first: what the target then finds is not there from the start.
+//   fuzz-ntfs-seeds --partitions DIRECTORY: disks with partitions, for the other target.
 //   fuzz-ntfs-seeds --volume INPUT FILE: makes the volume of an input, e.g. of a finding.
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <array>
 #include <exception>
 #include <iostream>
 #include <stdexcept>
@@ -117,6 +119,37 @@ void write_all(const SeedWriter& seeds, const std::string& ntfs_state) {
   }
 }
 
+// Where each of their partitions begins there is a boot sector. The chain goes through the disk's
+// middle, which the table has not.
+void write_partitions(const std::string& directory) {
+  constexpr std::size_t size = 1 << 20;
+  const std::string chain =
+      "label: dos\nstart=64,size=64,type=7\nsize=64,type=42\nstart=600,type=f\n"
+      "start=700,size=64,type=7\nstart=800,size=64,type=7\nstart=1000,size=64,type=7\n";
+  const std::string gpt =
+      "label: gpt\nfirst-lba: 40\nstart=64,size=64,"
+      "type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n"
+      "start=700,size=64,type=5808C8AA-7E8F-42E0-85D2-E1E90434CFB3\n"
+      "start=800,size=64,type=E75CAF8F-F680-4CEE-AFA3-B001E56EFC2D\n";
+  const std::string gpt_4096 = "g\nn\n1\n64\n+50\nn\n2\n130\n+50\nw\n";
+  const std::vector<std::array<std::string, 3>> disks = {
+      {"mbr", "sfdisk -q", chain},
+      {"gpt", "sfdisk -q", gpt},
+      {"gpt-4096", "fdisk --sector-size 4096", gpt_4096}};
+  for (const auto& [name, program, script] : disks) {
+    const Fd file = make_memory_file("disk");
+    write_whole(file, Bytes(size));
+    run_checked({"sh", "-c", "printf '%s' \"$1\" | /sbin/" + program + " \"$2\"", "sh", script,
+                 path_for_others(file)});
+    for (const std::uint64_t sector : {64U, 130U, 700U, 800U, 1000U})
+      for (const std::uint64_t sector_size : {512U, 4096U})
+        if (sector * sector_size < size)
+          write_at(file, sector * sector_size + 3, as_bytes("NTFS    "));
+    write_whole(open_file(directory + "/" + name, O_WRONLY | O_CREAT | O_TRUNC, 0644),
+                pack(to_image(read_whole(file))));
+  }
+}
+
 // The volume of an input.
 void write_volume(const std::string& input, const std::string& file) {
   Bytes volume;
@@ -132,10 +165,13 @@ int main(int argc, char** argv) {
   try {
     if (words.size() == 3 && words[0] == "--volume")
       kvmnet::fuzz::write_volume(words[1], words[2]);
+    else if (words.size() == 2 && words[0] == "--partitions")
+      kvmnet::fuzz::write_partitions(words[1]);
     else if (words.size() == 2)
       kvmnet::fuzz::write_all(kvmnet::fuzz::SeedWriter(words[0]), words[1]);
     else
-      throw std::runtime_error("usage: fuzz-ntfs-seeds DIRECTORY NTFS-STATE|--volume INPUT FILE");
+      throw std::runtime_error(
+          "usage: fuzz-ntfs-seeds DIRECTORY NTFS-STATE, or as its source says");
     return 0;
   } catch (const std::exception& e) {
     std::cerr << "fuzz-ntfs-seeds: " << e.what() << '\n';

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What the target for NTFS takes: a volume, without the sectors that are zero and with those that
-// repeat themselves made short. A volume of some MiB comes to some ten KiB, which libFuzzer can
-// keep, cross and change by the thousand; and an input is a whole volume, which a list of changes
-// to a volume of ours would not be after that one has changed.
+// What the targets for disks take: an NTFS volume, or a disk with partitions, without the sectors
+// that are zero and with those that repeat themselves made short. A volume of some MiB comes to
+// some ten KiB, which libFuzzer can keep and change by the thousand; and an input is a whole
+// volume, which a list of changes to a volume of ours would not be after that one has changed.
 //
 // In bytes: the volume's size in sectors of 512 bytes (32 bits, little-endian), then extents. An
 // extent is where it starts and, in the highest byte, its kind (32 bits), how many sectors (16
