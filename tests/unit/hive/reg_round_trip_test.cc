@@ -109,7 +109,8 @@ std::string test_name(const testing::TestParamInfo<RealHive>& hive) {
   return name;
 }
 
-constexpr std::array small_hives = {
+// Not used by the program of the large ones.
+[[maybe_unused]] constexpr std::array small_hives = {
     RealHive{"BCD", 0, 0, 0},
     RealHive{"NewDirtyHive1/NewDirtyHive", 0, 0, 0},
     RealHive{"NewDirtyHive1/RecoveredHive_Windows10", 0, 0, 0},
