@@ -159,7 +159,7 @@ system_of generalised.qcow2 1 $ten general.before
 kvmnet 0 patch --reg template.reg generalised.qcow2
 expect_out 'template.reg, line 9: with the service nsi disabled the first-boot service will not start'
 system_of generalised.qcow2 1 $ten general.after
-guest_file some.vol /Windows/Setup/Scripts/SetupComplete.cmd setup.cmd
+guest_file some.vol /Windows/Setup/Scripts/setupcomplete.cmd setup.cmd
 grep -qF firstboot.cmd setup.cmd || fail "Setup does not start the script"
 expect_dword general.after 'ControlSet001\Services\Tcpip\Parameters' Template 1
 expect_dword general.after 'ControlSet001\Services\nsi' Start 4
