@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Both ways to a guest's files give the same answers: facts, plan and refusals of every sample image;
-# and after a patch the same files, and the same registry.
+# and after a patch the same files, registry and status; and each reverts what the other has done.
 #   backends-agree.sh [IMAGE...]    without IMAGE: all there are
 # shellcheck source=tests/integration/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -59,24 +59,41 @@ registry() { # VOLUME OUT
   fail "no SYSTEM hive in $1"
 }
 
+whole_volume() { # IMAGE NUMBER: its partition, into IMAGE.vol
+  local start size
+  qemu-img convert -O raw "$1.qcow2" "$1.raw"
+  read -r start size < <(sfdisk -J "$1.raw" | python3 -c "
+import json, sys
+for p in json.load(sys.stdin)['partitiontable']['partitions']:
+    if p['node'].endswith('$2'): print(p['start'], p['size'])")
+  dd status=none if="$1.raw" of="$1.vol" skip="$start" count="$size"
+}
+
 for entry in "${patchable[@]}"; do
   read -r name number <<<"$entry"
   for backend in libguestfs direct; do
     cp --sparse=always "$name" "$backend.qcow2"
     kvmnet 0 patch --backend "$backend" "$backend.qcow2"
-    qemu-img convert -O raw "$backend.qcow2" "$backend.raw"
-    read -r start size < <(sfdisk -J "$backend.raw" | python3 -c "
-import json, sys
-for p in json.load(sys.stdin)['partitiontable']['partitions']:
-    if p['node'].endswith('$number'): print(p['start'], p['size'])")
-    dd status=none if="$backend.raw" of="$backend.vol" skip="$start" count="$size"
+    whole_volume "$backend" "$number"
     ntfsresize --info --force "$backend.vol" >/dev/null || fail "$name: inconsistent after $backend"
     registry "$backend.vol" "$backend.reg"
     ntfsls -R -s "$backend.vol" >"$backend.files" 2>/dev/null || true
   done
   expect_same_file libguestfs.reg direct.reg
   expect_same_file libguestfs.files direct.files
-  # Each takes the other's work for done.
+  # Each takes the other's work for done, says the same of it, and takes it back.
   kvmnet 0 plan --exit-code --backend libguestfs direct.qcow2
   kvmnet 0 plan --exit-code --backend direct libguestfs.qcow2
+  for backend in libguestfs direct; do
+    kvmnet 0 status --json --backend "$backend" direct.qcow2
+    answers >"status-$backend"
+  done
+  expect_same_file status-libguestfs status-direct
+  kvmnet 0 revert --backend libguestfs direct.qcow2
+  kvmnet 0 revert --backend direct libguestfs.qcow2
+  for backend in libguestfs direct; do
+    whole_volume "$backend" "$number"
+    registry "$backend.vol" "$backend.reverted"
+  done
+  expect_same_file libguestfs.reverted direct.reverted
 done
