@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hive/contents.h"
 
+#include <algorithm>
+
 namespace kvmnet::hive {
 namespace {
 
@@ -9,11 +11,28 @@ std::string name_of_key(const Tree& tree, CellOffset key) {
   return StoredName{record.name, record.latin1_name}.text();
 }
 
+// As same_name() of the name's text, but that text is made only where it is needed: a key may have
+// thousands of subkeys.
+bool is_named(const StoredName& stored, std::string_view name) {
+  const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+  if (!std::all_of(name.begin(), name.end(), is_ascii)) return same_name(stored.text(), name);
+  if (stored.length() != name.size() || (!stored.latin1 && stored.bytes.size() % 2 != 0))
+    return false;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const char16_t unit = stored.unit(i);
+    const auto c = static_cast<char>(unit);
+    if (unit >= 0x80 || !same_name({&c, 1}, name.substr(i, 1))) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::optional<CellOffset> find_subkey(const Tree& tree, CellOffset key, std::string_view name) {
-  for (const CellOffset child : tree.subkeys(key))
-    if (same_name(name_of_key(tree, child), name)) return child;
+  for (const CellOffset child : tree.subkeys(key)) {
+    const KeyRecord record = tree.key(child);
+    if (is_named({record.name, record.latin1_name}, name)) return child;
+  }
   return std::nullopt;
 }
 

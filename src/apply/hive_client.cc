@@ -27,7 +27,7 @@ std::uint64_t size_of(const Fd& file) {
 wall::Limits limits_for(const std::vector<const Fd*>& files, const std::string& message) {
   constexpr std::uint64_t times = 6;
   constexpr std::uint64_t times_of_message = 32;
-  constexpr std::uint64_t per_second = 1 << 20;  // of a message, at the least
+  constexpr std::uint64_t per_second = 1 << 16;  // of a message, at the least
   wall::Limits limits;
   for (const Fd* file : files) limits.memory += times * size_of(*file);
   limits.memory += times_of_message * message.size();
