@@ -142,6 +142,28 @@ void note(const Facts& facts, const Settings& settings, const WriteFile& edit, R
   if (edit.path == firstboot::script_path) note_commands(facts, settings, record);
 }
 
+bool is_noted(const Record& record, const RecordedKey& place, std::string_view name) {
+  const auto all = all_values(record);
+  const hive::KeyPath key = hive::KeyPath::parse(place.set) / place.key;
+  return std::any_of(all.begin(), all.end(),
+                     [&](const RecordedRegValue& value) { return value.is(key, name); });
+}
+
+// Values that are right already are the patch's, too, for status: they may change later.
+void note_right_values(const Facts& facts, const Settings& settings, Record& record) {
+  for (const ControlSet& set : facts.control_sets)
+    for (const RegistrySetting& setting : settings.registry) {
+      const RecordedKey place =
+          place_of(hive::KeyPath::parse(set.name) / std::string(setting.known->key));
+      const hive::Value wanted = hive::dword(setting.data);
+      if (setting.known->legacy == is_legacy(*facts.version) && is_control_set_name(place.set) &&
+          value_of(set, setting.known->key, setting.known->name) == wanted &&
+          !is_noted(record, place, setting.known->name))
+        record.values.push_back(
+            {place.set, place.key, std::string(setting.known->name), wanted, wanted});
+    }
+}
+
 std::optional<Refusal> check(const Record& record) {
   for (const RecordedRegValue& value : all_values(record))
     if (value.before && !can_be_recorded(*value.before))
@@ -172,9 +194,10 @@ bool is_in(const hive::KeyPath& key, std::string_view set) {
 // One value alone, as later Windows have it, can be the guest's own: then the service must have
 // been copied, too. What a patch has removed says nothing: it may never have been there.
 bool says_enough(const Record& record, const std::string& source, const ControlSet& set) {
-  const auto values =
-      std::count_if(record.values.begin(), record.values.end(),
-                    [&source](const RecordedValue& value) { return value.set == source; });
+  const auto values = std::count_if(record.values.begin(), record.values.end(),
+                                    [&source](const RecordedValue& value) {
+                                      return value.set == source && value.before != value.after;
+                                    });
   const auto reg_values = std::count_if(
       record.reg_values.begin(), record.reg_values.end(),
       [&source](const RecordedRegValue& value) { return value.after && is_in(value.key, source); });
@@ -372,6 +395,7 @@ std::variant<std::optional<WriteFile>, Refusal> plan_record(const Facts& facts,
       note(facts, settings, *written, record);
   }
   note_keys(facts, record);
+  note_right_values(facts, settings, record);
   if (auto refusal = check(record)) return *refusal;
   return write_record(facts, record, "notes how everything was, for revert");
 }

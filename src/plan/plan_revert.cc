@@ -74,6 +74,7 @@ class Planner {
  private:
   void plan_values() {
     for (const RecordedRegValue& value : all_values(record_)) {
+      if (value.before == value.after) continue;  // whatever has become of it is not the patch's
       if (is_in_lost_set(facts_, value.key))
         warn(fmt::format("{} is not there any more, and needs nothing",
                          value.key.elements().front()));

@@ -236,7 +236,9 @@ ordered_json to_json(const Record& record) {
 }
 
 Record to_record(const json& from) {
-  if (to_number(from.at("kvmnet_record")) != format) fail("of a format that is not known here");
+  const auto number = to_number(from.at("kvmnet_record"));
+  if (number > format) fail("written by a newer kvmnet");
+  if (number != format) fail("of a format that is not known here");
   Record record;
   record.version = to_word(from.at("version"));
   record.profile = to_word(from.at("profile"));

@@ -144,10 +144,10 @@ constexpr std::array<Row, 45> rows = {{
      "leave the option out for this guest, or give a value that its Windows version knows"},
     {Reason::record_damaged, "record-damaged",
      "the record of an earlier patch cannot be read or trusted",
-     "restore the file, or the whole guest, from a backup; without the directory "
-     "%SystemRoot%\\kvmnet (start the guest and remove it as administrator) the guest can be "
-     "patched again, but what earlier patches have done cannot be taken back. 'revert --force' "
-     "trusts a record that others have access to"},
+     "use the newer kvmnet if the message says that one has written it; else restore the file, or "
+     "the whole guest, from a backup; without the directory %SystemRoot%\\kvmnet (start the guest "
+     "and remove it as administrator) the guest can be patched again, but what earlier patches "
+     "have done cannot be taken back. 'revert --force' trusts a record that others have access to"},
     {Reason::record_missing, "record-missing",
      "the guest has something of kvmnet's, or of its name, but no record of a patch",
      "start the guest and look at %SystemRoot%\\kvmnet, the service kvmnet-firstboot and what "

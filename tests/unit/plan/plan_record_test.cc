@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "src/plan/firstboot.h"
+#include "src/plan/guest_status.h"
 #include "src/plan/plan.h"
+#include "src/plan/plan_revert.h"
 #include "tests/unit/plan/guests.h"
 
 namespace kvmnet {
@@ -37,6 +39,29 @@ TEST(PlanRecord, NotesEachValueAsItWasBefore) {
   EXPECT_EQ(record.keys, (std::vector<RecordedKey>{{"ControlSet001", plan_tests::afd_key}}));
   EXPECT_TRUE(record.files.empty());
   EXPECT_TRUE(record.commands.empty());
+}
+
+// They are as the patch wants them, and status is to see it when they are not any more; but revert
+// has nothing to put back.
+TEST(PlanRecord, NotesWhatIsRightAlready) {
+  Facts original = guest(plan_tests::server_2003);
+  plan_tests::values(original.control_sets[0], plan_tests::tcpip_key)
+      .push_back({"tcp1323opts", hive::dword(1)});
+  Facts facts = patched(original);
+  const Record record = facts.record.value();
+  ASSERT_EQ(record.values.size(), 5U);
+  EXPECT_EQ(record.values.back(), (RecordedValue{"ControlSet001", plan_tests::tcpip_key,
+                                                 "Tcp1323Opts", hive::dword(1), hive::dword(1)}));
+  EXPECT_TRUE(plan_of(facts, make_settings({})).edits.empty());
+  for (hive::NamedValue& value : plan_tests::values(facts.control_sets[0], plan_tests::tcpip_key))
+    if (value.name == "tcp1323opts") value.value = hive::dword(0);
+  const GuestStatus status = status_of(facts);
+  EXPECT_EQ(status.values.back().state, ValueStatus::State::changed);
+  EXPECT_TRUE(status.is_pending());
+  const auto reverted = make_revert(facts, {});
+  ASSERT_TRUE(std::holds_alternative<Plan>(reverted));
+  for (const std::string& line : plan_tests::lines(std::get<Plan>(reverted).edits))
+    EXPECT_EQ(line.find("Tcp1323Opts"), std::string::npos) << line;
 }
 
 TEST(PlanRecord, NotesTheScriptItsServiceAndItsCommands) {

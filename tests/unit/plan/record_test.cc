@@ -157,6 +157,15 @@ TEST(Record, HasAllValuesInOneForm) {
   EXPECT_EQ(all[4].before, hive::dword(1));
 }
 
+TEST(Record, OfANewerKvmnetIsCalledSo) {
+  try {
+    parse_record(with("/kvmnet_record", 2));
+    ADD_FAILURE() << "was read";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("written by a newer kvmnet"), std::string::npos);
+  }
+}
+
 TEST(Record, IsNotMissingAnything) {
   const json whole = json::parse(record_text(sample()));
   for (const auto& [name, value] : whole.items()) {
