@@ -38,14 +38,23 @@ std::string without_service(const std::string& system_hive) {
   return edits.empty() ? system_hive : text_of(read_whole(edit_hive({hive}, edits).file));
 }
 
+// Files of a guest, with the permissions that they have from our directory.
+void put(const std::map<std::string, std::string>& files, FakeGuest::Volume& volume) {
+  for (const auto& [path, content] : files) {
+    volume.files[std::string(root) + path] = content;
+    if (!path.starts_with("kvmnet/")) continue;
+    volume.private_paths.insert(std::string(root) + path);
+    volume.private_paths.insert(std::string(root) + "kvmnet");
+  }
+}
+
 }  // namespace
 
 PatchedGuest patch(const Release& release, const SettingOptions& options,
                    const std::map<std::string, std::string>& there) {
   FakeGuest guest;
   install(guest.add("/dev/sda1"), release);
-  for (const auto& [path, content] : there)
-    guest.volume("/dev/sda1").files[std::string(root) + path] = content;
+  put(there, guest.volume("/dev/sda1"));
   const auto before = guest.volume("/dev/sda1").files;
   const Outcome outcome = work_on(guest, to_patch(make_settings(options)), Status::patched);
   if (outcome.status != Status::patched) throw Error("not patched: " + outcome.error);
@@ -68,7 +77,7 @@ RevertedGuest revert(const Release& release, const PatchedGuest& patched,
   FakeGuest::Volume& volume = guest.add("/dev/sda1");
   install(volume, release);
   volume.files[system_hive_path] = without_service(patched.system_hive);
-  for (const auto& [path, content] : there) volume.files[std::string(root) + path] = content;
+  put(there, volume);
   const Outcome outcome = work_on(guest, to_revert(options), Status::reverted);
   if (outcome.status != Status::reverted) throw Error("not reverted: " + outcome.error);
 

@@ -44,7 +44,7 @@ const std::vector<Case>& cases() {
       {"windows-pe", Reason::windows_pe, "Windows PE"},
       {"setup-in-progress", Reason::setup_in_progress, "in the middle"},
       {"no-version", Reason::unknown_version, "version"},
-      {"foreign-directory", Reason::record_missing, "%SystemRoot%\\kvmnet already"},
+      {"foreign-directory", Reason::record_missing, "no record.json"},
   };
   return all;
 }
