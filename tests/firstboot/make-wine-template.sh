@@ -43,6 +43,20 @@ for service in winebus wineusb winehid PlugPlay FontCache FontCache3.0.0.0 Winmg
   BITS Eventlog HTTP LanmanServer NDIS nsiproxy Schedule StiSvc TermService wuauserv MSIServer; do
   printf '\n[System\\\\CurrentControlSet\\\\Services\\\\%s] 1\n"Start"=dword:00000004\n' "$service"
 done >>system.reg
+# The last that the service manager starts, when it has started all others: tells that it has.
+cat >>system.reg <<'REG'
+
+[System\\CurrentControlSet\\Control] 1
+"AutoStartDelay"=dword:00000001
+
+[System\\CurrentControlSet\\Services\\kvmnet-boot-is-over] 1
+"Type"=dword:00000010
+"Start"=dword:00000002
+"DelayedAutoStart"=dword:00000001
+"ErrorControl"=dword:00000000
+"ImagePath"="C:\\windows\\system32\\cmd.exe /d /c echo over>C:\\boot-is-over"
+"ObjectName"="LocalSystem"
+REG
 # The stand-ins come before Wine's own programs of that name; no display, no crash dialogue.
 cat >>user.reg <<'REG'
 

@@ -24,6 +24,8 @@ using namespace std::chrono_literals;
 
 constexpr const char* wine = "/usr/lib/wine/wine64";
 constexpr const char* wineserver = "/usr/lib/wine/wineserver64";
+using Clock = std::chrono::steady_clock;
+constexpr const char* over = R"(C:\boot-is-over)";  // the last of all services makes it
 constexpr auto longest_boot = 120s;  // a boot takes two seconds; the script itself may wait for one
 
 // Nothing of our own environment.
@@ -40,16 +42,15 @@ std::vector<std::string> environment(const std::string& directory) {
 }
 
 // Its output goes to a file: what it leaves running in the background would keep a pipe open.
-pid_t start_in(const std::string& directory, const std::vector<std::string>& command) {
-  const Fd null = open_file("/dev/null", O_RDONLY);
+pid_t start_in(const std::string& directory, const std::vector<std::string>& command,
+               const Fd& input = open_file("/dev/null", O_RDONLY)) {
   const Fd log = open_file(directory + "/wine.log", O_WRONLY | O_CREAT | O_APPEND, 0600);
-  return start({command, environment(directory), {null.get(), log.get(), log.get()}});
+  return start({command, environment(directory), {input.get(), log.get(), log.get()}});
 }
 
 // False: it did not end in time, and was killed.
-bool ends_within(pid_t pid, std::chrono::milliseconds time) {
-  const auto deadline = std::chrono::steady_clock::now() + time;
-  while (std::chrono::steady_clock::now() < deadline) {
+bool ends_before(pid_t pid, Clock::time_point deadline) {
+  while (Clock::now() < deadline) {
     if (::waitpid(pid, nullptr, WNOHANG) == pid) return true;
     std::this_thread::sleep_for(10ms);
   }
@@ -59,7 +60,7 @@ bool ends_within(pid_t pid, std::chrono::milliseconds time) {
 }
 
 void run_in(const std::string& directory, const std::vector<std::string>& command) {
-  if (!ends_within(start_in(directory, command), longest_boot))
+  if (!ends_before(start_in(directory, command), Clock::now() + longest_boot))
     throw Error(command.front() + " does not end");
 }
 
@@ -101,9 +102,9 @@ std::vector<pid_t> processes(const std::string& directory) {
 // next ask it for something, which may be long.
 void kill_all(const std::string& directory) {
   run_in(directory, {wineserver, "-k9"});
-  const auto deadline = std::chrono::steady_clock::now() + 10s;
+  const auto deadline = Clock::now() + 10s;
   for (auto all = processes(directory); !all.empty(); all = processes(directory)) {
-    if (std::chrono::steady_clock::now() > deadline) throw Error("Wine cannot be killed");
+    if (Clock::now() > deadline) throw Error("Wine cannot be killed");
     for (const pid_t pid : all) ::kill(pid, SIGKILL);
     std::this_thread::sleep_for(10ms);
   }
@@ -148,49 +149,68 @@ bool WinePrefix::has_key(std::string_view key) const {
   return false;
 }
 
-// Every session of Wine begins with a boot: wineboot starts the service manager. The server ends a
-// session once it has seen no process but services for so many seconds, and kills what has begun by
-// then: with 0, a script whose service was slow to start it was cut off (seen on a busy machine).
-pid_t WinePrefix::start_wine(const std::vector<std::string>& command) const {
-  run_in(directory_.path(), {wineserver, "-p1"});
-  std::vector<std::string> all = {wine};
-  all.insert(all.end(), command.begin(), command.end());
-  return start_in(directory_.path(), all);
+// Every session of Wine begins with a boot: its first process starts the service manager. The
+// server ends a session, and kills the services, once it has no process but them: a script whose
+// service was slow to start it was cut off, or never begun (seen on busy machines). So a process of
+// ours waits at its standard input, whose other end is ours.
+WinePrefix::Session WinePrefix::begin_session() const {
+  fs::remove(host_path(over));
+  run_in(directory_.path(), {wineserver, "-p0"});
+  Pipe input = make_pipe();
+  const pid_t pid =
+      start_in(directory_.path(), {wine, "cmd.exe", "/d", "/c", "set /p x="}, input.read_end);
+  return {pid, std::move(input.write_end)};
 }
 
-void WinePrefix::boot_with(const std::vector<std::string>& command) {
-  const bool ended = ends_within(start_wine(command), longest_boot) &&
-                     ends_within(start_in(directory_.path(), {wineserver, "-w"}), longest_boot);
+pid_t WinePrefix::start_batch(std::string_view batch_file) const {
+  return start_in(directory_.path(), {wine, "cmd.exe", "/d", "/c", std::string(batch_file)});
+}
+
+// Once the service manager has started all services, the session is theirs: what they have started
+// is no service, and Wine waits for it.
+void WinePrefix::end(Session session, Clock::time_point deadline) const {
+  while (!fs::exists(host_path(over))) {
+    if (Clock::now() > deadline) throw Error("Wine does not start all services");
+    std::this_thread::sleep_for(10ms);
+  }
+  session.held.reset();
+  const bool ended = ends_before(session.pid, deadline) &&
+                     ends_before(start_in(directory_.path(), {wineserver, "-w"}), deadline);
   if (!ended) throw Error("Wine does not come to an end");
 }
 
 void WinePrefix::boot() {
-  boot_with({"wineboot"});
+  end(begin_session(), Clock::now() + longest_boot);
 }
 
 void WinePrefix::boot_and_run(std::string_view batch_file) {
-  boot_with({"cmd.exe", "/d", "/c", std::string(batch_file)});
+  const auto deadline = Clock::now() + longest_boot;
+  Session session = begin_session();
+  if (!ends_before(start_batch(batch_file), deadline)) throw Error("the batch file does not end");
+  end(std::move(session), deadline);
 }
 
 void WinePrefix::boot_until(const std::function<bool()>& moment) {
-  start_until({"wineboot"}, moment);
+  const Session session = begin_session();
+  lose_power_when(moment);
+  ends_before(session.pid, Clock::now() + 10s);
 }
 
 void WinePrefix::run_until(std::string_view batch_file, const std::function<bool()>& moment) {
-  start_until({"cmd.exe", "/d", "/c", std::string(batch_file)}, moment);
+  const Session session = begin_session();
+  const pid_t batch = start_batch(batch_file);
+  lose_power_when(moment);
+  for (const pid_t pid : {session.pid, batch}) ends_before(pid, Clock::now() + 10s);
 }
 
-void WinePrefix::start_until(const std::vector<std::string>& command,
-                             const std::function<bool()>& moment) {
-  const pid_t first = start_wine(command);
-  const auto deadline = std::chrono::steady_clock::now() + longest_boot;
+void WinePrefix::lose_power_when(const std::function<bool()>& moment) {
+  const auto deadline = Clock::now() + longest_boot;
   bool come = moment();
-  while (!come && std::chrono::steady_clock::now() < deadline) {
+  while (!come && Clock::now() < deadline) {
     std::this_thread::sleep_for(10ms);
     come = moment();
   }
   kill_all(directory_.path());
-  ends_within(first, 10s);
   if (!come) throw Error("the moment to cut the power did not come");
 }
 

@@ -2,11 +2,13 @@
 // A Wine prefix of its own for a test: a machine that can be booted, and lose its power.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "src/support/fd.h"
 #include "src/support/temp_dir.h"
 
 namespace kvmnet::test {
@@ -38,9 +40,14 @@ class WinePrefix {
   void run_until(std::string_view batch_file, const std::function<bool()>& moment);
 
  private:
-  void boot_with(const std::vector<std::string>& command);
-  void start_until(const std::vector<std::string>& command, const std::function<bool()>& moment);
-  pid_t start_wine(const std::vector<std::string>& command) const;
+  struct Session {
+    pid_t pid = -1;
+    Fd held;  // the session goes on as long as this is open
+  };
+  Session begin_session() const;
+  pid_t start_batch(std::string_view batch_file) const;
+  void end(Session session, std::chrono::steady_clock::time_point deadline) const;
+  void lose_power_when(const std::function<bool()>& moment);
   std::string path() const { return directory_.path() + "/prefix"; }
 
   TempDir directory_;
