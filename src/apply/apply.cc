@@ -38,7 +38,10 @@ void write_file(GuestFiles& guest, const std::string& root, const WriteFile& edi
   const std::string path = root + "/" + edit.path;
   const std::string name = path.substr(path.rfind('/'));
   const std::string parent = parent_in_guest(guest, path);
-  const std::string file = guest.resolve(path).value_or(parent + name);
+  const auto there = guest.resolve(path);
+  const std::string file = there.value_or(parent + name);
+  // Under another name (a hard link) it may be something that is not ours.
+  if (there && edit.make_private) guest.remove(file);
   guest.write(file, edit.content);
   if (edit.make_private) guest.set_private(file, FileType::regular);
 }
@@ -64,18 +67,22 @@ bool is_open(GuestFiles& guest, const std::string& path, FileType type) {
 }
 
 void remove_file(GuestFiles& guest, const std::string& root, const RemoveFile& edit) {
-  if (const auto path = guest.resolve(root + "/" + edit.path)) guest.remove(*path);
+  const std::string wanted = root + "/" + edit.path;
+  // An NTFS may have a name in several letter cases.
+  for (auto path = guest.resolve(wanted); path; path = guest.resolve(wanted)) guest.remove(*path);
 }
 
 void remove_directory(GuestFiles& guest, const std::string& root, const RemoveDirectory& edit) {
   if (const auto path = guest.resolve(root + "/" + edit.path)) guest.remove_directory(*path);
 }
 
-std::optional<guestfs::DirectoryEntry> find_entry(GuestFiles& guest, const std::string& directory,
+std::vector<guestfs::DirectoryEntry> find_entries(GuestFiles& guest, const std::string& directory,
                                                   std::string_view name) {
-  for (const guestfs::DirectoryEntry& entry : guest.list(directory))
-    if (hive::same_name(entry.name, name)) return entry;
-  return std::nullopt;
+  std::vector<guestfs::DirectoryEntry> entries = guest.list(directory);
+  std::erase_if(entries, [name](const guestfs::DirectoryEntry& entry) {
+    return !hive::same_name(entry.name, name);
+  });
+  return entries;
 }
 
 // Of a junction or a link, too, which may lead anywhere.
@@ -84,10 +91,14 @@ std::optional<Refusal> check_place(GuestFiles& guest, std::string directory,
   while (!path.empty()) {
     const std::size_t slash = path.find('/');
     const bool is_last = slash == std::string_view::npos;
-    const auto entry = find_entry(guest, directory, path.substr(0, slash));
-    if (!entry) return std::nullopt;
-    directory += "/" + entry->name;
-    if (entry->type != (is_last ? FileType::regular : FileType::directory))
+    const auto entries = find_entries(guest, directory, path.substr(0, slash));
+    if (entries.empty()) return std::nullopt;
+    if (entries.size() > 1)
+      return Refusal{Reason::path_blocked,
+                     fmt::format("{} in the guest has both {} and {}, one of which is needed there",
+                                 directory, entries[0].name, entries[1].name)};
+    directory += "/" + entries.front().name;
+    if (entries.front().type != (is_last ? FileType::regular : FileType::directory))
       return Refusal{Reason::path_blocked,
                      fmt::format("{} in the guest is no {}, which is needed there", directory,
                                  is_last ? "file" : "directory")};

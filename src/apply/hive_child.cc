@@ -259,6 +259,9 @@ std::string read_record(const Call& call) {
   RecordReading reading;
   try {
     reading.record = parse_record(call.message);
+  } catch (const NewerRecord& e) {
+    reading.damage = e.what();
+    reading.is_newer = true;
   } catch (const Error& e) {
     reading.damage = e.what();
   }

@@ -185,7 +185,8 @@ RecordReading read_record(const std::string& text) {
   try {
     return decode_record(wall::call(request));
   } catch (const wall::Breach& e) {
-    return {std::nullopt, fmt::format("it brings down the process that reads it: {}", e.what())};
+    return {std::nullopt, fmt::format("it brings down the process that reads it: {}", e.what()),
+            false};
   }
 }
 

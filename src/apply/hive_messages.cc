@@ -148,7 +148,8 @@ SoftwareFacts decode_software(std::string_view message) {
 
 std::string encode(const RecordReading& reading) {
   return pack({{"record", reading.record ? json(to_json(*reading.record)) : json()},
-               {"damage", reading.damage}});
+               {"damage", reading.damage},
+               {"is_newer", reading.is_newer}});
 }
 
 RecordReading decode_record(std::string_view message) {
@@ -157,6 +158,7 @@ RecordReading decode_record(std::string_view message) {
     if (const json& record = from.at("record"); !record.is_null())
       reading.record = to_record(record);
     reading.damage = from.at("damage").get<std::string>();
+    reading.is_newer = from.at("is_newer").get<bool>();
     if (!reading.record && reading.damage.empty()) throw_nonsense();
     return reading;
   });

@@ -39,7 +39,8 @@ SoftwareFacts decode_software(std::string_view message);
 // What the file of a record was found to be.
 struct RecordReading {
   std::optional<Record> record;
-  std::string damage;  // why there is none
+  std::string damage;     // why there is none
+  bool is_newer = false;  // that is why
 };
 std::string encode(const RecordReading& reading);
 RecordReading decode_record(std::string_view message);

@@ -69,11 +69,13 @@ void probe_software(GuestFiles& guest, const std::string& path, DirtyHive policy
   facts.setup_in_progress = software.is_undeployable;
 }
 
-// `entry` in `directory` is the asked file `path`.
+// `entry` in `directory` is the asked file `path`. There may be two, in other letter cases: which
+// one is meant nobody knows.
 void read_file(GuestFiles& guest, const std::string& directory,
                const guestfs::DirectoryEntry& entry, const std::string& path, Facts& facts) {
   const std::string found = directory + "/" + entry.name;
-  if (entry.type != guestfs::FileType::regular || guest.size(found) > largest_file) {
+  if (facts.files.erase(path) != 0 || entry.type != guestfs::FileType::regular ||
+      guest.size(found) > largest_file) {
     facts.unreadable_files.insert(path);
     return;
   }
@@ -115,12 +117,13 @@ void look_into_directories(GuestFiles& guest, const std::string& root, Facts& fa
 void read_record(Facts& facts) {
   const std::string path(record_path);
   if (facts.unreadable_files.contains(path))
-    facts.record_damage = "not a plain file of 1 MiB at most";
+    facts.record_damage = "not one plain file of 1 MiB at most";
   const auto text = facts.files.find(path);
   if (text == facts.files.end()) return;
   RecordReading reading = kvmnet::read_record(text->second);
   facts.record = std::move(reading.record);
   facts.record_damage = std::move(reading.damage);
+  facts.record_is_newer = reading.is_newer;
 }
 
 void read_files(GuestFiles& guest, const std::string& root, Facts& facts) {

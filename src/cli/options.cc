@@ -141,7 +141,7 @@ void add_no_sandbox(CLI::App& app, Options& options) {
                "read hives without locking up the process that does it (for kernels that cannot)");
 }
 
-void add_hive_reading_options(CLI::App& app, Options& options) {
+void add_dirty_hive(CLI::App& app, Options& options) {
   app.add_option_function<std::string>(
          "--dirty-hive",
          [&options](const std::string& word) {
@@ -152,6 +152,10 @@ void add_hive_reading_options(CLI::App& app, Options& options) {
       ->check(CLI::IsMember({"replay", "use-primary"}).description(""))
       ->type_name("replay|use-primary")
       ->default_str("replay");
+}
+
+void add_hive_reading_options(CLI::App& app, Options& options) {
+  add_dirty_hive(app, options);
   add_no_sandbox(app, options);
 }
 
@@ -208,15 +212,7 @@ void add_guest_options(CLI::App& app, Options& options) {
       ->check(CLI::IsMember({"auto", "kvm", "tcg"}).description(""))
       ->type_name("auto|kvm|tcg")
       ->default_str("auto");
-  add_hive_reading_options(app, options);
-  app.add_option_function<std::string>(
-         "--unclean-ntfs",
-         [&options](const std::string& word) { options.accept_unclean_ntfs = word == "accept"; },
-         "an NTFS that was not cleanly unmounted: refuse, or accept and lose what is only in its "
-         "journal (libguestfs only)")
-      ->check(CLI::IsMember({"refuse", "accept"}).description(""))
-      ->type_name("refuse|accept")
-      ->default_str("refuse");
+  add_no_sandbox(app, options);
   add_key_options(app, options);
   app.add_option("--timeout", options.time_limit,
                  "seconds after which a step that hangs is given up; writing to the image is not")
@@ -226,6 +222,19 @@ void add_guest_options(CLI::App& app, Options& options) {
   add_output_options(app, options);
   app.add_flag("-x,--trace", options.trace, "trace libguestfs calls on standard error")
       ->group("Output");
+}
+
+// How a guest may be patched that Windows has not left at rest; status looks at any.
+void add_risk_options(CLI::App& app, Options& options) {
+  add_dirty_hive(app, options);
+  app.add_option_function<std::string>(
+         "--unclean-ntfs",
+         [&options](const std::string& word) { options.accept_unclean_ntfs = word == "accept"; },
+         "an NTFS that was not cleanly unmounted: refuse, or accept and lose what is only in its "
+         "journal (libguestfs only)")
+      ->check(CLI::IsMember({"refuse", "accept"}).description(""))
+      ->type_name("refuse|accept")
+      ->default_str("refuse");
 }
 
 void add_code_page(CLI::App& app, Options& options) {
@@ -250,6 +259,7 @@ void add_reg_options(CLI::App& app, Options& options) {
 
 void add_image_options(CLI::App& app, Options& options) {
   add_guest_options(app, options);
+  add_risk_options(app, options);
   add_setting_options(app, options.settings, false);
   add_reg_options(app, options);
   add_firstboot_options(app, options.settings);
@@ -371,6 +381,7 @@ void add_revert(CLI::App& app, Options& options, bool& dry_run) {
   CLI::App* revert = app.add_subcommand(
       "revert", "take back what patch has done: every value as it was, and nothing of kvmnet left");
   add_guest_options(*revert, options);
+  add_risk_options(*revert, options);
   add_patch_options(*revert, options);
   revert->add_flag("--force", options.force,
                    "also where somebody has changed a value since, or the guest cannot restore "

@@ -80,6 +80,14 @@ ordered_json edit_json(const EditText& text) {
           {"why", clean(text.why)}};
 }
 
+ordered_json refusal_json(const Refusal& refusal) {
+  ordered_json object = {{"code", code(refusal.reason)},
+                         {"message", clean(refusal.message)},
+                         {"remedy", remedy(refusal.reason)}};
+  for (const std::string& detail : refusal.details) object["details"].push_back(clean(detail));
+  return object;
+}
+
 ordered_json firstboot_json(const FirstBoot& firstboot) {
   ordered_json beside = ordered_json::array();
   for (const OtherFirstBoot& other : firstboot.beside)
@@ -143,10 +151,7 @@ std::string json(const Outcome& outcome) {
   object["schema"] = schema_version;
   object["image"] = outcome.image;
   object["status"] = word(outcome.status);
-  if (outcome.refusal)
-    object["reason"] = {{"code", code(outcome.refusal->reason)},
-                        {"message", clean(outcome.refusal->message)},
-                        {"remedy", remedy(outcome.refusal->reason)}};
+  if (outcome.refusal) object["reason"] = refusal_json(*outcome.refusal);
   if (!outcome.error.empty()) object["error"] = clean(outcome.error);
   if (outcome.facts) object["guest"] = guest_json(*outcome.facts, outcome.device);
   if (outcome.recovered) object["recovered"] = true;

@@ -94,6 +94,14 @@ std::string read_keys(const Fd& file, const std::string& from) {
   return text;
 }
 
+std::string read_key_file(const std::string& name) {
+  try {
+    return read_keys(open_file(name, O_RDONLY), name);
+  } catch (const Error& e) {
+    throw UsageError(fmt::format("--key: {}", e.what()));
+  }
+}
+
 // ID:key:WORDS or ID:file:FILE, as virt-* tools take it.
 VolumeKey volume_key(const std::string& word) {
   const std::size_t first = word.find(':');
@@ -105,7 +113,7 @@ VolumeKey volume_key(const std::string& word) {
     throw UsageError("--key: write ID:key:WORDS or ID:file:FILE");
   VolumeKey key = {word.substr(0, first), word.substr(second + 1)};
   if (kind == "key") return key;
-  std::string text = read_keys(open_file(key.key, O_RDONLY), key.key);
+  std::string text = read_key_file(key.key);
   while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
   key.key = std::move(text);
   return key;

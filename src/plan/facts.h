@@ -87,7 +87,8 @@ struct Facts {
   std::vector<ControlSet> other_sets;
   // Content of those of asked_files() (plan.h) that exist, by path relative to the system root.
   std::map<std::string, std::string> files;
-  // Those of them that are there, but are no plain files, or too large to be read.
+  // Those of them that are there, but are no plain files, too large to be read, or there twice, in
+  // other letter cases.
   std::set<std::string> unreadable_files;
   // Those of private_paths() (plan.h) that are there and that others than SYSTEM and Administrators
   // have access to.
@@ -99,6 +100,7 @@ struct Facts {
   // What an earlier patch has left; nothing: no record, or one that cannot be trusted, and why.
   std::optional<Record> record;
   std::string record_damage;
+  bool record_is_newer = false;  // a later kvmnet has written it: that is why
   // What the hive says to .reg files that are to be merged, and to the record.
   RegFacts reg;
   bool operator==(const Facts&) const = default;

@@ -38,6 +38,7 @@ class Files {
     if (edit.path != record_path) return;
     facts_.record = parse_record(edit.content);  // which we have written ourselves
     facts_.record_damage.clear();
+    facts_.record_is_newer = false;
   }
   void apply(const RemoveFile& edit) {
     if (is_there(edit.path)) count(edit.path, -1);

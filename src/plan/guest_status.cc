@@ -145,7 +145,7 @@ void add_warnings(const Facts& facts, GuestStatus& status) {
     add_warning(status,
                 "nothing starts the guest's first-boot script any more: patch it again, or revert");
   if (facts.unreadable_files.contains(std::string(firstboot::result_path)))
-    add_warning(status, "the result of the first boot is not a plain file of 1 MiB at most");
+    add_warning(status, "the result of the first boot is not one plain file of 1 MiB at most");
   const auto result = facts.files.find(std::string(firstboot::result_path));
   if (result != facts.files.end() && !status.result)
     add_warning(status, "the result of the first boot has not the form that kvmnet gives it");

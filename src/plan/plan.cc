@@ -314,7 +314,7 @@ std::optional<Refusal> check_record(const Facts& facts, bool trust_open) {
   std::string damage = facts.record_damage;
   if (damage.empty() && !trust_open && is_record_open(facts)) damage = open_record;
   if (damage.empty()) return std::nullopt;
-  return Refusal{Reason::record_damaged,
+  return Refusal{facts.record_is_newer ? Reason::record_newer : Reason::record_damaged,
                  fmt::format("%SystemRoot%\\kvmnet\\record.json: {}", damage)};
 }
 

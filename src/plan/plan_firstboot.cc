@@ -155,7 +155,7 @@ class Planner {
                firstboot::with_setup_call(content_of(firstboot::setup_complete_path)).size() >
                    firstboot::largest_setup_complete) {
       chosen.why =
-          "Windows Setup has still to run, but its SetupComplete.cmd is not a plain file of "
+          "Windows Setup has still to run, but its SetupComplete.cmd is not one plain file of "
           "1 MiB at most, with what kvmnet would add";
     } else {
       // Also the service: Setup does not run the file where Windows has an OEM's key.

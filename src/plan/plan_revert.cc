@@ -133,7 +133,8 @@ class Planner {
         drift_.size() > most ? fmt::format("; and {} more", drift_.size() - most) : "";
     return {Reason::changed_since_patch,
             fmt::format("somebody has changed since the patch: {}{}",
-                        fmt::join(drift_.begin(), shown_end, "; "), more)};
+                        fmt::join(drift_.begin(), shown_end, "; "), more),
+            drift_};
   }
 
   // Keys that a patch has made go again, unless somebody has put something into them.
@@ -205,7 +206,8 @@ class Planner {
     if (facts_.unreadable_files.contains(std::string(firstboot::setup_complete_path)) &&
         was_added(firstboot::setup_complete_path)) {
       const std::string_view why =
-          "%SystemRoot%\\Setup\\Scripts\\SetupComplete.cmd is no plain file of 1 MiB at most any "
+          "%SystemRoot%\\Setup\\Scripts\\SetupComplete.cmd is not one plain file of 1 MiB at most "
+          "any "
           "more: what the patch has added cannot be taken out";
       if (!options_.force) return Refusal{Reason::changed_since_patch, std::string(why)};
       warn(std::string(why));

@@ -237,7 +237,7 @@ ordered_json to_json(const Record& record) {
 
 Record to_record(const json& from) {
   const auto number = to_number(from.at("kvmnet_record"));
-  if (number > format) fail("written by a newer kvmnet");
+  if (number > format) throw NewerRecord();
   if (number != format) fail("of a format that is not known here");
   Record record;
   record.version = to_word(from.at("version"));

@@ -10,6 +10,7 @@
 
 #include "hive/key_path.h"
 #include "hive/value.h"
+#include "src/support/error.h"
 
 namespace kvmnet {
 
@@ -82,6 +83,12 @@ std::string record_text(const Record& record);
 // names keys, values, types, files or commands that no kvmnet writes, throws Error. To be called
 // behind the wall.
 Record parse_record(std::string_view text);
+
+// Thrown by it for a record whose format is that of a later kvmnet.
+class NewerRecord : public Error {
+ public:
+  NewerRecord() : Error("it is written by a newer kvmnet") {}
+};
 
 // Types that a record can hold; a value of another one could not be put back.
 bool can_be_recorded(const hive::Value& value);

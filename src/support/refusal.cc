@@ -19,7 +19,7 @@ constexpr std::string_view shut_down_fully =
     "start the guest, run 'powercfg /h off' in it as administrator, shut it down with "
     "'shutdown /s /t 0', and try again";
 
-constexpr std::array<Row, 45> rows = {{
+constexpr std::array<Row, 46> rows = {{
     {Reason::image_in_use, "image-in-use", "another program has the image open, or changes it",
      "shut down the guest, or stop the process that uses it"},
     {Reason::commit_interrupted, "commit-interrupted",
@@ -144,10 +144,13 @@ constexpr std::array<Row, 45> rows = {{
      "leave the option out for this guest, or give a value that its Windows version knows"},
     {Reason::record_damaged, "record-damaged",
      "the record of an earlier patch cannot be read or trusted",
-     "use the newer kvmnet if the message says that one has written it; else restore the file, or "
-     "the whole guest, from a backup; without the directory %SystemRoot%\\kvmnet (start the guest "
-     "and remove it as administrator) the guest can be patched again, but what earlier patches "
-     "have done cannot be taken back. 'revert --force' trusts a record that others have access to"},
+     "restore the file, or the whole guest, from a backup; without the directory "
+     "%SystemRoot%\\kvmnet (start the guest and remove it as administrator) the guest can be "
+     "patched again, but what earlier patches have done cannot be taken back. 'revert --force' "
+     "trusts a record that others have access to"},
+    {Reason::record_newer, "record-newer",
+     "the record of an earlier patch is that of a newer kvmnet",
+     "use the newer kvmnet for this guest: what it has noted there this one does not know"},
     {Reason::record_missing, "record-missing",
      "the guest has something of kvmnet's, or of its name, but no record of a patch",
      "start the guest and look at %SystemRoot%\\kvmnet, the service kvmnet-firstboot and what "

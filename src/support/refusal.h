@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace kvmnet {
 
@@ -55,6 +56,7 @@ enum class Reason {
   unsupported_system_root,
   option_unsupported,
   record_damaged,
+  record_newer,
   record_missing,
   changed_since_patch,
 };
@@ -64,7 +66,8 @@ std::string_view remedy(Reason reason);  // what the user can do, a sentence
 
 struct Refusal {
   Reason reason;
-  std::string message;  // what was found, naming it
+  std::string message;                    // what was found, naming it
+  std::vector<std::string> details = {};  // all of what the message has the first of
   bool operator==(const Refusal&) const = default;
 };
 

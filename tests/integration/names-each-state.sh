@@ -108,7 +108,9 @@ head -c 70000 /dev/zero >long
 kvmnet 2 plan --keys-from-stdin nt52.qcow2 <long
 expect_same_file err - <<<'kvmnet: --keys-from-stdin: is longer than 64 KiB, as no key is'
 kvmnet 2 plan --key all:file:long nt52.qcow2
-expect_same_file err - <<<'kvmnet: long: is longer than 64 KiB, as no key is'
+expect_same_file err - <<<'kvmnet: --key: long: is longer than 64 KiB, as no key is'
+kvmnet 2 plan --key all:file:missing nt52.qcow2
+expect_same_file err - <<<'kvmnet: --key: missing: No such file or directory'
 
 echo "== what has become of a patch"
 cp --sparse=always sound.raw patched.raw
@@ -123,6 +125,11 @@ cp patched.raw disk.raw
 echo '{}' >record
 put record /Windows/kvmnet/record.json
 for command in patch revert; do refused record-damaged "$command" image.qcow2; done
+cp patched.raw disk.raw
+guest_file disk.raw /Windows/kvmnet/record.json record
+sed -i 's/"kvmnet_record": 1/"kvmnet_record": 2/' record
+put record /Windows/kvmnet/record.json
+for command in patch revert; do refused record-newer "$command" image.qcow2; done
 
 echo "== the JSON output of every command"
 cp nt52.qcow2 own.qcow2

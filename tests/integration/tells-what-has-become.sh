@@ -130,7 +130,7 @@ head -c 1100000 hostile >long
 head -c 1100000 /dev/urandom >>long
 put long /Windows/kvmnet/firstboot.result
 kvmnet 0 status guest.raw
-expect_out 'the result of the first boot is not a plain file of 1 MiB at most'
+expect_out 'the result of the first boot is not one plain file of 1 MiB at most'
 
 echo '== a record that others have access to'
 patched
@@ -156,10 +156,10 @@ head -c 2000000 /dev/zero | tr '\0' x >>long
 put long /Windows/Setup/Scripts/setupcomplete.cmd
 remember guest.raw
 kvmnet 3 revert guest.raw
-expect_out 'SetupComplete.cmd is no plain file of 1 MiB at most any more'
+expect_out 'SetupComplete.cmd is not one plain file of 1 MiB at most any more'
 expect_unchanged
 kvmnet 0 revert --force guest.raw
-expect_out 'SetupComplete.cmd is no plain file'
+expect_out 'SetupComplete.cmd is not one plain file'
 guest_file guest.raw /Windows/Setup/Scripts/setupcomplete.cmd kept
 expect_same_file long kept
 cp --sparse=always template.raw guest.raw

@@ -283,6 +283,31 @@ TEST(Probe, SaysWhichFilesItDoesNotRead) {
   EXPECT_EQ(facts.files.at("kvmnet/firstboot.new").size(), 1U << 20);
 }
 
+// An NTFS may have both, made by other systems than Windows.
+TEST(Probe, ReadsNothingThatIsThereTwice) {
+  Guest guest(test::ten);
+  guest.volume().files["/Windows/kvmnet/record.json"] = record_text(Record{});
+  guest.volume().files["/Windows/kvmnet/RECORD.json"] = record_text(Record{});
+  guest.volume().files["/Windows/kvmnet/firstboot.cmd"] = "one";
+  const Facts facts = guest.facts();
+  EXPECT_EQ(facts.unreadable_files, std::set<std::string>{"kvmnet/record.json"});
+  EXPECT_EQ(facts.files,
+            (std::map<std::string, std::string>{{std::string(firstboot::script_path), "one"}}));
+  EXPECT_FALSE(facts.record);
+  EXPECT_FALSE(facts.record_damage.empty());
+}
+
+TEST(Probe, KnowsTheRecordOfANewerKvmnet) {
+  Guest guest(test::ten);
+  std::string text = record_text(Record{});
+  guest.volume().files["/Windows/kvmnet/record.json"] = text;
+  EXPECT_FALSE(guest.facts().record_is_newer);
+  const std::string field = "\"kvmnet_record\": ";
+  text.replace(text.find(field) + field.size(), 1, "2");
+  guest.volume().files["/Windows/kvmnet/record.json"] = text;
+  EXPECT_TRUE(guest.facts().record_is_newer);
+}
+
 TEST(Probe, SaysWhatOthersHaveAccessTo) {
   Guest guest(test::seven);
   FakeGuest::Volume& volume = guest.volume();

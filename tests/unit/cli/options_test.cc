@@ -193,6 +193,16 @@ TEST(Options, TakesRegFilesForPatchAndPlanOnly) {
   expect_usage_error({"status", "--reg", "/dev/null", "a.img"}, "--reg");
 }
 
+// It writes nothing, so nothing is lost.
+TEST(Options, TakesRisksForWhatWritesOnly) {
+  const auto options =
+      options_of({"revert", "--dirty-hive", "use-primary", "--unclean-ntfs", "accept", "a.img"});
+  EXPECT_EQ(options.dirty_hive, DirtyHive::use_primary);
+  EXPECT_TRUE(options.accept_unclean_ntfs);
+  expect_usage_error({"status", "--dirty-hive", "use-primary", "a.img"}, "--dirty-hive");
+  expect_usage_error({"status", "--unclean-ntfs", "accept", "a.img"}, "--unclean-ntfs");
+}
+
 TEST(Options, WrongUsageIsSaidWithStatus2) {
   expect_usage_error({}, "subcommand");
   expect_usage_error({"patch"}, "required");

@@ -351,6 +351,24 @@ TEST(NtfsVolume, WhatIsNewHasWhatItsDirectoryHandsDown) {
   file.expect_consistent();
 }
 
+// So that what is written under the name again is a file of its own.
+TEST(NtfsVolume, AFileThatHasAnotherNameKeepsIt) {
+  const VolumeFile file;
+  file.copy_in("theirs", "/theirs.txt");
+  file.make_link("/ours.txt", "/theirs.txt");
+  {
+    NtfsVolume volume(file.device(), Access::read_write);
+    EXPECT_EQ(text_of(volume, "/ours.txt"), "theirs");
+    volume.remove("/ours.txt");
+    EXPECT_EQ(volume.resolve("/ours.txt"), std::nullopt);
+    volume.write("/ours.txt", "ours");
+    volume.close();
+  }
+  EXPECT_EQ(file.content("/theirs.txt"), "theirs");
+  EXPECT_EQ(file.content("/ours.txt"), "ours");
+  file.expect_consistent();
+}
+
 TEST(NtfsVolume, WhatCannotBeDoneIsSaid) {
   const VolumeFile file;
   NtfsVolume volume(file.device(), Access::read_write);

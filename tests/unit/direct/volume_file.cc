@@ -176,6 +176,19 @@ void VolumeFile::make_compressed(const std::string& path, std::string_view conte
 }
 
 // [MS-FSCC] 2.1.2.5, mount point reparse data buffer.
+void VolumeFile::make_link(const std::string& path, const std::string& target) const {
+  const Opened volume(path_);
+  const std::size_t slash = path.rfind('/');
+  ntfs_inode* directory = volume.open(slash == 0 ? "/" : path.substr(0, slash));
+  ntfs_inode* inode = volume.open(target);
+  ntfschar* name = nullptr;
+  const int length = ntfs_mbstoucs(path.c_str() + slash + 1, &name);
+  check(ntfs_link(inode, directory, name, static_cast<u8>(length)) == 0, path);
+  ntfs_inode_close_in_dir(inode, directory);
+  ntfs_inode_close(directory);
+  std::free(name);
+}
+
 void VolumeFile::make_junction(const std::string& path, std::string_view target) const {
   const auto size = static_cast<char>(2 * target.size());
   const std::string no_name(2, '\0');

@@ -40,6 +40,7 @@ class VolumeFile {
   // What the programs of ntfs-3g cannot make.
   void make_directory(const std::string& path) const;
   void make_compressed(const std::string& path, std::string_view content) const;
+  void make_link(const std::string& path, const std::string& target) const;  // in its directory
   void make_junction(const std::string& path, std::string_view target) const;
   void set_dos_name(const std::string& path, const std::string& name) const;
   void set_attributes(const std::string& path, std::uint32_t attributes) const;

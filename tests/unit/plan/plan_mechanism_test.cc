@@ -105,7 +105,7 @@ TEST(PlanMechanism, ASetupCompleteThatCannotBeReadIsLeftAlone) {
   const Plan plan = plan_of(facts, automatic());
   EXPECT_FALSE(any_has(lines(plan.edits), "SetupComplete"));
   EXPECT_EQ(plan.firstboot->mechanism, Mechanism::service);
-  EXPECT_NE(plan.firstboot->why.find("not a plain file"), std::string::npos);
+  EXPECT_NE(plan.firstboot->why.find("not one plain file"), std::string::npos);
   expect_settled(facts, automatic());
 }
 

@@ -295,9 +295,11 @@ TEST(PlanRevert, SaysHowMuchElseHasChanged) {
   for (int i = 0; i < 30; ++i)
     facts.record->reg_values.push_back(
         {hive::KeyPath::parse("A"), fmt::format("v{}", i), hive::dword(0), hive::dword(1)});
-  const std::string message = refusal_of(facts).message;
-  EXPECT_NE(message.find("v19"), std::string::npos);
-  EXPECT_TRUE(message.ends_with("; and 10 more")) << message;
+  const Refusal refusal = refusal_of(facts);
+  EXPECT_NE(refusal.message.find("v19"), std::string::npos);
+  EXPECT_TRUE(refusal.message.ends_with("; and 10 more")) << refusal.message;
+  ASSERT_EQ(refusal.details.size(), 30U);
+  EXPECT_NE(refusal.details.back().find("v29"), std::string::npos);
 }
 
 TEST(PlanRevert, NeedsARecordOfAPatchThatIsThere) {
@@ -306,6 +308,8 @@ TEST(PlanRevert, NeedsARecordOfAPatchThatIsThere) {
   EXPECT_EQ(refusal_of(facts).reason, Reason::record_missing);
   facts.record_damage = "cut off";
   EXPECT_EQ(refusal_of(facts).reason, Reason::record_damaged);
+  facts.record_is_newer = true;
+  EXPECT_EQ(refusal_of(facts).reason, Reason::record_newer);
 }
 
 // A guest whose first boot has set everything, and whose netsh had something to say before.
