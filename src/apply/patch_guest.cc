@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <span>
 
@@ -22,6 +23,18 @@ namespace {
 using guestfs::Access;
 using guestfs::GuestFiles;
 
+// To NTFS both are the same. Where it is only the journal that says so, $LogFile of version 2.0,
+// there need be no session in hiberfil.sys (ntfs-3g, ntfs_volume_check_hiberfile).
+bool has_hibernated(GuestFiles& guest, const WindowsRoot& root) {
+  constexpr std::size_t signature = 4;
+  guest.mount(root.device, Access::read_only);
+  const auto file = guest.resolve("/hiberfil.sys");
+  if (!file) return false;
+  const auto bytes = guest.read_at(*file, 0, signature);
+  const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return text == "hibr" || text == "HIBR";
+}
+
 Access check_state(GuestFiles& guest, const WindowsRoot& root, bool accept_unclean) {
   const auto refuse = [&root](Reason reason, std::string_view what) {
     throw Refused{{reason, fmt::format("{}: {}", root.device, what)}};
@@ -30,9 +43,12 @@ Access check_state(GuestFiles& guest, const WindowsRoot& root, bool accept_uncle
     case guestfs::NtfsState::clean:
       break;
     case guestfs::NtfsState::hibernated:
-      refuse(Reason::hibernated,
-             "Windows is hibernated or was shut down with fast startup: it would overwrite any "
-             "change with what it has in memory");
+      if (has_hibernated(guest, root))
+        refuse(Reason::hibernated,
+               "Windows is hibernated: it would overwrite any change with what it has in memory");
+      refuse(Reason::fast_startup,
+             "Windows was shut down with fast startup, or cut off: it keeps what it knows of the "
+             "NTFS, and would overwrite any change with that");
       break;
     case guestfs::NtfsState::unclean:
       if (accept_unclean) return Access::read_write_unclean;
@@ -161,7 +177,7 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   const MemoryView edited_view = edited ? MemoryView(edited->file) : MemoryView();
   const auto after = edited ? edited_view.bytes() : before;
   if (auto refusal = check_places(guest, root.directory, plan.edits)) throw Refused{*refusal};
-  check_space(guest, plan.edits, after.size() - before.size());
+  check_space(guest, plan.edits, after.size() - std::min(before.size(), after.size()));
   if (request.mode == Mode::plan) return;
 
   clock.begin(Phase::apply);

@@ -280,7 +280,9 @@ class Text {
       case PatchState::unknown:
         break;
     }
-    return "has traces of a patch, but no record of it";
+    return outcome_.guest_status->damage.empty()
+               ? "has traces of a patch, but no record of it"
+               : "has the record of a patch, but not one that can be read or trusted";
   }
 
   void conclusion() {

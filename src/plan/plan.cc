@@ -240,7 +240,13 @@ class Planner {
 
   // What all this changes, for revert. Nothing is changed: nothing is noted either.
   std::optional<Refusal> add_record() {
-    if (plan_.edits.empty() && values_.empty()) return std::nullopt;
+    if (plan_.edits.empty() && values_.empty()) {
+      if (!facts_.record && (!facts_.our_files.empty() || has_firstboot_service(facts_)))
+        warn(
+            "there is something of kvmnet's, but no record of a patch: revert cannot take back "
+            "what is there");
+      return std::nullopt;
+    }
     if (auto refusal = check_place_of_record(facts_)) return *refusal;
     std::vector<Edit> all = plan_.edits;
     all.insert(all.end(), values_.begin(), values_.end());

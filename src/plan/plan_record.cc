@@ -256,6 +256,10 @@ void add_set(std::string name, std::vector<std::string>& sets) {
     sets.push_back(std::move(name));
 }
 
+bool is_file_of(const Record& record, std::string_view path) {
+  return std::find(record.files.begin(), record.files.end(), path) != record.files.end();
+}
+
 std::string name_in_directory(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
 }
@@ -335,6 +339,10 @@ bool has_begun(const Facts& facts) {
     return facts.our_files.contains(std::string(path));
   };
   if (facts.record && facts.record->begun) return true;
+  // The script removes itself when it is done.
+  if (facts.record && is_file_of(*facts.record, firstboot::script_path) &&
+      !has(firstboot::script_path))
+    return true;
   // What was there is saved before the first command; a boot that was cut off before that has
   // changed nothing.
   return has(firstboot::before_path) || has(firstboot::result_path) || has(firstboot::done_path);

@@ -74,8 +74,9 @@ class Planner {
  private:
   void plan_values() {
     for (const RecordedRegValue& value : all_values(record_)) {
-      if (value.before == value.after) continue;  // whatever has become of it is not the patch's
-      if (is_in_lost_set(facts_, value.key))
+      if (value.before == value.after)
+        note_left_alone(value);
+      else if (is_in_lost_set(facts_, value.key))
         warn(fmt::format("{} is not there any more, and needs nothing",
                          value.key.elements().front()));
       else
@@ -83,6 +84,14 @@ class Planner {
     }
     for (const ControlSet* set : sets_)
       if (!knows_set(record_, set->name)) warn_about_unknown(*set);
+  }
+
+  // The patches have left it as it was: whatever has become of it is not theirs.
+  void note_left_alone(const RecordedRegValue& value) {
+    const auto present = present_value(facts_, value.key, value.name);
+    if (present == value.before || is_in_lost_set(facts_, value.key)) return;
+    warn(fmt::format("{} is {}, was {} before the patch and after it: it stays as it is",
+                     shown(value), shown(present), shown(value.before)));
   }
 
   // It may be a copy of one that a patch was made in, and changed since; or its own.
@@ -188,7 +197,7 @@ class Planner {
   bool has_run() const {
     if (record_.state == Record::State::restoring) return true;
     if (!was_added(firstboot::script_path)) return false;
-    return has_begun(facts_) || !has(firstboot::script_path);
+    return has_begun(facts_);
   }
 
   std::optional<firstboot::Result> result() const {

@@ -281,6 +281,8 @@ std::string record_text(const Record& record) {
 
 Record parse_record(std::string_view text) {
   if (text.size() > largest_record) fail("too long");
+  if (text.find('\0') != std::string_view::npos)
+    fail("a NUL");  // which the parser takes for the end
   try {
     return to_record(json::parse(text));
   } catch (const json::exception& e) {

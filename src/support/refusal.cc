@@ -19,7 +19,7 @@ constexpr std::string_view shut_down_fully =
     "start the guest, run 'powercfg /h off' in it as administrator, shut it down with "
     "'shutdown /s /t 0', and try again";
 
-constexpr std::array<Row, 46> rows = {{
+constexpr std::array<Row, 47> rows = {{
     {Reason::image_in_use, "image-in-use", "another program has the image open, or changes it",
      "shut down the guest, or stop the process that uses it"},
     {Reason::commit_interrupted, "commit-interrupted",
@@ -88,7 +88,11 @@ constexpr std::array<Row, 46> rows = {{
      "off in the guest (manage-bde -off C:), wait until it has decrypted, and shut it down"},
     {Reason::wrong_key, "wrong-key", "BitLocker or LUKS, and no key that was given opens it",
      "give the right key; of BitLocker the recovery password, 48 digits in groups of six"},
-    {Reason::hibernated, "hibernated", "Windows is hibernated, or was shut down with fast startup",
+    {Reason::hibernated, "hibernated",
+     "Windows is hibernated: its hiberfil.sys holds a session, which fast startup may leave, too",
+     shut_down_fully},
+    {Reason::fast_startup, "fast-startup",
+     "Windows was shut down with fast startup, or cut off: by its journal, it still holds the NTFS",
      shut_down_fully},
     {Reason::unclean_ntfs, "unclean-ntfs", "the NTFS was not cleanly unmounted",
      "start the guest, let it check its disk, shut it down with 'shutdown /s /t 0', and try again; "

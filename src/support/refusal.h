@@ -36,6 +36,7 @@ enum class Reason {
   encrypted_volume,
   wrong_key,
   hibernated,
+  fast_startup,
   unclean_ntfs,
   damaged_ntfs,
   read_only_mount,

@@ -35,7 +35,7 @@ no-windows not-windows
 no-windows blank
 several-windows two-roots
 hibernated hibernated
-hibernated fast-startup
+fast-startup fast-startup
 unclean-ntfs unclean
 unclean-ntfs to-be-checked
 dirty-hive dirty-hive

@@ -165,8 +165,8 @@ TEST_F(DirectGuestTest, OnlyAnApplianceOpensEncryptedVolumesButOverrulesNoRefusa
   EXPECT_NE(std::get<Refusal>(root).message.find("only an appliance opens"), std::string::npos);
   EXPECT_TRUE(guest.is_for_appliance(Reason::encrypted_volume, true));
   EXPECT_FALSE(guest.is_for_appliance(Reason::encrypted_volume, false));
-  for (const Reason reason : {Reason::hibernated, Reason::unclean_ntfs, Reason::damaged_ntfs,
-                              Reason::image_in_use, Reason::no_windows})
+  for (const Reason reason : {Reason::hibernated, Reason::fast_startup, Reason::unclean_ntfs,
+                              Reason::damaged_ntfs, Reason::image_in_use, Reason::no_windows})
     EXPECT_FALSE(guest.is_for_appliance(reason, true));
 }
 

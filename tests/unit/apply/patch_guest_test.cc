@@ -268,7 +268,7 @@ TEST(PatchGuest, NeverReportsSuccessWhenTheGuestsDiskFails) {
 
 TEST(PatchGuest, RefusesVolumesThatWindowsHasNotLeftAtRest) {
   using guestfs::NtfsState;
-  const std::pair<NtfsState, const char*> table[] = {{NtfsState::hibernated, "hibernated"},
+  const std::pair<NtfsState, const char*> table[] = {{NtfsState::hibernated, "fast-startup"},
                                                      {NtfsState::unclean, "unclean-ntfs"},
                                                      {NtfsState::damaged, "damaged-ntfs"}};
   for (const auto& [state, expected] : table)
@@ -279,6 +279,21 @@ TEST(PatchGuest, RefusesVolumesThatWindowsHasNotLeftAtRest) {
       EXPECT_EQ(refusal(guest, mode), expected);
       EXPECT_TRUE(guest.changes().empty());  // not even mounted
     }
+}
+
+TEST(PatchGuest, TellsHibernationFromFastStartup) {
+  for (const auto& [content, expected] : {std::pair{"hibr and more", "hibernated"},
+                                          {"HIBR", "hibernated"},
+                                          {"RSTR", "fast-startup"},
+                                          {"h", "fast-startup"},
+                                          {"", "fast-startup"}}) {
+    FakeGuest guest;
+    install(guest.add("/dev/sda1"), test::ten);
+    guest.volume("/dev/sda1").state = guestfs::NtfsState::hibernated;
+    guest.volume("/dev/sda1").files["/HiberFil.sys"] = content;
+    EXPECT_EQ(refusal(guest), expected) << content;
+    EXPECT_TRUE(guest.changes().empty());
+  }
 }
 
 TEST(PatchGuest, RefusesAVolumeThatMountsReadOnly) {

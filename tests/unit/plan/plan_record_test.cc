@@ -62,6 +62,7 @@ TEST(PlanRecord, NotesWhatIsRightAlready) {
   ASSERT_TRUE(std::holds_alternative<Plan>(reverted));
   for (const std::string& line : plan_tests::lines(std::get<Plan>(reverted).edits))
     EXPECT_EQ(line.find("Tcp1323Opts"), std::string::npos) << line;
+  EXPECT_TRUE(plan_tests::any_has(std::get<Plan>(reverted).warnings, "it stays as it is"));
 }
 
 TEST(PlanRecord, NotesTheScriptItsServiceAndItsCommands) {
@@ -73,6 +74,28 @@ TEST(PlanRecord, NotesTheScriptItsServiceAndItsCommands) {
   EXPECT_EQ(record.values[0].name, "EnableWsd");
   EXPECT_EQ(record.commands.size(), 4U);
   EXPECT_FALSE(record.begun);
+}
+
+// It removes itself when it has run: after a patch has put it in again nothing else tells that.
+TEST(PlanRecord, KnowsThatAScriptWhichHasGoneMayHaveRun) {
+  Facts facts = patched(guest(version));
+  plan_tests::remove_file(facts, std::string(firstboot::script_path));
+  facts = patched(facts);
+  EXPECT_TRUE(facts.our_files.contains(std::string(firstboot::script_path)));
+  EXPECT_TRUE(facts.record.value().begun);
+  const auto reverted = make_revert(facts, {});
+  ASSERT_TRUE(std::holds_alternative<Plan>(reverted));
+  EXPECT_EQ(std::get<Plan>(reverted).restored.size(), 4U);
+}
+
+TEST(PlanRecord, ThatIsNotThereIsSaidWhereNothingIsToBeDone) {
+  Facts facts = patched(guest(version));
+  const auto settings = make_settings({});
+  EXPECT_EQ(plan_of(facts, settings).warnings, std::vector<std::string>{});
+  plan_tests::remove_file(facts, std::string(record_path));
+  const Plan plan = plan_of(facts, settings);
+  EXPECT_TRUE(plan.edits.empty());
+  EXPECT_TRUE(plan_tests::any_has(plan.warnings, "no record of a patch"));
 }
 
 TEST(PlanRecord, KeepsWhatWasThereBeforeTheFirstPatch) {

@@ -157,6 +157,11 @@ TEST(Record, HasAllValuesInOneForm) {
   EXPECT_EQ(all[4].before, hive::dword(1));
 }
 
+TEST(Record, HasNoNul) {
+  EXPECT_NO_THROW(parse_record(record_text(sample()) + "\n"));
+  EXPECT_THROW(parse_record(record_text(sample()) + '\0'), Error);
+}
+
 TEST(Record, OfANewerKvmnetIsCalledSo) {
   EXPECT_THROW(parse_record(with("/kvmnet_record", 2)), NewerRecord);
   EXPECT_NO_THROW(parse_record(with("/kvmnet_record", 1)));
