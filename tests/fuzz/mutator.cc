@@ -4,21 +4,19 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <random>
 
 #include "tests/fuzz/input.h"
+#include "tests/fuzz/mutation.h"
 #include "tests/fuzz/records.h"
 #include "tests/fuzz/seal.h"
 #include "tests/support/minimal_hive.h"
 
-extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
-
 namespace kvmnet::fuzz {
 namespace {
 
-class Mutator {
+class Mutator : Random {
  public:
-  Mutator(HiveFiles files, unsigned seed) : files_(std::move(files)), random_(seed) {}
+  Mutator(HiveFiles files, unsigned seed) : Random(seed), files_(std::move(files)) {}
 
   HiveFiles run(std::size_t max_size) {
     for (std::size_t rounds = 1 + below(4); rounds > 0; --rounds) change(max_size);
@@ -27,8 +25,6 @@ class Mutator {
   }
 
  private:
-  std::size_t below(std::size_t limit) { return limit == 0 ? 0 : random_() % limit; }
-
   void change(std::size_t max_size) {
     switch (below(10)) {
       case 0:
@@ -48,7 +44,7 @@ class Mutator {
     }
   }
 
-  Bytes& any_log() { return files_.logs[below(files_.logs.size())]; }
+  Bytes& any_log() { return any(files_.logs); }
   Bytes& any_file() { return files_.logs.empty() || below(2) == 0 ? files_.primary : any_log(); }
 
   // What counts, sizes and offsets are compared with.
@@ -69,7 +65,7 @@ class Mutator {
         static_cast<std::uint32_t>(below(4096) * 8),
         static_cast<std::uint32_t>(below(files_.primary.size())),
     };
-    return candidates[below(candidates.size())];
+    return any(candidates);
   }
 
   void replace(Bytes& file, std::size_t offset, std::uint32_t value, bool two_bytes) {
@@ -86,13 +82,13 @@ class Mutator {
   void change_header(Bytes& file) {
     constexpr std::array<std::size_t, 13> fields = {0,  4,  8,  12, 16,  20, 24,
                                                     28, 32, 36, 40, 112, 144};
-    change_number(file, fields[below(fields.size())]);
+    change_number(file, any(fields));
   }
 
   void change_entry(Bytes& log) {
     const auto entries = log_entries(log);
     if (entries.empty()) return change_number(log, 512 + below(64));  // DIRT and its bitmap
-    change_number(log, entries[below(entries.size())] + 4 * below(16));
+    change_number(log, any(entries) + 4 * below(16));
   }
 
   // A number near the start of a used cell, where the fields are. Half of the new ones lead to
@@ -100,11 +96,11 @@ class Mutator {
   void change_record() {
     const auto cells = used_cells(files_.primary);
     if (cells.empty()) return;
-    const CellPlace& cell = cells[below(cells.size())];
+    const CellPlace& cell = any(cells);
     const std::size_t offset =
         cell.offset - 4 + 2 * below(std::min<std::size_t>(cell.size, 88) / 2);
     if (below(2) == 0) return change_number(files_.primary, offset);
-    const CellPlace& target = cells[below(cells.size())];
+    const CellPlace& target = any(cells);
     replace(files_.primary, offset, static_cast<std::uint32_t>(target.offset - 4 - 4096), false);
   }
 
@@ -112,8 +108,8 @@ class Mutator {
   void swap_records() {
     const auto cells = used_cells(files_.primary);
     if (cells.empty()) return;
-    const CellPlace& a = cells[below(cells.size())];
-    const CellPlace& b = cells[below(cells.size())];
+    const CellPlace& a = any(cells);
+    const CellPlace& b = any(cells);
     const auto at = [this](const CellPlace& cell) {
       return files_.primary.begin() + static_cast<std::ptrdiff_t>(cell.offset);
     };
@@ -126,22 +122,16 @@ class Mutator {
   void change_contents() {
     const auto cells = used_cells(files_.primary);
     if (cells.empty()) return;
-    const CellPlace& cell = cells[below(cells.size())];
-    auto* data = reinterpret_cast<std::uint8_t*>(files_.primary.data() + cell.offset);
-    LLVMFuzzerMutate(data, std::min<std::size_t>(cell.size, 256),
-                     std::min<std::size_t>(cell.size, 256));
+    const CellPlace& cell = any(cells);
+    mutate_bytes(
+        std::span(files_.primary).subspan(cell.offset, std::min<std::size_t>(cell.size, 256)));
   }
 
   // Whatever libFuzzer makes of a whole file, its length included.
   void change_bytes(Bytes& file, std::size_t max_size) {
     const std::size_t others = pack(files_).size() - file.size();
-    const std::size_t old = file.size();
     const std::size_t most = max_size > others ? max_size - others : 0;
-    if (most < old || most == 0) return;
-    file.resize(most);
-    const std::size_t size =
-        LLVMFuzzerMutate(reinterpret_cast<std::uint8_t*>(file.data()), old, most);
-    file.resize(size);
+    if (most >= file.size() && most > 0) mutate_bytes(file, most);
   }
 
   void change_logs() {
@@ -169,19 +159,12 @@ class Mutator {
   }
 
   HiveFiles files_;
-  std::minstd_rand random_;
 };
 
 }  // namespace
-}  // namespace kvmnet::fuzz
 
-// libFuzzer calls this by its name.
-extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
-                                               std::size_t max_size, unsigned seed) {
-  using namespace kvmnet::fuzz;
-  const Bytes changed = pack(Mutator(unpack(data, size), seed).run(max_size));
-  if (changed.size() > max_size) return size;
-  std::transform(changed.begin(), changed.end(), data,
-                 [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
-  return changed.size();
+Bytes mutated(std::span<const std::byte> input, std::size_t max_size, unsigned seed) {
+  return pack(Mutator(unpack(input), seed).run(max_size));
 }
+
+}  // namespace kvmnet::fuzz

@@ -5,21 +5,19 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <random>
 
 #include "tests/fuzz/little_endian.h"
+#include "tests/fuzz/mutation.h"
 #include "tests/fuzz/ntfs_fields.h"
 #include "tests/fuzz/ntfs_image.h"
 #include "tests/fuzz/ntfs_records.h"
 
-extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
-
 namespace kvmnet::fuzz {
 namespace {
 
-class Mutator {
+class Mutator : Random {
  public:
-  Mutator(NtfsImage image, unsigned seed) : image_(std::move(image)), random_(seed) {}
+  Mutator(NtfsImage image, unsigned seed) : Random(seed), image_(std::move(image)) {}
 
   NtfsImage run() {
     for (std::size_t rounds = 1 + below(4); rounds > 0; --rounds) change();
@@ -28,12 +26,6 @@ class Mutator {
   }
 
  private:
-  std::size_t below(std::size_t limit) { return limit == 0 ? 0 : random_() % limit; }
-  template <typename List>
-  auto& any(List& list) {
-    return list[below(list.size())];
-  }
-
   void change() {
     switch (below(16)) {
       case 0:
@@ -94,9 +86,8 @@ class Mutator {
   }
 
   // Whatever libFuzzer makes of these bytes.
-  void change_bytes(Record bytes) {
-    const std::size_t size = std::min<std::size_t>(bytes.size(), 256);
-    if (size > 0) LLVMFuzzerMutate(reinterpret_cast<std::uint8_t*>(bytes.data()), size, size);
+  static void change_bytes(Record bytes) {
+    mutate_bytes(bytes.first(std::min<std::size_t>(bytes.size(), 256)));
   }
 
   void change_size() {
@@ -260,20 +251,12 @@ class Mutator {
   }
 
   NtfsImage image_;
-  std::minstd_rand random_;
 };
 
 }  // namespace
-}  // namespace kvmnet::fuzz
 
-// libFuzzer calls this by its name.
-extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
-                                               std::size_t max_size, unsigned seed) {
-  using namespace kvmnet::fuzz;
-  const auto input = std::as_bytes(std::span(data, size));
-  const Bytes changed = pack(Mutator(unpack_ntfs(input), seed).run());
-  if (changed.size() > max_size) return size;
-  std::transform(changed.begin(), changed.end(), data,
-                 [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
-  return changed.size();
+Bytes mutated(std::span<const std::byte> input, std::size_t /*max_size*/, unsigned seed) {
+  return pack(Mutator(unpack_ntfs(input), seed).run());
 }
+
+}  // namespace kvmnet::fuzz

@@ -4,12 +4,10 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <random>
 
 #include "tests/fuzz/little_endian.h"
+#include "tests/fuzz/mutation.h"
 #include "tests/fuzz/ntfs_records.h"
-
-extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
 
 namespace kvmnet::fuzz {
 namespace {
@@ -34,9 +32,9 @@ std::uint32_t crc32(Record bytes) {
   return ~crc;
 }
 
-class Mutator {
+class Mutator : Random {
  public:
-  Mutator(Bytes disk, unsigned seed) : disk_(std::move(disk)), random_(seed) {}
+  Mutator(Bytes disk, unsigned seed) : Random(seed), disk_(std::move(disk)) {}
 
   Bytes run() {
     for (std::size_t rounds = 1 + below(4); rounds > 0; --rounds) change();
@@ -45,12 +43,6 @@ class Mutator {
   }
 
  private:
-  std::size_t below(std::size_t limit) { return limit == 0 ? 0 : random_() % limit; }
-  template <typename List>
-  auto& any(List& list) {
-    return list[below(list.size())];
-  }
-
   // The sectors for which this holds.
   template <typename Holds>
   std::vector<Record> sectors(Holds holds) {
@@ -115,8 +107,7 @@ class Mutator {
                          [](std::byte b) { return b != std::byte{0}; });
     });
     if (used.empty()) return;
-    const Record part = any(used).subspan(below(ntfs_sector));
-    LLVMFuzzerMutate(reinterpret_cast<std::uint8_t*>(part.data()), part.size(), part.size());
+    mutate_bytes(any(used).subspan(below(ntfs_sector)));
   }
 
   // Empty where they are not on the disk.
@@ -142,21 +133,14 @@ class Mutator {
   }
 
   Bytes disk_;
-  std::minstd_rand random_;
 };
 
 }  // namespace
-}  // namespace kvmnet::fuzz
 
-// libFuzzer calls this by its name.
-extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
-                                               std::size_t max_size, unsigned seed) {
-  using namespace kvmnet::fuzz;
+Bytes mutated(std::span<const std::byte> input, std::size_t /*max_size*/, unsigned seed) {
   Bytes disk;
-  to_volume(unpack_ntfs(std::as_bytes(std::span(data, size))), disk);
-  const Bytes changed = pack(to_image(Mutator(std::move(disk), seed).run()));
-  if (changed.size() > max_size) return size;
-  std::transform(changed.begin(), changed.end(), data,
-                 [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
-  return changed.size();
+  to_volume(unpack_ntfs(input), disk);
+  return pack(to_image(Mutator(std::move(disk), seed).run()));
 }
+
+}  // namespace kvmnet::fuzz
