@@ -4,30 +4,15 @@
 # kvmnet and hivexregedit write the same keys and values; and Wine's regedit, which is given parts of
 # them by kvmnet, writes what it was given.
 set -euo pipefail
-export LC_ALL=C.UTF-8 PERL_UNICODE=SD # else hivexregedit writes Latin-1
+export PERL_UNICODE=SD # else hivexregedit writes Latin-1
 kvmnet=$1 hive_tool=$2 template=$3 contents=$4
 if [ -z "${KVMNET_TEST_HIVES-}" ]; then
   echo "SKIP: KVMNET_TEST_HIVES is not set"
   exit 77
 fi
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-prefix='HKEY_LOCAL_MACHINE\Software\kvmnet'
-
-fail() {
-  echo "real-reg-files-agree: $*" >&2
-  exit 1
-}
-
-in_wine() { # PROGRAM ARGUMENT...
-  local program=/usr/lib/wine/$1
-  shift
-  env -i PATH=/usr/bin:/bin HOME="$work/wine/home" WINEPREFIX="$work/wine" WINEARCH=win64 \
-    WINEDLLOVERRIDES='mscoree=;mshtml=;winemenubuilder.exe=' WINEDEBUG=-all LC_ALL=C.UTF-8 TZ=UTC \
-    WINESERVER=/usr/lib/wine/wineserver64 timeout 280 "$program" "$@"
-}
+# shellcheck source=tests/firstboot/wine.sh
+source "$(dirname "$0")/wine.sh"
 
 agree() { # FILE FILE WHAT [OPTION...]
   "$contents" "${@:4}" "$1" >first
@@ -56,20 +41,19 @@ done < <(find "$KVMNET_TEST_HIVES" -name '*.xz' ! -name '*.LOG*' | sort)
 [ "$hives" -ge 20 ] || fail "only $hives hives are sound"
 echo "$hives hives, $entries keys and values: as hivexregedit has them"
 
-cp -a "$template" wine
+start_wine "$template"
 entries=0
 for name in win7-x86.SYSTEM win8.SYSTEM win10-1709.SYSTEM; do
   for key in 'ControlSet001\Services\Tcpip' 'ControlSet001\Control'; do
     "$kvmnet" hive export --prefix "$prefix" -o "$name.reg" "$name" "$key"
-    in_wine wine64 regedit /S "Z:$PWD/$name.reg"
+    regedit /S "Z:$PWD/$name.reg"
     top=$(iconv -f UTF-16 "$name.reg" | sed -n '0,/^\[/s/^\[\(.*\)\]\r$/\1/p')
-    in_wine wine64 regedit /E "Z:$PWD/$name.wine" "$top"
-    in_wine wine64 reg delete "$prefix" /f >/dev/null
+    regedit /E "Z:$PWD/$name.wine" "$top"
+    forget_keys
     agree "$name.reg" "$name.wine" "$key of $name and what Wine makes of it" --texts
     entries=$((entries + $(wc -l <first)))
     rm "$name.reg"
   done
 done
-in_wine wineserver64 -k
-in_wine wineserver64 -w
+stop_wine
 echo "$entries keys and values: as Wine has them"

@@ -4,34 +4,16 @@
 # .reg file of the same keys, and make the same keys of one that uses all that the formats have; so
 # do kvmnet and hivexregedit.
 set -euo pipefail
-export LC_ALL=C.UTF-8
 kvmnet=$1 hive_tool=$2 template=$3 fixtures=$4
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-prefix='HKEY_LOCAL_MACHINE\Software\kvmnet'
-
-fail() {
-  echo "reg-files-agree: $*" >&2
-  exit 1
-}
-
-in_wine() { # PROGRAM ARGUMENT...
-  local program=/usr/lib/wine/$1
-  shift
-  env -i PATH=/usr/bin:/bin HOME="$work/wine/home" WINEPREFIX="$work/wine" WINEARCH=win64 \
-    WINEDLLOVERRIDES='mscoree=;mshtml=;winemenubuilder.exe=' WINEDEBUG=-all LC_ALL=C.UTF-8 TZ=UTC \
-    WINESERVER=/usr/lib/wine/wineserver64 timeout 120 "$program" "$@"
-}
+# shellcheck source=tests/firstboot/wine.sh
+source "$(dirname "$0")/wine.sh"
 
 through_wine() { # REG OUT: what regedit makes of the file
-  rm -rf wine
-  cp -a "$template" wine
-  in_wine wine64 regedit /S "Z:$PWD/$1"
-  in_wine wine64 regedit /E "Z:$PWD/$2" "$prefix"
-  in_wine wineserver64 -k
-  in_wine wineserver64 -w
+  start_wine "$template"
+  regedit /S "Z:$PWD/$1"
+  regedit /E "Z:$PWD/$2" "$prefix"
+  stop_wine
 }
 
 through_kvmnet() { # REG OUT
