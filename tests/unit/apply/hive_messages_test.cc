@@ -60,6 +60,18 @@ TEST(HiveMessages, OfAnotherFormAreAnError) {
   EXPECT_THROW(decode_cleaning(packed({{"policy", 7}, {"in_use", 0}})), Error);
 }
 
+// What 1e300 is as a whole number the language does not say.
+TEST(HiveMessages, WithFractionsAreAnError) {
+  const std::string message = encode(sample());
+  for (const double number : {1e300, 1.5, 2.0}) {
+    auto json = nlohmann::json::from_cbor(message);
+    json["select"][0] = number;
+    const auto bytes = nlohmann::json::to_cbor(json);
+    EXPECT_THROW(decode_facts({reinterpret_cast<const char*>(bytes.data()), bytes.size()}), Error)
+        << number;
+  }
+}
+
 TEST(HiveMessages, NameControlSetsAsWindowsDoesOrAreAnError) {
   for (const char* name : {"ControlSet\x1b[2J", "ControlSet", "ControlSet1", "Other001",
                            "ControlSet001\\..", "ControlSet0000000000000001"}) {
