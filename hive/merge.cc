@@ -50,6 +50,45 @@ struct Wanted {
                   escaped(other), escaped(name)));
 }
 
+// The same of two that the files have.
+[[noreturn]] void throw_alike(const std::string& name, const std::string& other) {
+  throw Unsupported(
+      fmt::format("'{}' is to be changed, too, which Windows may or may not take for '{}': spell "
+                  "them alike, or, where two are meant, make one of them in Windows itself",
+                  escaped(other), escaped(name)));
+}
+
+bool is_ascii(const Name& name) {
+  return std::all_of(name.text.begin(), name.text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+// Names of one key that the hive does not have.
+class NewNames {
+ public:
+  // Throws Unsupported if Windows may take it for one of those before.
+  void add(Name name) {
+    Names& names = by_length_[name.utf16.size()];
+    const bool ascii = is_ascii(name);
+    refuse_like(name, names.others);
+    if (!ascii) refuse_like(name, names.ascii);  // of ASCII names just the same ones are alike
+    (ascii ? names.ascii : names.others).push_back(std::move(name));
+  }
+
+ private:
+  struct Names {
+    std::vector<Name> ascii;
+    std::vector<Name> others;
+  };
+
+  static void refuse_like(const Name& name, const std::vector<Name>& others) {
+    for (const Name& other : others)
+      if (may_be_same(other.stored(), name.stored())) throw_alike(name.text, other.text);
+  }
+
+  std::map<std::size_t, Names> by_length_;
+};
+
 // A hive's name that is no text reads like one that a .reg file can have, and is another.
 [[noreturn]] void throw_no_text(const std::string& name) {
   throw Unsupported(fmt::format(
@@ -159,7 +198,23 @@ class Merger {
       place.offset = no_cell;
       place.missing = {place.path.elements().back()};
     }
+    if (wanted.removed && place.offset == no_cell)
+      in_line(wanted.removal_line, [&] { refuse_like_wanted(path); });
     if (wanted.present) change(place, wanted);
+  }
+
+  // A key that is to go and is not there may be one that is to come, for Windows.
+  void refuse_like_wanted(const Path& path) const {
+    if (std::all_of(path.begin(), path.end(), is_ascii)) return;  // hivex makes no others
+    for (const auto& [other, wanted] : wanted_) {
+      const bool may_be_it =
+          other.size() >= path.size() &&
+          std::equal(path.begin(), path.end(), other.begin(), [](const Name& a, const Name& b) {
+            return may_be_same(a.stored(), b.stored());
+          });
+      if (wanted.present && may_be_it && !starts_with(other, path))
+        throw_alike(path.back().text, other[path.size() - 1].text);
+    }
   }
 
   // A value that is set once more keeps its name's letter case.
@@ -277,8 +332,9 @@ class Merger {
 
   void change(const Place& place, const Wanted& wanted) {
     KeyEdit edit = {place.path, {}};
+    NewNames new_names;
     for (const RegValue& value : wanted.values)
-      in_line(value.line, [&] { change_value(edit, place.offset, value); });
+      in_line(value.line, [&] { change_value(edit, place.offset, value, new_names); });
     for (const std::string& name : place.missing) require_creatable(name);
     if (place.offset != no_cell && !edit.set.empty())
       require_settable(tree_, place.offset, edit.key);
@@ -288,8 +344,9 @@ class Merger {
       merge_.second.push_back(std::move(edit));
   }
 
-  void change_value(KeyEdit& edit, CellOffset key, const RegValue& value) {
+  void change_value(KeyEdit& edit, CellOffset key, const RegValue& value, NewNames& new_names) {
     const auto there = key == no_cell ? std::nullopt : names_.value(key, Name(value.name));
+    if (!there) new_names.add(Name(value.name));
     const std::string spelling = there ? there->name : value.name;
     std::optional<Value> old;
     if (there)

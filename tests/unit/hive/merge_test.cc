@@ -231,6 +231,37 @@ unsigned line_of_refusal(const Bytes& hive, const std::string& text) {
   }
 }
 
+// The hive has none of them: otherwise two imports would be refused, and one would not.
+TEST(Merge, RefusesTwoNewNamesThatMayOrMayNotBeTheSame) {
+  const Bytes hive = hive_of("[\\Key]\n");
+  const auto line = [&](const std::string& text) { return line_of_refusal(hive, text); };
+  const std::string key = "[HKLM\\SYSTEM\\Key]\n";
+  EXPECT_EQ(line(key + "\"\u03b1\"=dword:1\n\"b\"=dword:1\n\"\u0391\"=dword:2\n"), 5U);
+  EXPECT_EQ(line(key + "\"Ix\"=dword:1\n\"\u0131x\"=dword:2\n"), 4U);
+  EXPECT_EQ(line(key + "\"\u0131x\"=dword:1\n\"Ix\"=dword:2\n"), 4U);
+  EXPECT_EQ(line(key + "\"\u03b1\"=dword:1\n\"\u0391\"=-\n"), 4U);
+  EXPECT_EQ(line(key + "\"\u03b1\"=dword:1\n" + key + "\"\u0391\"=dword:2\n"), 5U);
+  EXPECT_EQ(line("[HKLM\\SYSTEM\\New]\n\"\u03b1\"=dword:1\n\"\u0391\"=dword:2\n"), 4U);
+  EXPECT_EQ(line(key + "\"\u03b1\"=dword:1\n\"\u03b1\"=dword:2\n"), 0U);
+  EXPECT_EQ(line(key + "\"\u03b1\"=dword:1\n\"\u03b1b\"=dword:2\n\"b\"=dword:2\n"), 0U);
+  const Bytes both = hive_of("[\\Key]\n\"\u0394\"=\"x\"\n\"\u03b4\"=\"y\"\n");
+  const std::string changed = key + "\"\u0394\"=\"a\"\n\"\u03b4\"=\"b\"\n";
+  EXPECT_EQ(line_of_refusal(both, changed), 0U);
+  EXPECT_EQ(line_of_refusal(both, "[-HKLM\\SYSTEM\\Key]\n" + changed), 5U);
+}
+
+TEST(Merge, RefusesToMakeAKeyThatMayBeOneThatIsToGo) {
+  const Bytes hive = hive_of("[\\Key]\n");
+  const auto line = [&](const std::string& text) { return line_of_refusal(hive, text); };
+  const std::string gone = "[-HKLM\\SYSTEM\\Key\\\u017f]\n";
+  EXPECT_EQ(line("[HKLM\\SYSTEM\\Key\\S]\n" + gone), 3U);
+  EXPECT_EQ(line("\n[HKLM\\SYSTEM\\Key\\s\\Below]\n" + gone), 4U);
+  EXPECT_EQ(line("[-HKLM\\SYSTEM\\Key]\n[HKLM\\SYSTEM\\Key\\S]\n" + gone), 4U);
+  EXPECT_EQ(line("[HKLM\\SYSTEM\\Key\\T]\n" + gone), 0U);
+  EXPECT_EQ(line("[HKLM\\SYSTEM\\S]\n" + gone), 0U);
+  EXPECT_EQ(line(gone), 0U);
+}
+
 // Such a name reads as U+FFFD, and so do others.
 TEST(Merge, RefusesNamesThatReadLikeOnesThatAreNoText) {
   Bytes hive = hive_of("[\\Key]\n\"\ufffdx\"=\"half\"\n\"b\"=dword:00000001\n");
