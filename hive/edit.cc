@@ -218,7 +218,7 @@ void require_settable(const Tree& tree, CellOffset key, const KeyPath& path) {
   require_rewritable(path, values);
 }
 
-void edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs) {
+void make_edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs) {
   const MappedFile before(from);
   for (const KeyEdit& edit : edits)
     if (sets(edit)) refuse_what_hivex_overlooks(Tree(before.bytes()), edit.key);
@@ -226,7 +226,15 @@ void edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const S
   set_values(from, to, edits);
   remove_from(to, edits);
   finish_header(to, before.bytes(), sequence);
-  prove(before.bytes(), MappedFile(to).bytes(), edits);
+}
+
+void prove_edit(int from, int to, const std::vector<KeyEdit>& edits) {
+  prove(MappedFile(from).bytes(), MappedFile(to).bytes(), edits);
+}
+
+void edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs) {
+  make_edit(from, to, edits, logs);
+  prove_edit(from, to, edits);
 }
 
 }  // namespace kvmnet::hive

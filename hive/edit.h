@@ -42,4 +42,8 @@ void require_settable(const Tree& tree, CellOffset key, const KeyPath& path);
 // hive::Error otherwise; `to` is then of no use.
 void edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs);
 
+// The same in two steps: what is made is proven by the second.
+void make_edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs);
+void prove_edit(int from, int to, const std::vector<KeyEdit>& edits);
+
 }  // namespace kvmnet::hive

@@ -46,6 +46,17 @@ Files files_of(const Call& call) {
   return {call.files.front(), sources_of(call.files.subspan(1))};
 }
 
+// The hive, one file that is to be written, and the logs behind them.
+struct FilesWithResult {
+  Files files;
+  int result = -1;
+};
+
+FilesWithResult files_with_result(const Call& call) {
+  if (call.files.size() < 2) throw Error("there is no file for what is to be written");
+  return {{call.files[0], sources_of(call.files.subspan(2))}, call.files[1]};
+}
+
 // What is to be replayed into a hive, as far as it can be; says in `facts` what came of it.
 std::optional<hive::Replay> plan(const Source& primary, std::span<const Source> logs,
                                  DirtyHive policy, HiveFacts& facts) {
@@ -86,7 +97,7 @@ void read_facts(int fd, Facts& facts) {
 }
 
 std::string probe(const Call& call) {
-  const Files files = files_of(call);
+  const Files files = files_with_result(call).files;
   Facts facts;
   facts.system = make_clean(files, decode_cleaning(call.message));
   if (facts.system.condition != Condition::clean) return encode(facts);
@@ -106,20 +117,24 @@ std::vector<hive::LogKind> kinds_of(std::span<const Source> logs, const Source& 
 }
 
 std::string edit(const Call& call) {
-  if (call.files.size() < 2) throw Error("there is no file for the edited hive");
-  const int from = call.files[0];
-  const int to = call.files[1];
-  const std::vector<Source> logs = sources_of(call.files.subspan(2));
+  const auto& [files, result] = files_with_result(call);
   Edited edited;
-  edited.logs = kinds_of(logs, hive::source_of(from));
+  edited.logs = kinds_of(files.logs, hive::source_of(files.hive));
   try {
-    hive::edit(from, to, decode_edits(call.message), logs);
-    edited.facts.system.condition = Condition::clean;
-    read_facts(to, edited.facts);
+    hive::make_edit(files.hive, result, decode_edits(call.message), files.logs);
   } catch (const hive::Unsupported& e) {
     edited.unsupported = e.what();
   }
   return encode(edited);
+}
+
+std::string prove(const Call& call) {
+  const auto& [files, result] = files_with_result(call);
+  hive::prove_edit(files.hive, result, decode_edits(call.message));
+  Facts facts;
+  facts.system.condition = Condition::clean;
+  read_facts(result, facts);
+  return encode(facts);
 }
 
 std::string read_software_hive(const Call& call) {
@@ -158,17 +173,6 @@ std::string check(const Call& call) {
   if (check.condition.condition == Condition::clean)
     check.logs = kinds_of(files.logs, hive::source_of(files.hive));
   return encode(check);
-}
-
-// The hive, one file that is to be written, and the logs behind them.
-struct FilesWithResult {
-  Files files;
-  int result = -1;
-};
-
-FilesWithResult files_with_result(const Call& call) {
-  if (call.files.size() < 2) throw Error("there is no file for what is to be written");
-  return {{call.files[0], sources_of(call.files.subspan(2))}, call.files[1]};
 }
 
 // Makes the hive clean, and looks whether it is sound.
@@ -223,9 +227,8 @@ std::string merge(const Call& call) {
   return encode(merged);
 }
 
-std::string answer_reg(const Call& call) {
-  const Files files = files_of(call);
-  const hive::MappedFile file(files.hive);
+std::string answer_reg(int hive, const Call& call) {
+  const hive::MappedFile file(hive);
   return encode(read_reg(file.bytes(), decode_reg_question(call.message)));
 }
 
@@ -271,10 +274,14 @@ std::string read_record(const Call& call) {
 std::string handle(const Call& call) {
   if (call.operation == hive_operation::probe) return probe(call);
   if (call.operation == hive_operation::edit) return edit(call);
+  if (call.operation == hive_operation::prove) return prove(call);
   if (call.operation == hive_operation::software) return read_software_hive(call);
   if (call.operation == hive_operation::check) return check(call);
   if (call.operation == hive_operation::merge) return merge(call);
-  if (call.operation == hive_operation::reg) return answer_reg(call);
+  if (call.operation == hive_operation::reg)
+    return answer_reg(files_with_result(call).files.hive, call);
+  if (call.operation == hive_operation::reg_of_edited)
+    return answer_reg(files_with_result(call).result, call);
   if (call.operation == hive_operation::write_reg) return write_reg(call);
   if (call.operation == hive_operation::record) return read_record(call);
   throw Error(fmt::format("unknown operation {}", call.operation));

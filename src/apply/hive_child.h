@@ -11,14 +11,18 @@ wall::Child hive_child();
 
 // The operations, and the files that they get.
 namespace hive_operation {
-inline constexpr std::string_view probe = "probe";       // SYSTEM and its logs; makes it clean
-inline constexpr std::string_view edit = "edit";         // a clean SYSTEM, its copy to be, its logs
+// SYSTEM, its edited copy to be, its logs. All but the first expect a clean one.
+inline constexpr std::string_view probe = "probe";  // makes it clean
+inline constexpr std::string_view edit = "edit";
+inline constexpr std::string_view prove = "prove";  // what the same edits have come to
+inline constexpr std::string_view reg = "reg";
+inline constexpr std::string_view reg_of_edited = "reg of edited";
+inline constexpr std::string_view record = "record";  // the message is a record's text
+
 inline constexpr std::string_view software = "version";  // through read_at: SOFTWARE and its logs
 inline constexpr std::string_view check = "check";       // any hive and its logs; makes it clean
 inline constexpr std::string_view merge = "merge";       // any hive, its copy to be, its logs
-inline constexpr std::string_view reg = "reg";           // a clean SYSTEM; only reads
 inline constexpr std::string_view write_reg = "export";  // any hive, the file to be, its logs
-inline constexpr std::string_view record = "record";     // none: the message is a record's text
 }  // namespace hive_operation
 
 }  // namespace kvmnet

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/apply/hive_client.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <utility>
 
 #include "hive/error.h"
 #include "src/apply/hive_child.h"
@@ -16,22 +19,34 @@
 namespace kvmnet {
 namespace {
 
+Fd duplicate(const Fd& file) {
+  Fd other(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0));
+  if (!other.is_open()) throw system_error("duplicating a descriptor", errno);
+  return other;
+}
+
 std::uint64_t size_of(const Fd& file) {
   struct stat st {};
   if (::fstat(file.get(), &st) != 0) throw system_error("reading a file", errno);
   return static_cast<std::uint64_t>(st.st_size);
 }
 
+std::uint64_t size_of(const std::vector<const Fd*>& files) {
+  std::uint64_t size = 0;
+  for (const Fd* file : files) size += size_of(*file);
+  return size;
+}
+
 // The work needs the hive a few times over: as it was, as it is, and in hivex; and the message as
 // parsed, as sorted, and in the answer.
-wall::Limits limits_for(const std::vector<const Fd*>& files, const std::string& message) {
+wall::Limits limits_for(std::uint64_t files, std::uint64_t message) {
   constexpr std::uint64_t times = 6;
   constexpr std::uint64_t times_of_message = 32;
   constexpr std::uint64_t per_second = 1 << 16;  // of a message, at the least
   wall::Limits limits;
-  for (const Fd* file : files) limits.memory += times * size_of(*file);
-  limits.memory += times_of_message * message.size();
-  const std::chrono::seconds more(message.size() / per_second);
+  limits.memory += times * files;
+  limits.memory += times_of_message * message;
+  const std::chrono::seconds more(message / per_second);
   limits.cpu += more;
   limits.time += more;
   return limits;
@@ -52,19 +67,24 @@ wall::Request request_for(std::string_view operation, std::string message,
                           std::vector<const Fd*> files) {
   wall::Request request;
   request.operation = operation;
-  request.limits = limits_for(files, message);
+  request.limits = limits_for(size_of(files), message.size());
   request.message = std::move(message);
   request.files = std::move(files);
   return request;
 }
 
-// `reg_files`: those that the message comes from, for people.
-std::string answer_to(const wall::Request& request, std::string_view reg_files = {}) {
+// `reg_files`: those that the question comes from, for people.
+template <typename Ask>
+auto or_refuse(const Ask& ask, std::string_view reg_files = {}) {
   try {
-    return wall::call(request);
+    return ask();
   } catch (const wall::Breach& e) {
     throw Refused{refusal(e, reg_files)};
   }
+}
+
+std::string answer_to(const wall::Request& request, std::string_view reg_files = {}) {
+  return or_refuse([&] { return wall::call(request); }, reg_files);
 }
 
 std::string call(std::string_view operation, std::string message, std::vector<const Fd*> files) {
@@ -118,19 +138,93 @@ std::vector<hive::KeyEdit> by_key(const std::vector<Edit>& edits) {
 
 }  // namespace
 
-Facts probe_system_hive(const HiveFiles& files, DirtyHive policy) {
-  return decode_facts(call(hive_operation::probe, cleaning(files, policy), pointers(files)));
+SystemHive::SystemHive(const HiveFiles& files, std::uint64_t size)
+    : files_(files), size_(size), edited_(make_memory_file("edited hive")) {}
+
+SystemHive::~SystemHive() = default;
+
+void SystemHive::start(std::size_t message) {
+  constexpr std::size_t usual = 1 << 20;
+  longest_ = std::max(usual, message);
+  wall::Means means;
+  means.files = pointers(files_);
+  means.limits = limits_for(std::max(size_, size_of(means.files)), longest_);
+  means.files.insert(means.files.begin() + 1, &edited_);
+  process_ = std::make_unique<wall::Session>(std::move(means));
 }
 
-EditedHive edit_hive(const HiveFiles& files, const std::vector<Edit>& edits) {
-  EditedHive result = {make_memory_file("edited hive"), {}, {}};
-  std::vector<const Fd*> all = pointers(files);
-  all.insert(all.begin() + 1, &result.file);
-  Edited edited = decode_edited(call(hive_operation::edit, encode(by_key(edits)), std::move(all)));
+void SystemHive::end() {
+  process_.reset();
+}
+
+void SystemHive::begin(std::string_view operation, const std::string& message) {
+  if (is_proving_) proven();
+  if (!process_ || message.size() > longest_) start(message.size());
+  process_->begin(operation, message);
+}
+
+std::string SystemHive::answer() {
+  try {
+    return process_->answer();
+  } catch (const wall::Breach&) {
+    end();
+    throw;
+  }
+}
+
+std::string SystemHive::ask(std::string_view operation, const std::string& message) {
+  begin(operation, message);
+  return answer();
+}
+
+void SystemHive::begin_probe(DirtyHive policy) {
+  or_refuse([&] { begin(hive_operation::probe, cleaning(files_, policy)); });
+}
+
+Facts SystemHive::finish_probe() {
+  return decode_facts(or_refuse([&] { return answer(); }));
+}
+
+Facts SystemHive::probe(DirtyHive policy) {
+  begin_probe(policy);
+  return finish_probe();
+}
+
+EditedHive SystemHive::edit(const std::vector<Edit>& edits) {
+  const std::string message = encode(by_key(edits));
+  Edited edited = decode_edited(or_refuse([&] { return ask(hive_operation::edit, message); }));
   if (!edited.unsupported.empty()) throw hive::Unsupported(edited.unsupported);
-  result.facts = std::move(edited.facts);
-  result.logs = checked(std::move(edited.logs), files);
-  return result;
+  or_refuse([&] { begin(hive_operation::prove, message); });
+  is_proving_ = true;
+  return {duplicate(edited_), checked(std::move(edited.logs), files_)};
+}
+
+const Facts& SystemHive::proven() {
+  if (std::exchange(is_proving_, false))
+    edited_facts_ = decode_facts(or_refuse([&] { return answer(); }));
+  if (!edited_facts_) throw Error("there is no proof that the edited hive is sound");
+  return *edited_facts_;
+}
+
+RegFacts SystemHive::ask(const RegQuestion& question, State state) {
+  const std::string_view reg_files = question.sections.empty() ? "" : "the files of --reg";
+  return or_refuse(
+      [&] {
+        const bool edited = state == State::edited;
+        return decode_reg_facts(
+            ask(edited ? hive_operation::reg_of_edited : hive_operation::reg, encode(question)),
+            question);
+      },
+      reg_files);
+}
+
+RecordReading SystemHive::read_record(const std::string& text) {
+  try {
+    return decode_record(ask(hive_operation::record, text));
+  } catch (const wall::Breach& e) {
+    return {std::nullopt, fmt::format("it brings down the process that reads it: {}", e.what()),
+            false};
+  }
 }
 
 SoftwareFacts probe_software_hive(const DistantHive& hive, DirtyHive policy) {
@@ -161,12 +255,6 @@ MergedHive merge_into_hive(const HiveFiles& files, DirtyHive policy, RegInput in
   return result;
 }
 
-RegFacts ask_reg(const Fd& hive, const RegQuestion& question) {
-  return decode_reg_facts(answer_to(request_for(hive_operation::reg, encode(question), {&hive}),
-                                    question.sections.empty() ? "" : "the files of --reg"),
-                          question);
-}
-
 ExportedKey export_key(const HiveFiles& files, DirtyHive policy, const RegKey& key,
                        hive::RegEncoding encoding) {
   ExportedKey result = {make_memory_file("key"), {}};
@@ -176,18 +264,6 @@ ExportedKey export_key(const HiveFiles& files, DirtyHive policy, const RegKey& k
   result.exported =
       decode_exported(call(hive_operation::write_reg, encode(exporting), std::move(all)));
   return result;
-}
-
-RecordReading read_record(const std::string& text) {
-  wall::Request request;
-  request.operation = hive_operation::record;
-  request.message = text;
-  try {
-    return decode_record(wall::call(request));
-  } catch (const wall::Breach& e) {
-    return {std::nullopt, fmt::format("it brings down the process that reads it: {}", e.what()),
-            false};
-  }
 }
 
 bool has_registry_edits(const std::vector<Edit>& edits) {

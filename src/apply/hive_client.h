@@ -6,8 +6,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/apply/hive_messages.h"
@@ -16,6 +19,7 @@
 #include "src/plan/facts.h"
 #include "src/plan/reg_input.h"
 #include "src/support/fd.h"
+#include "src/wall/wall.h"
 
 namespace kvmnet {
 
@@ -26,19 +30,69 @@ struct HiveFiles {
   std::size_t logs_in_use = logs.size();  // the first of them: LOG1, LOG2, or the one LOG
 };
 
-// The facts that the SYSTEM hive gives. If that goes well, the file is the clean hive afterwards.
-Facts probe_system_hive(const HiveFiles& files, DirtyHive policy);
-
 struct EditedHive {
-  Fd file;      // in memory
-  Facts facts;  // read from it
+  Fd file;  // in memory
   std::vector<hive::LogKind> logs;
 };
 
-// What the registry edits, and nothing else, make of a hive that probe_system_hive() has made clean
-// and that stays as it is. There must be such edits. Throws hive::Unsupported for an edit that
-// would damage the hive, and Error.
-EditedHive edit_hive(const HiveFiles& files, const std::vector<Edit>& edits);
+// A SYSTEM hive, and all that a job asks about it. One process answers, because starting one costs
+// as much as most answers; after a question that brings it down the next one gets a new process.
+//
+// That process may have been taken over by the hive, and lie in all that it answers from then on.
+// Each lie is one that the guest could as well have in its files: what it answers is about that
+// hive and the record beside it, and whoever can make such a hive is the guest's SYSTEM and can
+// write a record. What it may do to the files meanwhile it could have put into them before. (Other
+// parts of the guest, and what the host has to judge, go to other processes.)
+class SystemHive {
+ public:
+  // The files stay where they are. They may be filled between start() and the first question, with
+  // `size` bytes at most together.
+  explicit SystemHive(const HiveFiles& files, std::uint64_t size = 0);
+  SystemHive(const SystemHive&) = delete;
+  SystemHive& operator=(const SystemHive&) = delete;
+  ~SystemHive();
+
+  // The process, so that it is ready when it is asked.
+  void start() { start(0); }
+  // Nobody else has the files any more.
+  void end();
+
+  // The facts that the hive gives. If that goes well, the file is the clean hive afterwards.
+  Facts probe(DirtyHive policy);
+  // The same in two steps, between which nothing else is asked.
+  void begin_probe(DirtyHive policy);
+  Facts finish_probe();
+
+  // What the registry edits, and nothing else, make of a hive that probe() has made clean, and that
+  // stays as it is. There must be such edits; it is done once. Throws hive::Unsupported for an edit
+  // that would damage the hive, and Error. The file is final, but it is of use only if proven().
+  EditedHive edit(const std::vector<Edit>& edits);
+  // Waits for the proof, which goes on meanwhile, that the edits have done what they were to do and
+  // nothing else, and that the hive is sound. Throws Error if there is none. The facts that the
+  // edited hive gives.
+  const Facts& proven();
+
+  enum class State { found, edited };  // as probe() and edit() have left it
+  RegFacts ask(const RegQuestion& question, State state);
+
+  // The record that an earlier patch has left in the guest, from its text. One that brings down its
+  // reader is damaged, too.
+  RecordReading read_record(const std::string& text);
+
+ private:
+  void start(std::size_t message);
+  void begin(std::string_view operation, const std::string& message);
+  std::string answer();
+  std::string ask(std::string_view operation, const std::string& message);
+
+  const HiveFiles files_;
+  const std::uint64_t size_;
+  const Fd edited_;
+  std::size_t longest_ = 0;  // message that the process is given memory and time for
+  std::unique_ptr<wall::Session> process_;
+  bool is_proving_ = false;
+  std::optional<Facts> edited_facts_;
+};
 
 // The SOFTWARE hive and its logs, read where they are: only what is needed is asked for.
 struct DistantHive {
@@ -66,9 +120,6 @@ struct MergedHive {
 };
 MergedHive merge_into_hive(const HiveFiles& files, DirtyHive policy, RegInput input);
 
-// What a SYSTEM hive that probe_system_hive() has made clean answers.
-RegFacts ask_reg(const Fd& hive, const RegQuestion& question);
-
 // A key of any hive with all that is below it, as a .reg file.
 struct ExportedKey {
   Fd file;  // in memory
@@ -76,10 +127,6 @@ struct ExportedKey {
 };
 ExportedKey export_key(const HiveFiles& files, DirtyHive policy, const RegKey& key,
                        hive::RegEncoding encoding);
-
-// The record that an earlier patch has left in the guest, from its text. One that brings down its
-// reader is damaged, too.
-RecordReading read_record(const std::string& text);
 
 bool has_registry_edits(const std::vector<Edit>& edits);
 

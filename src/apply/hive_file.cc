@@ -18,17 +18,19 @@ namespace kvmnet {
 namespace {
 
 // What the request adds to the facts of a hive.
-void complete(Facts& facts, const Fd& hive, const HiveFileRequest& request) {
+void complete(Facts& facts, SystemHive& hive, SystemHive::State state,
+              const HiveFileRequest& request) {
   facts.version = request.version;
   if (facts.system.condition != hive::Condition::clean) return;
   const RegQuestion question = reg_question(facts, request.settings.reg.sections());
-  if (!question.empty()) facts.reg = ask_reg(hive, question);
+  if (!question.empty()) facts.reg = hive.ask(question, state);
 }
 
 void patch(const std::string& path, const HiveFileRequest& request, Outcome& outcome) {
   BareHive file(path, request.logs, use_for(request.mode));
-  outcome.facts = probe_system_hive(file.in_memory(), request.dirty_hive);
-  complete(*outcome.facts, file.in_memory().hive, request);
+  SystemHive hive(file.in_memory());
+  outcome.facts = hive.probe(request.dirty_hive);
+  complete(*outcome.facts, hive, SystemHive::State::found, request);
   Plan plan = value_or_refuse(make_plan(*outcome.facts, request.settings, Scope::bare_hive));
   outcome.edits = std::move(plan.edits);
   outcome.warnings = std::move(plan.warnings);
@@ -38,9 +40,11 @@ void patch(const std::string& path, const HiveFileRequest& request, Outcome& out
     return;
   }
   if (request.mode == Mode::patch) file.begin_replacing();
-  EditedHive edited = edit_hive(file.in_memory(), outcome.edits);
-  complete(edited.facts, edited.file, request);
-  const auto left = make_plan(edited.facts, request.settings, Scope::bare_hive);
+  const EditedHive edited = hive.edit(outcome.edits);
+  Facts facts = hive.proven();
+  complete(facts, hive, SystemHive::State::edited, request);
+  hive.end();
+  const auto left = make_plan(facts, request.settings, Scope::bare_hive);
   if (!request.settings.reg.empty())
     if (auto refusal = check_settled(left, outcome.edits)) throw Refused{*refusal};
   if (!std::holds_alternative<Plan>(left) || !std::get<Plan>(left).edits.empty())

@@ -221,16 +221,13 @@ HiveCheck decode_check(std::string_view message) {
 }
 
 std::string encode(const Edited& edited) {
-  return pack({{"unsupported", edited.unsupported},
-               {"facts", to_json(edited.facts)},
-               {"logs", to_json(edited.logs)}});
+  return pack({{"unsupported", edited.unsupported}, {"logs", to_json(edited.logs)}});
 }
 
 Edited decode_edited(std::string_view message) {
   return unpack<Edited>(message, [](const json& from) {
     Edited edited;
     edited.unsupported = from.at("unsupported").get<std::string>();
-    edited.facts = to_facts(from.at("facts"));
     edited.logs = to_log_kinds(from.at("logs"));
     return edited;
   });

@@ -59,7 +59,6 @@ HiveCheck decode_check(std::string_view message);
 // What an edit has come to.
 struct Edited {
   std::string unsupported;          // why it would damage the hive; empty: it is made
-  Facts facts;                      // of the hive as it is then
   std::vector<hive::LogKind> logs;  // what each log is to the hive
 };
 std::string encode(const Edited& edited);

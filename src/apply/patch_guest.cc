@@ -97,27 +97,27 @@ void check_space(GuestFiles& guest, const std::vector<Edit>& edits, std::size_t 
 }
 
 // Also for `plan`: an edit that hivex cannot make is to be foretold, and what .reg files change of
-// that by which the plan was made. Only memory is touched. Nothing: it stays as it is.
+// that by which the plan was made. Only memory is touched. Nothing: it stays as it is. The proof is
+// still to come: it takes as long as writing to the overlay.
 std::optional<EditedHive> edited_hive(const Probe& probe, const GuestRequest& request,
                                       const std::vector<Edit>& edits) {
   if (!has_registry_edits(edits)) return std::nullopt;
-  EditedHive edited = edit_hive(probe.in_memory(), edits);
+  EditedHive edited = probe.hive->work.edit(edits);
   if (!request.reg.empty())
     if (const auto refusal =
-            check_settled(request.decide(facts_after(probe, edited, edits, request.reg)), edits))
+            check_settled(request.decide(facts_after(probe, edits, request.reg)), edits))
       throw Refused{*refusal};
   return edited;
 }
 
 // On a fresh mount: nothing that was read before it proves that the writes arrived.
 void verify(GuestFiles& guest, const WindowsRoot& root, const GuestRequest& request,
-            const std::vector<Edit>& edits, const std::string& hive_path,
-            std::span<const std::byte> hive, const std::optional<EditedHive>& edited) {
+            const std::vector<Edit>& edits, const Probe& before, std::span<const std::byte> hive) {
   guest.mount(root.device, Access::read_only);
-  if (!guest.has_content(hive_path, hive))
+  if (!guest.has_content(before.system_path, hive))
     throw Error("verification failed: the SYSTEM hive reads back differently");
-  const Probe again = edited
-                          ? probe_guest_with(*edited, guest, root.directory, request.reg)
+  const Probe again = has_registry_edits(edits)
+                          ? probe_again(before, guest, root.directory, request.reg)
                           : probe_guest(guest, root.directory, DirtyHive::use_primary, request.reg);
   for (const GuestLog& log : again.logs)
     if (has_registry_edits(edits) && !is_neutral(guest, log))
@@ -178,7 +178,10 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   const auto after = edited ? edited_view.bytes() : before;
   if (auto refusal = check_places(guest, root.directory, plan.edits)) throw Refused{*refusal};
   check_space(guest, plan.edits, after.size() - std::min(before.size(), after.size()));
-  if (request.mode == Mode::plan) return;
+  if (request.mode == Mode::plan) {
+    if (edited) probe.hive->work.proven();
+    return;
+  }
 
   clock.begin(Phase::apply);
   std::optional<Backup> backup;  // goes again if anything below fails
@@ -193,7 +196,7 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   guest.unmount();
 
   clock.begin(Phase::verify);
-  verify(guest, root, request, plan.edits, probe.system_path, after, edited);
+  verify(guest, root, request, plan.edits, probe, after);
   if (backup) outcome.backup = backup->keep();
   outcome.status = request.done;
 }

@@ -26,20 +26,27 @@ constexpr std::uint64_t largest_file = 1 << 20;
 // Ten times what Windows makes of it; more would fill the host's memory.
 constexpr std::uint64_t largest_system_hive = 256 << 20;
 
-std::vector<Fd> download(GuestFiles& guest, const std::vector<GuestLog>& logs) {
+std::vector<Fd> memory_files(std::size_t count) {
   std::vector<Fd> files;
-  for (const GuestLog& log : logs) {
-    files.push_back(make_memory_file("log"));
-    guest.download(log.path, files.back().get());
-  }
+  while (files.size() < count) files.push_back(make_memory_file("log"));
   return files;
+}
+
+// The process that is to work on them starts meanwhile.
+std::unique_ptr<HiveInMemory> download(GuestFiles& guest, const std::string& path,
+                                       const std::vector<GuestLog>& logs, std::uint64_t size) {
+  for (const GuestLog& log : logs) size += log.size;
+  auto hive = std::make_unique<HiveInMemory>(logs, size);
+  hive->work.start();
+  guest.download(path, hive->file.get());
+  for (std::size_t i = 0; i < logs.size(); ++i) guest.download(logs[i].path, hive->logs[i].get());
+  return hive;
 }
 
 // Where logs were replayed into the hive in memory it is fetched once more: such guests are few,
 // and a copy of each hive would cost all the others.
-MemoryView as_downloaded(GuestFiles& guest, const Probe& probe) {
-  const HiveFacts& system = probe.facts.system;
-  if (system.replayed == 0 && !system.logs_given_up) return MemoryView(probe.system_hive);
+MemoryView as_downloaded(GuestFiles& guest, const HiveFacts& system, const Probe& probe) {
+  if (system.replayed == 0 && !system.logs_given_up) return MemoryView(probe.hive->file);
   const Fd again = make_memory_file("SYSTEM");
   guest.download(probe.system_path, again.get());
   return MemoryView(again);
@@ -63,7 +70,6 @@ void probe_software(GuestFiles& guest, const std::string& path, DirtyHive policy
   facts.version = software.version;
   facts.product_name = software.product_name;
   probe.is_generalised = software.is_generalised;
-  if (software.is_generalised) facts.setup_unfinished = true;
   facts.is_complete = software.is_complete;
   facts.is_windows_pe = software.is_windows_pe;
   facts.setup_in_progress = software.is_undeployable;
@@ -114,16 +120,18 @@ void look_into_directories(GuestFiles& guest, const std::string& root, Facts& fa
   }
 }
 
-void read_record(Facts& facts) {
+void read_record(SystemHive& hive, Facts& facts) {
   const std::string path(record_path);
   if (facts.unreadable_files.contains(path))
     facts.record_damage = "not one plain file of 1 MiB at most";
   const auto text = facts.files.find(path);
   if (text == facts.files.end()) return;
-  RecordReading reading = kvmnet::read_record(text->second);
+  RecordReading reading = hive.read_record(text->second);
   facts.record = std::move(reading.record);
   facts.record_damage = std::move(reading.damage);
   facts.record_is_newer = reading.is_newer;
+  // Others than SYSTEM may have written it: what it may have made of its reader answers no more.
+  if (!facts.open_paths.empty()) hive.end();
 }
 
 void read_files(GuestFiles& guest, const std::string& root, Facts& facts) {
@@ -165,59 +173,80 @@ std::string find_hive(GuestFiles& guest, const std::string& root, const std::str
 }
 
 // The record, which says what else is asked for, is known last.
-void ask_hive(const Fd& hive, const std::vector<hive::RegSection>& reg, Facts& facts) {
+void ask_hive(SystemHive& hive, SystemHive::State state, const std::vector<hive::RegSection>& reg,
+              Facts& facts) {
   if (facts.system.condition != hive::Condition::clean) return;
   const RegQuestion question = reg_question(facts, reg);
-  if (!question.empty()) facts.reg = ask_reg(hive, question);
+  if (!question.empty()) facts.reg = hive.ask(question, state);
 }
 
-// All but what the SYSTEM hive says by itself.
-void probe_rest(GuestFiles& guest, const std::string& root, DirtyHive policy, const Fd& system_hive,
-                const std::vector<hive::RegSection>& reg, Probe& probe) {
+// All that is not in the SYSTEM hive.
+void probe_files(GuestFiles& guest, const std::string& root, DirtyHive policy, Probe& probe) {
   probe.facts.system_root = root;
   probe_software(guest, find_hive(guest, root, "SOFTWARE"), policy, probe);
   read_files(guest, root, probe.facts);
   look_for_open_paths(guest, root, probe.facts);
   look_into_directories(guest, root, probe.facts);
-  read_record(probe.facts);
-  ask_hive(system_hive, reg, probe.facts);
+}
+
+// `of_hive`: what the SYSTEM hive gives of the facts.
+void add(const Facts& of_hive, Probe& probe) {
+  probe.facts = facts_after(probe.facts, of_hive, {});
+  if (probe.is_generalised) probe.facts.setup_unfinished = true;
 }
 
 }  // namespace
+
+HiveInMemory::HiveInMemory(const std::vector<GuestLog>& found, std::uint64_t size)
+    : file(make_memory_file("SYSTEM")),
+      logs(memory_files(found.size())),
+      work({file, logs, count_in_use(found)}, size) {}
 
 Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy,
                   const std::vector<hive::RegSection>& reg) {
   Probe probe;
   probe.system_path = find_hive(guest, root, "SYSTEM");
-  probe.system_hive = make_memory_file("SYSTEM");
-  if (guest.size(probe.system_path) > largest_system_hive) {
-    probe.facts.system.reason = "larger than any SYSTEM hive";
+  const std::uint64_t size = guest.size(probe.system_path);
+  const bool is_too_large = size > largest_system_hive;
+  if (is_too_large) {
+    probe.hive = std::make_unique<HiveInMemory>(probe.logs, 0);
   } else {
-    guest.download(probe.system_path, probe.system_hive.get());
     probe.logs = find_logs(guest, probe.system_path);
-    probe.log_files = download(guest, probe.logs);
-    probe.facts = probe_system_hive(probe.in_memory(), policy);
-    probe.downloaded = as_downloaded(guest, probe);
+    probe.hive = download(guest, probe.system_path, probe.logs, size);
+    probe.hive->work.begin_probe(policy);
   }
-  probe_rest(guest, root, policy, probe.system_hive, reg, probe);
+  // While the hive is being checked.
+  probe_files(guest, root, policy, probe);
+  Facts of_hive;
+  if (is_too_large) {
+    of_hive.system.reason = "larger than any SYSTEM hive";
+  } else {
+    of_hive = probe.hive->work.finish_probe();
+    probe.downloaded = as_downloaded(guest, of_hive.system, probe);
+  }
+  add(of_hive, probe);
+  read_record(probe.hive->work, probe.facts);
+  ask_hive(probe.hive->work, SystemHive::State::found, reg, probe.facts);
   return probe;
 }
 
-Probe probe_guest_with(const EditedHive& hive, GuestFiles& guest, const std::string& root,
-                       const std::vector<hive::RegSection>& reg) {
+Probe probe_again(const Probe& before, GuestFiles& guest, const std::string& root,
+                  const std::vector<hive::RegSection>& reg) {
   Probe probe;
   probe.system_path = find_hive(guest, root, "SYSTEM");
   probe.logs = find_logs(guest, probe.system_path);
-  probe.facts = hive.facts;
-  probe_rest(guest, root, DirtyHive::use_primary, hive.file, reg, probe);
+  probe_files(guest, root, DirtyHive::use_primary, probe);
+  add(before.hive->work.proven(), probe);
+  read_record(before.hive->work, probe.facts);
+  ask_hive(before.hive->work, SystemHive::State::edited, reg, probe.facts);
   return probe;
 }
 
-Facts facts_after(const Probe& probe, const EditedHive& edited, const std::vector<Edit>& edits,
+Facts facts_after(const Probe& probe, const std::vector<Edit>& edits,
                   const std::vector<hive::RegSection>& reg) {
-  Facts after = facts_after(probe.facts, edited.facts, edits);
+  Facts after = facts_after(probe.facts, probe.hive->work.proven(), edits);
   if (probe.is_generalised) after.setup_unfinished = true;
-  ask_hive(edited.file, reg, after);
+  ask_hive(probe.hive->work, SystemHive::State::edited, reg, after);
   return after;
 }
 

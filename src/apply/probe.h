@@ -2,6 +2,7 @@
 // Gathers the facts of a guest; decides nothing.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,16 +15,23 @@
 
 namespace kvmnet {
 
+// A guest's SYSTEM hive and its logs in memory.
+struct HiveInMemory {
+  // Empty files; `size`: of what is to come into them, in bytes.
+  HiveInMemory(const std::vector<GuestLog>& found, std::uint64_t size);
+
+  const Fd file;  // the hive; clean, its logs replayed, once it has been probed
+  const std::vector<Fd> logs;
+  SystemHive work;
+};
+
 struct Probe {
   Facts facts;
-  std::string system_path;      // of the SYSTEM hive in the guest
-  MemoryView downloaded;        // the hive as it is there
-  Fd system_hive;               // the same, clean (its logs replayed)
-  std::vector<GuestLog> logs;   // beside it
-  std::vector<Fd> log_files;    // the same in memory
-  bool is_generalised = false;  // by its SOFTWARE hive
-
-  HiveFiles in_memory() const { return {system_hive, log_files, count_in_use(logs)}; }
+  std::string system_path;             // of the SYSTEM hive in the guest
+  MemoryView downloaded;               // the hive as it is there
+  std::unique_ptr<HiveInMemory> hive;  // the same in memory
+  std::vector<GuestLog> logs;          // beside it
+  bool is_generalised = false;         // by its SOFTWARE hive
 };
 
 // The guest's root volume is mounted; `root` is the system root's directory on it. Throws Refused
@@ -32,14 +40,15 @@ struct Probe {
 Probe probe_guest(guestfs::GuestFiles& guest, const std::string& root, DirtyHive policy,
                   const std::vector<hive::RegSection>& reg = {});
 
-// The same of a guest whose SYSTEM hive has the content of `hive`, which its child has checked and
-// read when it made it: neither is done again. Of the logs there is no copy.
-Probe probe_guest_with(const EditedHive& hive, guestfs::GuestFiles& guest, const std::string& root,
-                       const std::vector<hive::RegSection>& reg);
+// The same of a guest that `before` is about, and whose SYSTEM hive has been edited as there: its
+// child has checked and read it, and neither is done again. Throws Error if there is no proof of
+// the edit. There is no copy of the hive and its logs.
+Probe probe_again(const Probe& before, guestfs::GuestFiles& guest, const std::string& root,
+                  const std::vector<hive::RegSection>& reg);
 
-// The facts of the guest when these edits, which have given `edited`, are made; nothing is asked of
-// the guest.
-Facts facts_after(const Probe& probe, const EditedHive& edited, const std::vector<Edit>& edits,
+// The facts of the guest when these edits are made, as they have been in the SYSTEM hive in memory;
+// nothing is asked of the guest. Throws Error if there is no proof of that.
+Facts facts_after(const Probe& probe, const std::vector<Edit>& edits,
                   const std::vector<hive::RegSection>& reg);
 
 }  // namespace kvmnet

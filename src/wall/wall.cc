@@ -66,11 +66,16 @@ class Session::Conversation {
     process_.send_object(setup);
   }
 
-  Reply ask(std::string_view operation, std::string_view message) {
+  void begin(std::string_view operation, std::string_view message) {
     process_.begin(operation);
     process_.send_object(Task{operation.size(), message.size()});
     process_.send(std::as_bytes(std::span(operation)));
     process_.send(std::as_bytes(std::span(message)));
+    begun_ = Clock::now();
+  }
+
+  Reply reply() {
+    process_.excuse(Clock::now() - begun_);
     return hear();
   }
 
@@ -156,6 +161,7 @@ class Session::Conversation {
   Process process_;
   std::uint64_t read_ = 0;
   std::uint64_t written_ = 0;
+  Clock::time_point begun_;  // when the last request had been sent
 };
 
 Session::Session(Means means) {
@@ -165,10 +171,19 @@ Session::Session(Means means) {
 
 Session::~Session() = default;
 
-std::string Session::ask(std::string_view operation, std::string_view message) {
-  auto reply = conversation_->ask(operation, message);
+void Session::begin(std::string_view operation, std::string_view message) {
+  conversation_->begin(operation, message);
+}
+
+std::string Session::answer() {
+  auto reply = conversation_->reply();
   if (reply.is_failure) throw Error(reply.text);
   return std::move(reply.text);
+}
+
+std::string Session::ask(std::string_view operation, std::string_view message) {
+  begin(operation, message);
+  return answer();
 }
 
 void Session::finish() {
@@ -178,7 +193,8 @@ void Session::finish() {
 
 std::string call(const Request& request) {
   Session session(request);
-  auto reply = session.conversation_->ask(request.operation, request.message);
+  session.begin(request.operation, request.message);
+  auto reply = session.conversation_->reply();
   session.finish();
   if (reply.is_failure) throw Error(reply.text);
   return std::move(reply.text);

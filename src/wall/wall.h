@@ -96,6 +96,10 @@ class Session {
   // As call(), but that the child stays. Where its handler has thrown the session goes on; after
   // everything else it is of no use.
   std::string ask(std::string_view operation, std::string_view message);
+  // The same in two steps, for who has other work meanwhile, which takes none of the request's
+  // time. The child is not answered before answer() is called.
+  void begin(std::string_view operation, std::string_view message);
+  std::string answer();
   // Lets the child end; throws, as call() does, unless it ends as it should.
   void finish();
 

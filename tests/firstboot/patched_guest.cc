@@ -32,10 +32,10 @@ std::string without_service(const std::string& system_hive) {
   const Fd hive = make_memory_file("SYSTEM");
   write_whole(hive, system_hive);
   std::vector<Edit> edits;
-  for (const ControlSet& set : probe_system_hive({hive}, DirtyHive::replay).control_sets)
+  for (const ControlSet& set : SystemHive({hive}).probe(DirtyHive::replay).control_sets)
     if (has_key(set, firstboot_service_key))
       edits.emplace_back(DeleteKey{hive::KeyPath::parse(set.name) / firstboot_service_key, ""});
-  return edits.empty() ? system_hive : text_of(read_whole(edit_hive({hive}, edits).file));
+  return edits.empty() ? system_hive : text_of(read_whole(SystemHive({hive}).edit(edits).file));
 }
 
 // Files of a guest, with the permissions that they have from our directory.

@@ -89,7 +89,7 @@ void write_of_hives(const SeedWriter& seeds) {
   check.structure.fatal = 1;
   check.logs = {hive::LogKind::own};
   seeds.write("check", Answered::check, encode(check));
-  seeds.write("edited", Answered::edited, encode(Edited{"", patched_facts(), check.logs}));
+  seeds.write("edited", Answered::edited, encode(Edited{"", check.logs}));
 }
 
 void write_of_reg_files(const SeedWriter& seeds) {

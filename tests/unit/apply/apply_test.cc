@@ -46,13 +46,14 @@ std::vector<std::string> listing(const hive::Bytes& bytes) {
 TEST(EditHive, MakesEveryEditAndNoOther) {
   const hive::Bytes& before = fixture_hive("nt61.system");
   const Fd file = memory_file(before);
-  const EditedHive edited = edit_hive(
-      {file},
+  SystemHive hive({file});
+  const EditedHive edited = hive.edit(
       {write_file("kvmnet/a", "x"), set_value(parameters, "EnableWsd", dword(0)),
        set_value(KeyPath::parse("ControlSet001\\Services\\kvmnet-firstboot"), "Type", dword(16)),
        set_value(parameters, "Hostname", hive::sz("other")),
        set_value(KeyPath::parse("CONTROLSET001\\services\\TCPIP\\parameters"), "Third", dword(3)),
        RemoveFile{"kvmnet/b", "test"}});
+  EXPECT_EQ(hive.proven().system.condition, hive::Condition::clean);
   EXPECT_EQ(read_whole(file), before);
   const auto after = listing(read_whole(edited.file));
   const std::string services = "/ControlSet001/services/";
@@ -79,8 +80,8 @@ TEST(EditHive, RefusesWhatHivexWouldDamageAndLeavesTheFile) {
   const hive::Bytes before = test::read_file(path);
   const Fd file = memory_file(before);
   // The first key could be edited: all or nothing.
-  EXPECT_THROW(edit_hive({file}, {set_value(parameters, "EnableWsd", dword(0)),
-                                  set_value(KeyPath::parse("Select"), "New", dword(1))}),
+  EXPECT_THROW(SystemHive({file}).edit({set_value(parameters, "EnableWsd", dword(0)),
+                                        set_value(KeyPath::parse("Select"), "New", dword(1))}),
                hive::Unsupported);
   EXPECT_EQ(read_whole(file), before);
 }
@@ -88,14 +89,16 @@ TEST(EditHive, RefusesWhatHivexWouldDamageAndLeavesTheFile) {
 TEST(EditHive, RefusesADirtyHive) {
   const hive::Bytes dirty = test::with_dirty_header(fixture_hive("nt61.system"));
   const Fd file = memory_file(dirty);
-  EXPECT_THROW(edit_hive({file}, {set_value(parameters, "x", dword(0))}), Error);
+  EXPECT_THROW(SystemHive({file}).edit({set_value(parameters, "x", dword(0))}), Error);
   EXPECT_EQ(read_whole(file), dirty);
 }
 
 TEST(EditHive, SetsOfTwoEditsOfOneValueTheSecond) {
   const Fd file = memory_file(fixture_hive("nt61.system"));
-  const EditedHive edited = edit_hive({file}, {set_value(parameters, "EnableWsd", dword(0)),
-                                               set_value(parameters, "ENABLEWSD", dword(1))});
+  SystemHive hive({file});
+  const EditedHive edited = hive.edit(
+      {set_value(parameters, "EnableWsd", dword(0)), set_value(parameters, "ENABLEWSD", dword(1))});
+  hive.proven();
   const auto bytes = read_whole(edited.file);
   EXPECT_EQ(hive::Contents(bytes).value(parameters, "EnableWsd"), dword(1));
 }

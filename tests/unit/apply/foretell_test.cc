@@ -49,8 +49,8 @@ void expect_foretold(FakeGuest& guest, GuestRequest request) {
   request.mode = Mode::patch;
   const Outcome outcome = work_on(guest, request);
   ASSERT_FALSE(outcome.edits.empty());
-  const EditedHive edited = edit_hive(before.in_memory(), outcome.edits);
-  const Facts foretold = facts_after(before, edited, outcome.edits, request.reg);
+  before.hive->work.edit(outcome.edits);
+  const Facts foretold = facts_after(before, outcome.edits, request.reg);
   const Facts found = probe(guest, request.reg).facts;
   EXPECT_EQ(foretold.files, found.files);
   EXPECT_EQ(foretold.directories, found.directories);

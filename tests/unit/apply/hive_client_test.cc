@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/apply/hive_client.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "src/support/error.h"
 #include "src/support/refusal.h"
@@ -123,14 +126,14 @@ TEST(EditHive, TakesOutWhatIsToGo) {
   write_whole(file, test::fixture_hive("nt61.system"));
   const auto key = hive::KeyPath::parse("ControlSet001\\Services\\Tcpip\\Parameters");
   const auto nsi = hive::KeyPath::parse("ControlSet001\\Services\\nsi");
-  const EditedHive edited = edit_hive(
-      {file}, {SetValue{key, "New", std::nullopt, hive::dword(1), "test"},
-               DeleteValue{key, "Hostname", hive::sz("guest"), "test"}, DeleteKey{nsi, "test"}});
-  const ControlSet& set = edited.facts.control_sets.front();
+  SystemHive hive({file});
+  hive.edit({SetValue{key, "New", std::nullopt, hive::dword(1), "test"},
+             DeleteValue{key, "Hostname", hive::sz("guest"), "test"}, DeleteKey{nsi, "test"}});
+  const ControlSet& set = hive.proven().control_sets.front();
   EXPECT_EQ(value_of(set, "Services\\Tcpip\\Parameters", "New"), hive::dword(1));
   EXPECT_FALSE(value_of(set, "Services\\Tcpip\\Parameters", "Hostname"));
   EXPECT_FALSE(has_key(set, "Services\\nsi"));
-  EXPECT_THROW(edit_hive({file}, {DeleteValue{key, "Nothing", hive::dword(0), "test"}}),
+  EXPECT_THROW(SystemHive({file}).edit({DeleteValue{key, "Nothing", hive::dword(0), "test"}}),
                hive::Unsupported);
 }
 
@@ -139,13 +142,68 @@ TEST(ProbeSystemHive, FindsAStructureThatIsNotSoundBeforeAnythingElseReadsIt) {
   store_u32(damaged, 4096 + 32, 0x80000000);  // the size of the first cell
   const Fd file = make_memory_file("hive");
   write_whole(file, damaged);
-  const Facts facts = probe_system_hive({file}, DirtyHive::replay);
+  const Facts facts = SystemHive({file}).probe(DirtyHive::replay);
   EXPECT_EQ(facts.system.condition, hive::Condition::damaged);
   EXPECT_NE(facts.system.reason, "");
   EXPECT_FALSE(check_hive({file}, DirtyHive::replay).structure.sound());
-  EXPECT_THROW(edit_hive({file}, {SetValue{hive::KeyPath::parse("Select"), "x", std::nullopt,
-                                           hive::dword(1), "test"}}),
+  EXPECT_THROW(SystemHive({file}).edit({SetValue{hive::KeyPath::parse("Select"), "x", std::nullopt,
+                                                 hive::dword(1), "test"}}),
                Error);
+}
+
+TEST(SystemHive, WithoutAProofNothingComesOfAnEdit) {
+  const auto key = hive::KeyPath::parse("ControlSet001\\Services\\nsi");
+  for (const char* end : {"crash", "abort", "forbidden call"}) {
+    const Fd file = make_memory_file("hive");
+    write_whole(file, test::fixture_hive("nt61.system"));
+    std::vector<Fd> logs;
+    logs.push_back(make_memory_file("log"));
+    write_whole(logs[0], std::string(test::brings_to) + end + "|prove");
+    SystemHive hive({file, logs, 0});
+    hive.edit({SetValue{key, "New", std::nullopt, hive::dword(1), "test"}});
+    EXPECT_THROW(hive.proven(), Refused) << end;
+    EXPECT_THROW(hive.proven(), Error) << end;
+  }
+}
+
+// Our child processes.
+std::string children() {
+  return read_text(open_file(fmt::format("/proc/self/task/{}/children", ::gettid()), O_RDONLY),
+                   4096);
+}
+
+TEST(SystemHive, AnswersAllInOneProcess) {
+  const Fd file = make_memory_file("hive");
+  const Bytes content = test::fixture_hive("nt61.system");
+  SystemHive hive({file}, content.size());
+  hive.start();
+  write_whole(file, content);
+  const std::string process = children();
+  EXPECT_EQ(std::count(process.begin(), process.end(), ' '), 1) << process;
+  EXPECT_EQ(hive.probe(DirtyHive::replay).system.condition, hive::Condition::clean);
+  const auto key = hive::KeyPath::parse("ControlSet001\\Services\\Tcpip\\Parameters");
+  const RegQuestion question = {{}, {{key, {"New"}}}};
+  EXPECT_TRUE(hive.ask(question, SystemHive::State::found).keys[0].named.empty());
+  const EditedHive edited = hive.edit({SetValue{key, "New", std::nullopt, hive::dword(1), "test"}});
+  EXPECT_EQ(hive.ask(question, SystemHive::State::edited).keys[0].named,
+            (std::vector<hive::NamedValue>{{"New", hive::dword(1)}}));
+  EXPECT_TRUE(hive.ask(question, SystemHive::State::found).keys[0].named.empty());
+  EXPECT_NE(hive.read_record("no record").damage, "");
+  EXPECT_EQ(children(), process);
+  hive.end();
+  EXPECT_EQ(children(), "");
+  EXPECT_EQ(read_whole(file), content);
+  EXPECT_NE(read_whole(edited.file), content);
+}
+
+TEST(SystemHive, ARecordThatBringsItsReaderDownIsNoWordAgainstTheHive) {
+  const Fd file = make_memory_file("hive");
+  write_whole(file, std::string(test::brings_to) + "crash|record");
+  SystemHive hive({file});
+  EXPECT_EQ(hive.probe(DirtyHive::replay).system.condition, hive::Condition::damaged);
+  const std::string damage = hive.read_record("{}").damage;
+  EXPECT_NE(damage.find("it brings down the process that reads it"), std::string::npos) << damage;
+  EXPECT_EQ(hive.probe(DirtyHive::replay).system.condition, hive::Condition::damaged);
 }
 
 // A way to die, and the words for it.
@@ -163,12 +221,16 @@ TEST(HiveClient, EveryWayToDieOfAHiveIsADamagedHive) {
     const std::string begin = std::string(test::brings_to) + death.operation;
     const Fd hive = make_memory_file("hive");
     write_whole(hive, begin);
-    try {
-      check_hive({hive}, DirtyHive::replay);
-      ADD_FAILURE() << death.operation;
-    } catch (const Refused& e) {
-      EXPECT_EQ(e.refusal.reason, Reason::damaged_hive) << death.operation;
-      EXPECT_NE(e.refusal.message.find(death.words), std::string::npos) << e.refusal.message;
+    const auto work = {std::function<void()>([&] { check_hive({hive}, DirtyHive::replay); }),
+                       std::function<void()>([&] { SystemHive({hive}).probe(DirtyHive::replay); })};
+    for (const auto& work_on : work) {
+      try {
+        work_on();
+        ADD_FAILURE() << death.operation;
+      } catch (const Refused& e) {
+        EXPECT_EQ(e.refusal.reason, Reason::damaged_hive) << death.operation;
+        EXPECT_NE(e.refusal.message.find(death.words), std::string::npos) << e.refusal.message;
+      }
     }
   }
 }

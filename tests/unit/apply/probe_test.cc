@@ -83,7 +83,7 @@ TEST_P(ProbeOf, GathersTheFacts) {
   EXPECT_TRUE(set.keys.at("Services\\AFD").has_value());
   EXPECT_EQ(set.keys.at("Services\\nsi").has_value(), release.version.major > 5);
   EXPECT_EQ(probe.system_path, "/Windows/System32/config/SYSTEM");
-  EXPECT_EQ(read_whole(probe.system_hive), fixture_hive(release.system));
+  EXPECT_EQ(read_whole(probe.hive->file), fixture_hive(release.system));
 }
 
 INSTANTIATE_TEST_SUITE_P(Probe, ProbeOf, testing::ValuesIn(test::releases),

@@ -290,16 +290,21 @@ const std::map<std::string_view, Operation>& operations() {
 
 // "OPERATION": a hive that our code has been brought to do it by, if the file begins with
 // `brings_to`.
-std::string brought_to(const Call& call) {
-  if (call.files.empty()) return {};
+std::string brought_to(int file, std::string_view operation) {
   std::string begin(100, '\0');
-  const ssize_t n = ::pread(call.files[0], begin.data(), begin.size(), 0);
+  const ssize_t n = ::pread(file, begin.data(), begin.size(), 0);
   begin.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
   begin.resize(std::min(begin.find('\0'), begin.size()));
   if (!begin.starts_with(brings_to)) return {};
   const std::size_t end = std::min(begin.find('|'), begin.size());
-  if (end < begin.size() && begin.substr(end + 1) != call.operation) return {};
+  if (end < begin.size() && begin.substr(end + 1) != operation) return {};
   return begin.substr(brings_to.size(), end - brings_to.size());
+}
+
+std::string brought_to(const Call& call) {
+  for (const int file : call.files)
+    if (std::string other = brought_to(file, call.operation); !other.empty()) return other;
+  return {};
 }
 
 std::string handle(const Call& call) {

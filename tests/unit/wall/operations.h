@@ -11,8 +11,9 @@ namespace kvmnet::test {
 
 wall::Child wall_child();
 
-// A hive or a disk that begins so, and goes on with the name of an operation of operations.cc,
-// makes any work on it become that operation; with "|" and another name behind it, only that work.
+// A hive, a log of one, or a disk that begins so, and goes on with the name of an operation of
+// operations.cc, makes any work on it become that operation; with "|" and another name behind it,
+// only that work.
 inline constexpr std::string_view brings_to = "brings to ";
 
 // A request for an operation of operations.cc.

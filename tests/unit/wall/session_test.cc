@@ -87,6 +87,27 @@ TEST(WallSession, TimeCountsForEachRequest) {
   EXPECT_EQ(result_of(session, "sleep"), breach("sleep", "ran into its limit of 1.5 s"));
 }
 
+TEST(WallSession, WhatTheParentDoesMeanwhileTakesNoTime) {
+  Means means;
+  means.limits.time = std::chrono::milliseconds(1000);
+  Session session(means);
+  session.begin("nap", "1800");
+  ::usleep(1'500'000);
+  EXPECT_EQ(session.answer(), "awake");
+  EXPECT_EQ(end_of(session), "ended");
+}
+
+TEST(WallSession, SeveralWorkAtOnce) {
+  Session first({});
+  Session second({});
+  first.begin("echo", "a");
+  second.begin("fail", "b");
+  EXPECT_THROW(second.answer(), Error);
+  EXPECT_EQ(first.answer(), "a");
+  second.begin("echo", "c");
+  EXPECT_EQ(second.answer(), "c");
+}
+
 TEST(WallSession, AnAnswerThatNobodyAskedForIsABreachAtTheEnd) {
   Session session({});
   const std::string twice = raw({Kind::answer, 0, 0, 2}, "ok") + raw({Kind::answer, 0, 0, 2}, "no");
