@@ -78,15 +78,17 @@ guestfs::Content content_of(direct::Content content) {
 
 }  // namespace
 
+// The child starts while the server does.
 DirectGuest::DirectGuest(std::unique_ptr<disk::ServedDisk> disk)
-    : disk_(std::move(disk)), table_(make_memory_file("partition table")) {
+    : disk_(std::move(disk)),
+      table_(make_memory_file("partition table")),
+      table_for_reading_(open_file(proc_path(table_), O_RDONLY)) {
+  start_child();
   if (::ftruncate(table_.get(), static_cast<off_t>(disk_->size())) != 0)
     throw system_error("making a file for the partition table", errno);
   const std::uint64_t part = std::min(disk_->size(), direct::table_size);
   copy_to_table(*disk_, table_, 0, part);
   copy_to_table(*disk_, table_, disk_->size() - part, part);
-  table_for_reading_ = open_file(proc_path(table_), O_RDONLY);
-  start_child();
 }
 
 DirectGuest::~DirectGuest() = default;

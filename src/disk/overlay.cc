@@ -7,7 +7,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "src/disk/beside.h"
 #include "src/disk/confinement.h"
@@ -32,33 +35,58 @@ void refuse_marked_image(const ImageInfo& image) {
 }
 
 // QEMU reads clusters behind the end of a truncated qcow2 as zeros, without a word, and writing to
-// an image with wrong reference counts overwrites data. Returns whether clusters are compressed.
-bool check_image(const ImageInfo& image) {
-  if (image.format != Format::qcow2) return false;
-  refuse_marked_image(image);
-  constexpr int corruptions = 2;
-  constexpr int leaked_clusters = 3;  // wasted space, no harm
-  const Finished check = run({"qemu-img", "check", "--output=json", "-f", "qcow2", image.path},
-                             confine_to_image(image.path, image.format, ""));
-  if (check.status == corruptions)
-    throw Refused{{Reason::damaged_image,
-                   fmt::format("{}: the image is damaged, or was not closed; qemu-img check says: "
-                               "{}",
-                               image.path, check.output.substr(0, 400))}};
-  if (check.status != 0 && check.status != leaked_clusters)
-    throw Error(fmt::format("{}: qemu-img cannot check the image: {}", image.path,
-                            check.output.substr(0, 400)));
-  // The report ends with "}" unless messages about leaks have left no room for it.
-  return check.output.find("\"compressed-clusters\"") != std::string::npos ||
-         !check.output.ends_with('}');
-}
+// an image with wrong reference counts overwrites data. The check runs while the overlay is made:
+// each takes as long as the other.
+class ImageCheck {
+ public:
+  explicit ImageCheck(const ImageInfo& image) : path_(image.path) {
+    if (image.format != Format::qcow2) return;
+    refuse_marked_image(image);
+    const std::vector<std::string> command = {"qemu-img", "check", "--output=json",
+                                              "-f",       "qcow2", path_};
+    running_.emplace(command, confine_to_image(path_, image.format, ""));
+  }
+
+  // Whether clusters are compressed. Waits for the end of the check; throws Refused if the image is
+  // damaged.
+  bool finds_compressed() {
+    if (running_) {
+      const Finished check = running_->wait();
+      running_.reset();
+      compressed_ = finds_compressed(check);
+    }
+    return compressed_;
+  }
+
+ private:
+  bool finds_compressed(const Finished& check) const {
+    constexpr int corruptions = 2;
+    constexpr int leaked_clusters = 3;  // wasted space, no harm
+    const std::string words = check.output.substr(0, 400);
+    if (check.status == corruptions)
+      throw Refused{{Reason::damaged_image,
+                     fmt::format("{}: the image is damaged, or was not closed; qemu-img check "
+                                 "says: {}",
+                                 path_, words)}};
+    if (check.status != 0 && check.status != leaked_clusters)
+      throw Error(fmt::format("{}: qemu-img cannot check the image: {}", path_, words));
+    // The report ends with "}" unless messages about leaks have left no room for it.
+    return check.output.find("\"compressed-clusters\"") != std::string::npos ||
+           !check.output.ends_with('}');
+  }
+
+  std::string path_;
+  std::optional<Running> running_;
+  bool compressed_ = false;
+};
 
 // Where a compressed cluster of the image is overwritten it must be as a whole: what QEMU would
 // keep of it may be lost if the commit is killed (see TableUndo::cleared).
-std::string cluster_size(const ImageInfo& image, bool image_is_compressed) {
+std::string cluster_size(const ImageInfo& image, ImageCheck& check) {
   constexpr std::uint64_t usual = 65536;
-  if (!image_is_compressed) return std::to_string(usual);
-  return std::to_string(std::max(usual, header_of(image).cluster_size));
+  if (image.format != Format::qcow2) return std::to_string(usual);
+  const std::uint64_t own = header_of(image).cluster_size;
+  return std::to_string(own > usual && check.finds_compressed() ? own : usual);
 }
 
 // In bytes, as QEMU counts: in sectors.
@@ -75,17 +103,19 @@ std::string disk_size(const ImageInfo& image) {
 // file by its descriptor: in a directory of others the name may lead elsewhere by then. The image
 // itself is not opened (-u).
 Overlay::Overlay(std::string path, const ImageInfo& image) : path_(std::move(path)) {
-  image_is_compressed_ = check_image(image);
+  ImageCheck check(image);
   const Fd file = create_private_file(path_);
   const Identity made = identity_of(proc_path(file));
   device_ = made.device;
   inode_ = made.inode;
   try {
     const InheritedFile inherited(file);
-    run_checked({"qemu-img", "create", "-q", "-u", "-f", "qcow2", "-o",
-                 "cluster_size=" + cluster_size(image, image_is_compressed_), "-F",
-                 std::string(to_string(image.format)), "-b", image.path, inherited.path(),
-                 disk_size(image)});
+    Running create({"qemu-img", "create", "-q", "-u", "-f", "qcow2", "-o",
+                    "cluster_size=" + cluster_size(image, check), "-F",
+                    std::string(to_string(image.format)), "-b", image.path, inherited.path(),
+                    disk_size(image)});
+    image_is_compressed_ = check.finds_compressed();
+    create.wait_checked();
   } catch (...) {
     ::unlink(path_.c_str());
     throw;

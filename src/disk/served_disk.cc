@@ -83,19 +83,24 @@ ServedDisk::ServedDisk(const std::string& options, Writes writes,
 
 ServedDisk::ServedDisk(const std::string& options, Writes writes, const Fd& ruleset) {
   Sockets sockets = make_sockets();
-  server_ = std::make_unique<Server>(server_command(options, writes), sockets.listening, ruleset);
-  sockets.listening.reset();  // so that a server that ends early is noticed
-  nbd_ = nbd_create();
-  if (nbd_ == nullptr || nbd_add_meta_context(nbd_, allocation_depth) == -1 ||
-      nbd_connect_socket(nbd_, sockets.connected.release()) == -1)
-    fail();
-  const std::int64_t size = nbd_get_size(nbd_);
-  if (size < 0) fail();
-  size_ = static_cast<std::uint64_t>(size);
+  server_ = std::make_unique<Running>(server_command(options, writes), ruleset, sockets.listening);
+  socket_ = std::move(sockets.connected);
+}
+
+// Of the listening socket we have nothing any more, so that a server that ends early is noticed.
+nbd_handle* ServedDisk::connection() {
+  if (socket_.is_open()) {
+    nbd_ = nbd_create();
+    if (nbd_ == nullptr || nbd_add_meta_context(nbd_, allocation_depth) == -1 ||
+        nbd_connect_socket(nbd_, socket_.release()) == -1)
+      fail();
+  }
+  if (nbd_ == nullptr) throw Error("using the disk with qemu-nbd: it has ended");
+  return nbd_;
 }
 
 ServedDisk::~ServedDisk() {
-  nbd_close(nbd_);
+  if (nbd_ != nullptr) nbd_close(nbd_);
 }
 
 void ServedDisk::fail() {
@@ -109,10 +114,16 @@ void ServedDisk::fail() {
   throw Error("using the disk with qemu-nbd: " + problem);
 }
 
+std::uint64_t ServedDisk::size() {
+  const std::int64_t size = nbd_get_size(connection());
+  if (size < 0) fail();
+  return static_cast<std::uint64_t>(size);
+}
+
 void ServedDisk::read(std::uint64_t offset, std::span<std::byte> into) {
   while (!into.empty()) {
     const std::size_t size = std::min(into.size(), largest_call);
-    if (nbd_pread(nbd_, into.data(), size, offset, 0) == -1) fail();
+    if (nbd_pread(connection(), into.data(), size, offset, 0) == -1) fail();
     offset += size;
     into = into.subspan(size);
   }
@@ -121,14 +132,14 @@ void ServedDisk::read(std::uint64_t offset, std::span<std::byte> into) {
 void ServedDisk::write(std::uint64_t offset, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const std::size_t size = std::min(bytes.size(), largest_call);
-    if (nbd_pwrite(nbd_, bytes.data(), size, offset, 0) == -1) fail();
+    if (nbd_pwrite(connection(), bytes.data(), size, offset, 0) == -1) fail();
     offset += size;
     bytes = bytes.subspan(size);
   }
 }
 
 void ServedDisk::flush() {
-  if (nbd_flush(nbd_, 0) == -1) fail();
+  if (nbd_flush(connection(), 0) == -1) fail();
 }
 
 // After a flush nothing is left for the server to write: what qemu-nbd could not write as it ends
@@ -146,10 +157,11 @@ void ServedDisk::finish() {
 
 std::vector<Range> ServedDisk::allocated() {
   constexpr std::uint64_t largest_question = 1ULL << 30;  // the protocol has 32 bits
+  const std::uint64_t end = size();
   std::vector<Range> ranges;
-  for (std::uint64_t offset = 0; offset < size_;) {
+  for (std::uint64_t offset = 0; offset < end;) {
     std::vector<std::pair<Range, std::uint32_t>> extents;
-    if (nbd_block_status(nbd_, std::min(size_ - offset, largest_question), offset,
+    if (nbd_block_status(nbd_, std::min(end - offset, largest_question), offset,
                          {add_extents, &extents, nullptr}, 0) == -1)
       fail();
     if (extents.empty()) throw Error("qemu-nbd does not say what the image holds");

@@ -25,8 +25,9 @@ class ServedDisk {
     kept,
     thrown_away,  // they need not reach the host's disk
   };
-  // `options`: what --image-opts takes; name every driver, so that QEMU probes nothing. Throws
-  // Error with qemu-nbd's own words.
+  // Starts the server; the first call waits for it, and throws Error with qemu-nbd's own words if
+  // it cannot open the image.
+  // `options`: what --image-opts takes; name every driver, so that QEMU probes nothing.
   // `ruleset`: of Landlock, that holds for the server; closed: none.
   explicit ServedDisk(const std::string& options, const Fd& ruleset = Fd());
   // The server can open nothing but `files` and what it needs to run, whatever images name.
@@ -40,8 +41,8 @@ class ServedDisk {
   ServedDisk& operator=(const ServedDisk&) = delete;
   ~ServedDisk();  // what has not been flushed may be lost
 
-  std::uint64_t size() const { return size_; }  // of the disk, bytes
-  // These throw Error. After an error of the disk itself it can still be used.
+  // All throw Error. After an error of the disk itself it can still be used.
+  std::uint64_t size();  // of the disk, bytes
   void read(std::uint64_t offset, std::span<std::byte> into);
   void write(std::uint64_t offset, std::span<const std::byte> bytes);
   void flush();  // brings to the host's disk what was written
@@ -53,11 +54,12 @@ class ServedDisk {
 
  private:
   ServedDisk(const std::string& options, Writes writes, const Fd& ruleset);
+  nbd_handle* connection();
   [[noreturn]] void fail();
 
-  std::unique_ptr<Server> server_;
+  std::unique_ptr<Running> server_;
+  Fd socket_;  // to the server, until we have spoken to it
   nbd_handle* nbd_ = nullptr;
-  std::uint64_t size_ = 0;
 };
 
 }  // namespace kvmnet::disk

@@ -164,44 +164,45 @@ pid_t start(const Program& program) {
   return pid;
 }
 
-Finished run(const std::vector<std::string>& command, const Fd& ruleset) {
-  const Started started = start_with_output(command, -1, ruleset.get());
-  Finished finished;
-  finished.output = read_output(started.output.get());
-  finished.status = wait_for(started.pid);
-  return finished;
-}
-
-std::string run_checked(const std::vector<std::string>& command, const Fd& ruleset) {
-  Finished finished = run(command, ruleset);
-  if (finished.status != 0)
-    throw Error(fmt::format("{} {} failed with status {}: {}", command[0],
-                            command.size() > 1 ? command[1] : "", finished.status,
-                            finished.output));
-  return std::move(finished.output);
-}
-
-Server::Server(const std::vector<std::string>& command, const Fd& listening, const Fd& ruleset) {
+Running::Running(const std::vector<std::string>& command, const Fd& ruleset, const Fd& listening)
+    : command_(command) {
   Started started = start_with_output(command, listening.get(), ruleset.get());
   pid_ = started.pid;
   output_ = std::move(started.output);
 }
 
-Server::~Server() {
+Running::~Running() {
   if (pid_ > 0) stop();
 }
 
-std::string Server::stop() {
+std::string Running::stop() {
   ::kill(pid_, SIGKILL);
   return wait().output;
 }
 
-Finished Server::wait() {
+Finished Running::wait() {
   Finished finished;
   finished.output = read_output(output_.get());
   finished.status = wait_for(pid_);
   pid_ = -1;
   return finished;
+}
+
+std::string Running::wait_checked() {
+  Finished finished = wait();
+  if (finished.status != 0)
+    throw Error(fmt::format("{} {} failed with status {}: {}", command_[0],
+                            command_.size() > 1 ? command_[1] : "", finished.status,
+                            finished.output));
+  return std::move(finished.output);
+}
+
+Finished run(const std::vector<std::string>& command, const Fd& ruleset) {
+  return Running(command, ruleset).wait();
+}
+
+std::string run_checked(const std::vector<std::string>& command, const Fd& ruleset) {
+  return Running(command, ruleset).wait_checked();
 }
 
 }  // namespace kvmnet

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Runs another program to its end, without a shell.
+// Runs other programs, without a shell.
 #pragma once
 
 #include <sys/types.h>
@@ -30,31 +30,34 @@ struct Finished {
   std::string output;  // standard output and standard error together, at most 64 KiB of it
 };
 
-// Runs `command` (found in PATH) to its end, started as by start(), so that nothing goes on writing
-// to an image that nobody watches; it has no standard input. `ruleset`: as of Server.
-Finished run(const std::vector<std::string>& command, const Fd& ruleset = Fd());
-
-// As run(), and throws Error with the program's own words unless it ends with status 0.
-std::string run_checked(const std::vector<std::string>& command, const Fd& ruleset = Fd());
-
-// A program that serves us while we go on; it is killed with its scope, and when we die.
-class Server {
+// A program that runs while we go on, started as by start(), without standard input; it is killed
+// with its scope, and when we die, so that nothing goes on writing to an image that nobody watches.
+class Running {
  public:
-  // It gets `listening`, a socket, in the way of sd_listen_fds(3). `ruleset`: of Landlock, that
-  // holds for it; closed: none. Throws Error if it cannot be started.
-  Server(const std::vector<std::string>& command, const Fd& listening, const Fd& ruleset = Fd());
-  Server(const Server&) = delete;
-  Server& operator=(const Server&) = delete;
-  ~Server();
+  // `command`: found in PATH. `ruleset`: of Landlock, that holds for it; closed: none.
+  // `listening`: a socket that it gets in the way of sd_listen_fds(3); closed: none. Throws Error
+  // if it cannot be started.
+  explicit Running(const std::vector<std::string>& command, const Fd& ruleset = Fd(),
+                   const Fd& listening = Fd());
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running();
 
   // Ends it; what it has said, at most 64 KiB.
   std::string stop();
   // Waits until it ends by itself.
   Finished wait();
+  // The same, and throws Error with the program's own words unless it ends with status 0.
+  std::string wait_checked();
 
  private:
+  std::vector<std::string> command_;
   pid_t pid_ = -1;
   Fd output_;
 };
+
+// Runs it to its end.
+Finished run(const std::vector<std::string>& command, const Fd& ruleset = Fd());
+std::string run_checked(const std::vector<std::string>& command, const Fd& ruleset = Fd());
 
 }  // namespace kvmnet

@@ -77,7 +77,7 @@ TEST_F(ServedDiskTest, AConfinedServerOpensNoFileThatAnImageNamesAsItsData) {
   std::filesystem::rename(host_file, path("data"));  // now it is the data of the image
   const std::vector<landlock::Rule> rules = {{image, Access::read_write}};
   const std::string options = image_options(image, Format::qcow2);
-  const std::string problem = error_of([&] { ServedDisk(options, Writes::kept, rules); });
+  const std::string problem = error_of([&] { ServedDisk(options, Writes::kept, rules).size(); });
   EXPECT_NE(problem.find("Permission denied"), std::string::npos) << problem;
   EXPECT_EQ(test::text_of(path("data")), std::string(1 << 20, 'h'));
   // Without it would have been written to: that is what the rules are for.
@@ -92,7 +92,7 @@ TEST_F(ServedDiskTest, AConfinedServerReadsBackingFilesOnlyThatItMay) {
   const std::string image = qcow2("image", {"-b", base, "-F", "raw"});
   const std::string options = image_options(image, Format::qcow2);
   const std::vector<landlock::Rule> one = {{image, Access::read_write}};
-  const std::string problem = error_of([&] { ServedDisk(options, Writes::kept, one); });
+  const std::string problem = error_of([&] { ServedDisk(options, Writes::kept, one).size(); });
   EXPECT_NE(problem.find("Permission denied"), std::string::npos) << problem;
   const std::vector<landlock::Rule> both = {{image, Access::read_write}, {base, Access::read}};
   ServedDisk disk(options, Writes::kept, both);
@@ -104,7 +104,8 @@ TEST_F(ServedDiskTest, AConfinedServerStillFindsAnImageThatIsInUse) {
   const std::vector<landlock::Rule> rules = {{image, Access::read_write}};
   const std::string options = image_options(image, Format::qcow2);
   ServedDisk disk(options, Writes::kept, rules);
-  const std::string problem = error_of([&] { ServedDisk(options, Writes::kept, rules); });
+  EXPECT_EQ(disk.size(), 1U << 20);
+  const std::string problem = error_of([&] { ServedDisk(options, Writes::kept, rules).size(); });
   EXPECT_NE(problem.find("lock"), std::string::npos) << problem;
 }
 

@@ -105,14 +105,14 @@ struct Listener {
   Fd client{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
 };
 
-TEST(Server, GetsTheSocketAsDescriptor3AndIsToldSo) {
+TEST(Running, GetsTheSocketAsDescriptor3AndIsToldSo) {
   const Listener listener;
   const std::string mark = listener.directory.path() + "/said";
-  Server server({"sh", "-c",
-                 "echo $LISTEN_FDS; [ $LISTEN_PID = $$ ] && echo me; readlink /proc/self/fd/3; "
-                 "touch " +
-                     mark + "; exec sleep 1000"},
-                listener.fd);
+  Running server({"sh", "-c",
+                  "echo $LISTEN_FDS; [ $LISTEN_PID = $$ ] && echo me; readlink /proc/self/fd/3; "
+                  "touch " +
+                      mark + "; exec sleep 1000"},
+                 Fd(), listener.fd);
   struct stat st {};
   ::fstat(listener.fd.get(), &st);
   std::string expected = "1\nme\nsocket:[" + std::to_string(st.st_ino) + "]";
@@ -120,14 +120,14 @@ TEST(Server, GetsTheSocketAsDescriptor3AndIsToldSo) {
   EXPECT_EQ(server.stop(), expected);
 }
 
-TEST(Server, EndsWithItsScope) {
+TEST(Running, EndsWithItsScope) {
   const Listener listener;
   const std::string mark = listener.directory.path() + "/pid";
   {
-    const Server server(
+    const Running server(
         {"sh", "-c",
          "echo $$ > " + mark + ".new; mv " + mark + ".new " + mark + "; exec sleep 1000"},
-        listener.fd);
+        Fd(), listener.fd);
     while (::access(mark.c_str(), F_OK) != 0) std::this_thread::yield();
   }
   const Fd file = open_file(mark, O_RDONLY);
@@ -137,9 +137,21 @@ TEST(Server, EndsWithItsScope) {
   EXPECT_EQ(::kill(pid, 0), -1) << "it still runs";
 }
 
-TEST(Server, ThatCannotBeStartedIsAnError) {
+TEST(Running, RunsWhileWeGoOn) {
+  const TempDir directory;
+  const std::string mark = directory.path() + "/mark";
+  Running first(
+      {"sh", "-c", "while ! [ -e " + mark + " ]; do sleep 0.01; done; echo seen; exit 3"});
+  Running second({"touch", mark});
+  EXPECT_EQ(second.wait_checked(), "");
+  const Finished finished = first.wait();
+  EXPECT_EQ(finished.status, 3);
+  EXPECT_EQ(finished.output, "seen");
+}
+
+TEST(Running, ThatCannotBeStartedIsAnError) {
   const Listener listener;
-  EXPECT_THROW(Server({"kvmnet-no-such-program"}, listener.fd), Error);
+  EXPECT_THROW(Running({"kvmnet-no-such-program"}, Fd(), listener.fd), Error);
 }
 
 }  // namespace
