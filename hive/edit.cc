@@ -141,10 +141,20 @@ bool sets(const KeyEdit& edit) {
   return !edit.removes() || !edit.set.empty();
 }
 
+// Runs `work`, and adds the key to what it throws.
+template <typename Work>
+void for_edit(const KeyEdit& edit, Work work) {
+  try {
+    work();
+  } catch (const Unsupported& e) {
+    throw UnsupportedEdit(e.what(), edit.key);
+  }
+}
+
 void set_values(int from, int to, const std::vector<KeyEdit>& edits) {
   Hive hive = open_for_edit(from);
   for (const KeyEdit& edit : edits)
-    if (sets(edit)) hive.set(edit.key, edit.set);
+    if (sets(edit)) for_edit(edit, [&] { hive.set(edit.key, edit.set); });
   hive.commit_to(fmt::format("/proc/self/fd/{}", to));
 }
 
@@ -152,7 +162,7 @@ void remove_from(int fd, const std::vector<KeyEdit>& edits) {
   if (std::none_of(edits.begin(), edits.end(), [](const KeyEdit& e) { return e.removes(); }))
     return;
   Bytes hive = read_file(fd, 0, file_size(fd));
-  remove(hive, edits);
+  for (const KeyEdit& edit : edits) for_edit(edit, [&] { remove(hive, {edit}); });
   write_file(fd, 0, hive);
 }
 
@@ -220,8 +230,9 @@ void require_settable(const Tree& tree, CellOffset key, const KeyPath& path) {
 
 void make_edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs) {
   const MappedFile before(from);
+  const Tree tree(before.bytes());
   for (const KeyEdit& edit : edits)
-    if (sets(edit)) refuse_what_hivex_overlooks(Tree(before.bytes()), edit.key);
+    if (sets(edit)) for_edit(edit, [&] { refuse_what_hivex_overlooks(tree, edit.key); });
   const std::uint32_t sequence = highest_sequence(read_u32(before.bytes(), 4), logs) + 1;
   set_values(from, to, edits);
   remove_from(to, edits);

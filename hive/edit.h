@@ -7,14 +7,26 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hive/compare.h"
+#include "hive/error.h"
 #include "hive/replay.h"
 #include "hive/source.h"
 #include "hive/tree.h"
 
 namespace kvmnet::hive {
+
+// What makes edits impossible, where that of one key is to blame.
+class UnsupportedEdit : public Unsupported {
+ public:
+  UnsupportedEdit(const std::string& what, KeyPath key) : Unsupported(what), key_(std::move(key)) {}
+  const KeyPath& key() const { return key_; }
+
+ private:
+  KeyPath key_;
+};
 
 // Brings the file to the state that the replay leads to. Throws hive::Error.
 void apply(int fd, const Replay& replay, std::span<const Source> logs);
@@ -38,7 +50,7 @@ void require_settable(const Tree& tree, CellOffset key, const KeyPath& path);
 // removed, in the file `to`, whatever that holds. It is sound, nothing but these values and keys
 // differs (each time proven), and its sequence numbers are above those of `from` and all in the
 // logs: Windows takes no log with a smaller number. `from` and the logs stay as they are. Throws
-// Unsupported for an edit that would damage the hive, or that is to remove what is not there,
+// UnsupportedEdit for an edit that would damage the hive, or that is to remove what is not there,
 // hive::Error otherwise; `to` is then of no use.
 void edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs);
 

@@ -240,14 +240,15 @@ class Merger {
   // Nothing is below a key that goes.
   Place find(const Path& path) {
     const bool gone = removed_ && starts_with(path, *removed_);
-    const std::size_t kept = gone ? removed_->size() - 1 : 0;
-    Place place = {{}, gone ? no_cell : tree_.root(), {}};
+    const std::size_t kept = gone ? removed_->size() - 1 : path.size();
+    Place place = {{}, tree_.root(), {}};
     for (std::size_t i = 0; i < path.size(); ++i) {
       const Name& name = path[i];
-      const auto next = place.offset == no_cell ? std::nullopt : names_.subkey(place.offset, name);
+      const bool may_be_there = i < kept && place.offset != no_cell;
+      const auto next = may_be_there ? names_.subkey(place.offset, name) : std::nullopt;
       place.path = place.path / (next ? next->name : name.text);
       place.offset = next ? next->offset : no_cell;
-      if (!next && i >= kept) place.missing.push_back(name.text);
+      if (!next) place.missing.push_back(name.text);
     }
     return place;
   }
@@ -372,6 +373,12 @@ class Merger {
 };
 
 }  // namespace
+
+unsigned line_of(const Merge& merge, const KeyPath& key) {
+  for (const Change& change : merge.changes)
+    if (change.key == key) return change.line;
+  return 0;
+}
 
 Merge merge(const Tree& tree, const std::vector<RegSection>& sections) {
   Merger merger(tree);

@@ -47,9 +47,12 @@ struct Merge {
 // The sections' keys are below the root, with CurrentControlSet resolved. What is to go and is not
 // there is left out, as is what is there already, also where a key that goes and comes again would
 // have just what it has. Throws UnsupportedInLine for a name that is not
-// ASCII where one that Windows may take for the same one is there, or is to be changed, too, for the
-// removal of the root, and for what hivex cannot make: new keys with such names, and values without
-// data, or too large.
+// ASCII where one that Windows may take for the same one is there, or is to be changed, too, for
+// the removal of the root, and for what hivex cannot make: new keys with such names, and values
+// without data, or too large.
 Merge merge(const Tree& tree, const std::vector<RegSection>& sections);
+
+// The first line that changes something in the key of one of the edits; 0: none.
+unsigned line_of(const Merge& merge, const KeyPath& key);
 
 }  // namespace kvmnet::hive

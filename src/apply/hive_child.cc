@@ -202,6 +202,18 @@ hive::Merge plan_merge(int fd, std::vector<hive::RegSection> sections) {
   return hive::merge(tree, sections);
 }
 
+void make_merge(const Files& files, int result, const hive::Merge& merge) {
+  try {
+    if (!merge.first.empty()) {
+      hive::edit(files.hive, result, merge.first, files.logs);
+      if (!merge.second.empty()) copy_hive(result, files.hive);
+    }
+    if (!merge.second.empty()) hive::edit(files.hive, result, merge.second, files.logs);
+  } catch (const hive::UnsupportedEdit& e) {
+    throw hive::UnsupportedInLine(e.what(), line_of(merge, e.key()));
+  }
+}
+
 std::string merge(const Call& call) {
   const auto& [files, result] = files_with_result(call);
   Merging merging = decode_merging(call.message);
@@ -211,11 +223,7 @@ std::string merge(const Call& call) {
   merged.logs = kinds_of(files.logs, hive::source_of(files.hive));
   try {
     hive::Merge merge = plan_merge(files.hive, std::move(merging.sections));
-    if (!merge.first.empty()) {
-      hive::edit(files.hive, result, merge.first, files.logs);
-      if (!merge.second.empty()) copy_hive(result, files.hive);
-    }
-    if (!merge.second.empty()) hive::edit(files.hive, result, merge.second, files.logs);
+    make_merge(files, result, merge);
     merged.count = merge.changes.size();
     merged.changes = std::move(merge.changes);
   } catch (const hive::UnsupportedInLine& e) {

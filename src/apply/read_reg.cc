@@ -40,8 +40,9 @@ void require_way_back(std::span<const std::byte> bytes, const hive::Change& remo
 // What revert would have to do one day is to be possible now.
 void require_way_back(std::span<const std::byte> bytes, const std::vector<hive::Change>& changes) {
   if (changes.size() > most_recorded)
-    throw hive::Unsupported(
-        fmt::format("{} changes, and a record holds {} for revert", changes.size(), most_recorded));
+    throw hive::UnsupportedInLine(
+        fmt::format("{} changes, and a record holds {} for revert", changes.size(), most_recorded),
+        changes[most_recorded].line);
   for (const hive::Change& change : changes)
     if (change.what == hive::Change::What::delete_value) require_way_back(bytes, change);
 }

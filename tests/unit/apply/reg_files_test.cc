@@ -4,6 +4,9 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+
 #include "hive/contents.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
@@ -147,6 +150,27 @@ TEST_F(RegFilesTest, AreTakenInTheirOrderAndSayWhereEachChangeIs) {
   EXPECT_EQ(describe(outcome.edits[0]).why, path("a.reg") + ", line 3");
   EXPECT_EQ(describe(outcome.edits[1]).why, path("b.reg") + ", line 4");
   EXPECT_EQ(describe(outcome.edits[1]).value, "\"b\"");
+}
+
+// hivex fails at the name of another key, and does not say more.
+TEST_F(RegFilesTest, NameTheLineOfWhatHivexRefuses) {
+  const std::string hive = fixture("nt52.system");
+  const std::string half = "\xef\xbf\xbdhalf";  // U+FFFD, which half a surrogate pair replaces
+  test::merge(hive, "[\\A]\n\n[\\A\\" + half + "]\n");
+  hive::Bytes bytes = test::read_file(hive);
+  const std::array name = {std::byte{0xFD}, std::byte{0xFF}, std::byte{'h'}, std::byte{0}};
+  const auto found = std::ranges::search(bytes, name);
+  ASSERT_FALSE(found.empty());
+  found[0] = std::byte{0x00};
+  found[1] = std::byte{0xD8};
+  test::write_file(hive, bytes);
+  const Outcome outcome =
+      import(hive, {file("a.reg", "REGEDIT4\n[HKLM\\SYSTEM\\B]\n[HKLM\\SYSTEM\\A\\New]\n")});
+  EXPECT_EQ(outcome.status, Status::refused) << outcome.error;
+  ASSERT_TRUE(outcome.refusal);
+  EXPECT_NE(outcome.refusal->message.find("a.reg, line 3: hivex: "), std::string::npos)
+      << outcome.refusal->message;
+  EXPECT_EQ(test::read_file(hive), bytes);
 }
 
 TEST_F(RegFilesTest, CanMakeAKeyAnew) {

@@ -290,6 +290,18 @@ TEST(Merge, MakesAndRemovesAKeyBesideOneOfAnotherScript) {
             exported(hive_of("[\\P]\n[\\P\\A]\n[\\P\\B]\n[\\P\\\u0395\u03bc]\n")));
 }
 
+// What is below a key that goes is not looked for; what is above stays, as the hive spells it.
+TEST(Merge, MakesAKeyAnewBelowOneThatIsSpelledInAnotherWay) {
+  const Bytes hive = hive_of("[\\\u00c4]\n[\\\u00c4\\Key]\n\"old\"=\"x\"\n");
+  const std::string text =
+      "[-HKLM\\SYSTEM\\\u00e4\\Key]\n[HKLM\\SYSTEM\\\u00e4\\Key\\Sub]\n\"new\"=\"y\"\n";
+  EXPECT_EQ(words(merge(Tree(hive), sections(text))),
+            (Lines{"\u00c4\\Key goes", "\u00c4\\Key\\Sub\\new: - -> \"y\""}));
+  EXPECT_EQ(
+      exported(merged(hive, text)),
+      exported(hive_of("[\\\u00c4]\n[\\\u00c4\\Key]\n[\\\u00c4\\Key\\Sub]\n\"new\"=\"y\"\n")));
+}
+
 TEST(Merge, NamesTheLineOfWhatHivexCannotMake) {
   const Bytes hive =
       hive_of("[\\Odd]\n\"empty\"=hex(3):\n\"x\"=\"x\"\n[\\\u00c4]\n[\\\u00c4\\Key]\n[\\Key]\n");
