@@ -53,7 +53,7 @@ void finish_header(int fd, std::span<const std::byte> before, std::uint32_t sequ
   write_header(fd, std::move(header));
 }
 
-// How far a path leads, and how many keys are missing behind that.
+// How far a path leads, which is through no link, and how many keys are missing behind that.
 struct Way {
   CellOffset last = no_cell;
   std::size_t missing = 0;
@@ -66,6 +66,7 @@ Way follow(const Tree& tree, const KeyPath& path) {
     const auto next = find_subkey(tree, way.last, names[names.size() - way.missing]);
     if (!next) break;
     way.last = *next;
+    refuse_link(tree, way.last, path);
   }
   return way;
 }
@@ -91,8 +92,7 @@ void refuse_unusual_values(const Tree& tree, CellOffset key, const KeyPath& path
 }
 
 // What is sound, but more than hivex knows of.
-void refuse_what_hivex_overlooks(const Tree& tree, const KeyPath& path) {
-  const Way way = follow(tree, path);
+void refuse_what_hivex_overlooks(const Tree& tree, const Way& way, const KeyPath& path) {
   if (way.missing > 0) {
     refuse_wrapping_count(tree, way.last, path);
   } else {
@@ -213,8 +213,18 @@ void require_sound(int fd) {
 }
 
 void require_rewritable(std::span<const std::byte> hive, const KeyPath& key) {
-  refuse_what_hivex_overlooks(Tree(hive), key);
+  const Tree tree(hive);
+  refuse_what_hivex_overlooks(tree, follow(tree, key), key);
   if (const auto values = Contents(hive).values(key)) require_rewritable(key, *values);
+}
+
+void refuse_link(const Tree& tree, CellOffset key, const KeyPath& path) {
+  if ((tree.key(key).flags & KeyNode::symbolic_link) == 0) return;
+  const KeyRecord record = tree.key(key);
+  throw Unsupported(fmt::format(
+      "'{}' leads through a symbolic link, '{}': Windows would not look there, but in the key that "
+      "it stands for: name that one",
+      escaped(path.to_string()), StoredName{record.name, record.latin1_name}.escaped()));
 }
 
 void require_settable(const Tree& tree, CellOffset key, const KeyPath& path) {
@@ -232,7 +242,10 @@ void make_edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<co
   const MappedFile before(from);
   const Tree tree(before.bytes());
   for (const KeyEdit& edit : edits)
-    if (sets(edit)) for_edit(edit, [&] { refuse_what_hivex_overlooks(tree, edit.key); });
+    for_edit(edit, [&] {
+      const Way way = follow(tree, edit.key);
+      if (sets(edit)) refuse_what_hivex_overlooks(tree, way, edit.key);
+    });
   const std::uint32_t sequence = highest_sequence(read_u32(before.bytes(), 4), logs) + 1;
   set_values(from, to, edits);
   remove_from(to, edits);

@@ -46,12 +46,16 @@ void require_rewritable(std::span<const std::byte> hive, const KeyPath& key);
 // has to for any of them.
 void require_settable(const Tree& tree, CellOffset key, const KeyPath& path);
 
+// Throws Unsupported for a key that is a symbolic link: who opens it in Windows gets the key that
+// it names (Microsoft, MS-RRP, on symbolic links), so that nothing in or below it is ever seen.
+void refuse_link(const Tree& tree, CellOffset key, const KeyPath& path);
+
 // Makes of a clean hive that require_sound() has found sound, `from`, one with values set and
 // removed, in the file `to`, whatever that holds. It is sound, nothing but these values and keys
 // differs (each time proven), and its sequence numbers are above those of `from` and all in the
 // logs: Windows takes no log with a smaller number. `from` and the logs stay as they are. Throws
-// UnsupportedEdit for an edit that would damage the hive, or that is to remove what is not there,
-// hive::Error otherwise; `to` is then of no use.
+// UnsupportedEdit for an edit that would damage the hive, that is to remove what is not there, or
+// whose path leads through a symbolic link, hive::Error otherwise; `to` is then of no use.
 void edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs);
 
 // The same in two steps: what is made is proven by the second.

@@ -10,6 +10,7 @@
 #include "hive/edit.h"
 #include "hive/error.h"
 #include "hive/hive.h"
+#include "hive/reg_path.h"
 #include "hive/stored_name.h"
 
 namespace kvmnet::hive {
@@ -159,6 +160,7 @@ class Merger {
   explicit Merger(const Tree& tree) : tree_(tree), names_(tree) {}
 
   void add(const RegSection& section) {
+    in_line(section.line, [&] { refuse_link_of_windows(section.key); });
     Path path;
     for (const std::string& name : section.key) path.emplace_back(name);
     if (section.remove) {
@@ -239,7 +241,7 @@ class Merger {
 
   // Nothing is below a key that goes.
   Place find(const Path& path) {
-    const bool gone = removed_ && starts_with(path, *removed_);
+    const bool gone = removed_ != nullptr && starts_with(path, *removed_);
     const std::size_t kept = gone ? removed_->size() - 1 : path.size();
     Place place = {{}, tree_.root(), {}};
     for (std::size_t i = 0; i < path.size(); ++i) {
@@ -248,7 +250,10 @@ class Merger {
       const auto next = may_be_there ? names_.subkey(place.offset, name) : std::nullopt;
       place.path = place.path / (next ? next->name : name.text);
       place.offset = next ? next->offset : no_cell;
-      if (!next) place.missing.push_back(name.text);
+      if (!next)
+        place.missing.push_back(name.text);
+      else
+        refuse_link(tree_, place.offset, place.path);
     }
     return place;
   }

@@ -48,8 +48,8 @@ struct Merge {
 // there is left out, as is what is there already, also where a key that goes and comes again would
 // have just what it has. Throws UnsupportedInLine for a name that is not
 // ASCII where one that Windows may take for the same one is there, or is to be changed, too, for
-// the removal of the root, and for what hivex cannot make: new keys with such names, and values
-// without data, or too large.
+// the removal of the root, for keys that are, or lie in, symbolic links, and for what hivex cannot
+// make: new keys with such names, and values without data, or too large.
 Merge merge(const Tree& tree, const std::vector<RegSection>& sections);
 
 // The first line that changes something in the key of one of the edits; 0: none.

@@ -47,7 +47,7 @@ inline CellOffset offset_at(Cell list, std::size_t index) {
 }
 
 struct KeyNode {
-  enum : std::uint16_t { latin1_name = 0x20, predefined_handle = 0x40 };
+  enum : std::uint16_t { symbolic_link = 0x10, latin1_name = 0x20, predefined_handle = 0x40 };
   std::uint16_t flags = 0;
   std::uint64_t last_written = 0;  // FILETIME
   // From Windows 8 on: who has opened the key; from Windows 10 on also how it is layered.

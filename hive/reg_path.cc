@@ -82,6 +82,18 @@ void resolve_control_set(const Contents& hive, std::vector<std::string>& key) {
   key.front() = name;
 }
 
+void refuse_link_of_windows(const std::vector<std::string>& key) {
+  constexpr std::string_view control_set = "ControlSet";
+  const bool is_link = key.size() >= 3 &&
+                       same_name(key[0].substr(0, control_set.size()), control_set) &&
+                       same_name(key[1], "Hardware Profiles") && same_name(key[2], "Current");
+  if (is_link)
+    throw Unsupported(fmt::format(
+        "{}\\Hardware Profiles\\Current is a link that Windows makes when it starts: name the "
+        "profile that is meant, as 0001",
+        escaped(key[0])));
+}
+
 bool is_in_current_control_set(const std::vector<std::string>& key) {
   return !key.empty() && same_name(key.front(), current_control_set);
 }

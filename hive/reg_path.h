@@ -30,6 +30,11 @@ void resolve_control_set(const Contents& hive, std::vector<std::string>& key);
 bool is_in_current_control_set(const std::vector<std::string>& key);
 inline constexpr const char* current_control_set = "CurrentControlSet";
 
+// Throws Unsupported for a key that Windows itself makes a link when it starts, and stores in no
+// file: CONTROLSET\Hardware Profiles\Current, and what lies in it. It stands for one of the
+// numbered keys beside it (Microsoft, "CurrentControlSet\Hardware Profiles", TechNet cc739525).
+void refuse_link_of_windows(const std::vector<std::string>& key);
+
 // Why a .reg file's CurrentControlSet is refused in a hive that has a key of that name.
 inline constexpr const char* stored_current_control_set =
     "the hive has a key CurrentControlSet, which Windows never stores: name the control set that "

@@ -31,6 +31,15 @@ TEST(HostileEdit, RefusesAKeyThatHasAPredefinedHandleInThePlaceOfValues) {
   EXPECT_NO_THROW(edit_copy(hive, "Beta\\New"));
 }
 
+TEST(HostileEdit, RefusesWhatLeadsThroughASymbolicLink) {
+  SoundHive hive = sound_hive();
+  hive.set_u16(hive.beta, 2, KeyNode::latin1_name | KeyNode::symbolic_link);
+  EXPECT_THROW(edit_copy(hive, "Beta"), UnsupportedEdit);
+  EXPECT_THROW(edit_copy(hive, "bETA\\Delta"), UnsupportedEdit);
+  EXPECT_THROW(edit_copy(hive, "Beta\\New"), UnsupportedEdit);
+  EXPECT_NO_THROW(edit_copy(hive, "Gamma"));
+}
+
 TEST(HostileEdit, RefusesANewKeyThatMakesTheNumberOfUsersOfItsSecurityWrap) {
   SoundHive hive = sound_hive();
   hive.set_u32(hive.security, 12, 0xFFFFFFFF);

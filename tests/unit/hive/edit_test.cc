@@ -22,6 +22,7 @@
 #include "tests/support/log_writer.h"
 #include "tests/support/minimal_hive.h"
 #include "tests/unit/hive/hive_files.h"
+#include "tests/unit/hive/sound_hive.h"
 
 namespace kvmnet::hive {
 namespace {
@@ -158,6 +159,22 @@ TEST_F(EditTest, IsRefusedBesideANameThatHivexCannotRead) {
   expect_clean(edit(hive, {new_value()}, {}));
   EXPECT_THROW(edit(hive, {{KeyPath::parse("Zulu"), {{"New", dword(7)}}}}, {}), Unsupported);
   EXPECT_EQ(read_file(fd_, 0, file_size(fd_)), hive);
+}
+
+TEST_F(EditTest, NamesTheKeyOfWhatIsRefused) {
+  test::SoundHive hive = test::sound_hive();
+  hive.set_u16(hive.beta, 2, KeyNode::latin1_name | KeyNode::symbolic_link);
+  const KeyEdit gamma = {KeyPath::parse("Gamma"), {{"a", dword(1)}}};
+  const KeyEdit delta = {KeyPath::parse("Beta\\Delta"), {}, {}, true};
+  const KeyEdit absent = {KeyPath::parse("Alpha"), {}, {"absent"}};
+  for (const KeyEdit& bad : {delta, absent}) {
+    try {
+      edit(hive.bytes, {gamma, bad}, {});
+      ADD_FAILURE() << bad.key.to_string();
+    } catch (const UnsupportedEdit& e) {
+      EXPECT_EQ(e.key(), bad.key) << e.what();
+    }
+  }
 }
 
 TEST_F(EditTest, IsRefusedForAKeyNameThatHivexHashesWrongly) {

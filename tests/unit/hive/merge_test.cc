@@ -318,6 +318,32 @@ TEST(Merge, NamesTheLineOfWhatHivexCannotMake) {
   EXPECT_EQ(line_of_refusal(hive, "\n\n[-HKLM\\SYSTEM]\n"), 4U);
 }
 
+// Windows would never see what is written there.
+TEST(Merge, RefusesWhatLeadsThroughASymbolicLink) {
+  test::SoundHive hive = test::sound_hive();
+  const auto line = [&](const std::string& text) { return line_of_refusal(hive.bytes, text); };
+  const std::string below = "[HKLM\\SYSTEM\\Beta\\Delta]\n\"x\"=dword:1\n";
+  EXPECT_EQ(line(below), 0U);
+  constexpr std::size_t key_flags = 2;
+  hive.set_u16(hive.beta, key_flags, KeyNode::symbolic_link | KeyNode::latin1_name);
+  EXPECT_EQ(line(below), 2U);
+  EXPECT_EQ(line("\n[HKLM\\SYSTEM\\beta]\n\"x\"=dword:1\n"), 3U);
+  EXPECT_EQ(line("[HKLM\\SYSTEM\\Beta\\New\\Newer]\n"), 2U);
+  EXPECT_EQ(line("[-HKLM\\SYSTEM\\Beta]\n"), 2U);
+  EXPECT_EQ(line("[-HKLM\\SYSTEM\\Beta\\Delta]\n[HKLM\\SYSTEM\\Beta\\Delta]\n"), 3U);
+  EXPECT_EQ(line("[HKLM\\SYSTEM\\Gamma]\n"), 0U);
+}
+
+TEST(Merge, RefusesTheLinkThatWindowsMakesWhenItStarts) {
+  const Bytes& hive = test::fixture_hive("nt61.system");
+  const auto line = [&](const std::string& key) { return line_of_refusal(hive, key + "]\n"); };
+  EXPECT_EQ(line("[HKLM\\SYSTEM\\ControlSet001\\hardware profiles\\current"), 2U);
+  EXPECT_EQ(line("[HKLM\\SYSTEM\\ControlSet001\\Hardware Profiles\\Current\\Software"), 2U);
+  EXPECT_EQ(line("[-HKLM\\SYSTEM\\ControlSet002\\Hardware Profiles\\Current"), 2U);
+  EXPECT_EQ(line("[HKLM\\SYSTEM\\ControlSet001\\Hardware Profiles\\0001"), 0U);
+  EXPECT_EQ(line("[HKLM\\SYSTEM\\Other\\Hardware Profiles\\Current"), 0U);
+}
+
 TEST(Merge, NeverRemovesTheRoot) {
   const Bytes hive = hive_of(present);
   EXPECT_THROW(merge(Tree(hive), sections("[-HKLM\\SYSTEM]\n")), Unsupported);
