@@ -157,7 +157,7 @@ class Names {
 
 class Merger {
  public:
-  explicit Merger(const Tree& tree) : tree_(tree), names_(tree) {}
+  Merger(const Tree& tree, RightValues right) : tree_(tree), names_(tree), right_(right) {}
 
   void add(const RegSection& section) {
     in_line(section.line, [&] { refuse_link_of_windows(section.key); });
@@ -358,13 +358,16 @@ class Merger {
     if (there)
       old = Value{static_cast<Type>(tree_.value(there->offset).type),
                   tree_.value_data(there->offset)};
-    if (old == value.value) return;
     Change change = {Change::What::set_value, edit.key, spelling, old, value.value, value.line};
+    if (!value.value) change.what = Change::What::delete_value;
+    if (old == value.value) {
+      if (right_ == RightValues::listed) merge_.right.push_back(std::move(change));
+      return;
+    }
     if (value.value) {
       require_rewritable(edit.key, {{spelling, *value.value}});
       edit.set.push_back({spelling, *value.value});
     } else {
-      change.what = Change::What::delete_value;
       edit.remove.push_back(spelling);
     }
     merge_.changes.push_back(std::move(change));
@@ -372,6 +375,7 @@ class Merger {
 
   const Tree& tree_;
   Names names_;
+  RightValues right_;
   Keys wanted_;
   const Path* removed_ = nullptr;  // the last key that goes; its descendants follow in the map
   Merge merge_;
@@ -385,8 +389,8 @@ unsigned line_of(const Merge& merge, const KeyPath& key) {
   return 0;
 }
 
-Merge merge(const Tree& tree, const std::vector<RegSection>& sections) {
-  Merger merger(tree);
+Merge merge(const Tree& tree, const std::vector<RegSection>& sections, RightValues right) {
+  Merger merger(tree, right);
   for (const RegSection& section : sections) merger.add(section);
   return merger.run();
 }

@@ -42,7 +42,11 @@ struct Merge {
   // empty.
   std::vector<KeyEdit> first;
   std::vector<KeyEdit> second;
+  // Values that are as wanted already, or not there, as wanted: `old` and `value` are the same.
+  // Only where they are asked for: a file can have as many as a hive.
+  std::vector<Change> right;
 };
+enum class RightValues { left_out, listed };
 
 // The sections' keys are below the root, with CurrentControlSet resolved. What is to go and is not
 // there is left out, as is what is there already, also where a key that goes and comes again would
@@ -50,7 +54,8 @@ struct Merge {
 // ASCII where one that Windows may take for the same one is there, or is to be changed, too, for
 // the removal of the root, for keys that are, or lie in, symbolic links, and for what hivex cannot
 // make: new keys with such names, and values without data, or too large.
-Merge merge(const Tree& tree, const std::vector<RegSection>& sections);
+Merge merge(const Tree& tree, const std::vector<RegSection>& sections,
+            RightValues right = RightValues::left_out);
 
 // The first line that changes something in the key of one of the edits; 0: none.
 unsigned line_of(const Merge& merge, const KeyPath& key);

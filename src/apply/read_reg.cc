@@ -50,11 +50,14 @@ void require_way_back(std::span<const std::byte> bytes, const std::vector<hive::
 void read_changes(std::span<const std::byte> bytes, const RegQuestion& question, RegFacts& facts) {
   if (question.sections.empty()) return;
   try {
-    hive::Merge merge = hive::merge(hive::Tree(bytes), question.sections);
+    hive::Merge merge =
+        hive::merge(hive::Tree(bytes), question.sections, hive::RightValues::listed);
     require_way_back(bytes, merge.changes);
     const Contents hive(bytes);
     for (const hive::KeyEdit& edit : merge.second) add_missing(hive, edit.key, facts.missing);
     facts.changes = std::move(merge.changes);
+    facts.right = std::move(merge.right);
+    facts.right.resize(std::min(facts.right.size(), most_recorded + 1));
   } catch (const hive::UnsupportedInLine& e) {
     facts.unsupported = e.what();
     facts.unsupported_line = e.line();

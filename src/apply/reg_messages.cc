@@ -66,19 +66,31 @@ std::vector<hive::RegSection> to_sections(const json& from) {
   return sections;
 }
 
+hive::Change to_any_change(const json& from) {
+  return {checked(from.at(0).get<int>(), hive::Change::What::delete_key),
+          to_key(from.at(1)),
+          from.at(2).get<std::string>(),
+          to_optional_value(from.at(3)),
+          to_optional_value(from.at(4)),
+          from.at(5).get<unsigned>()};
+}
+
 hive::Change to_change(const json& from) {
-  hive::Change change = {checked(from.at(0).get<int>(), hive::Change::What::delete_key),
-                         to_key(from.at(1)),
-                         from.at(2).get<std::string>(),
-                         to_optional_value(from.at(3)),
-                         to_optional_value(from.at(4)),
-                         from.at(5).get<unsigned>()};
+  hive::Change change = to_any_change(from);
   using What = hive::Change::What;
   const bool complete = change.what == What::set_value      ? change.value.has_value()
                         : change.what == What::delete_value ? change.old.has_value()
                                                             : true;
   if (!complete) throw_nonsense();
   return change;
+}
+
+hive::Change to_right_value(const json& from) {
+  hive::Change value = to_any_change(from);
+  using What = hive::Change::What;
+  const What what = value.value ? What::set_value : What::delete_value;
+  if (value.what != what || value.old != value.value) throw_nonsense();
+  return value;
 }
 
 json to_json(const KeyState& state) {
@@ -208,7 +220,10 @@ void check_answer(const RegFacts& facts, const RegQuestion& question) {
       std::all_of(facts.missing.begin(), facts.missing.end(), may_change) &&
       std::all_of(facts.changes.begin(), facts.changes.end(),
                   [](const hive::Change& change) { return may_change(change.key); }) &&
-      are_wanted(facts.missing, question.sections) && are_said(facts.changes, question.sections);
+      std::all_of(facts.right.begin(), facts.right.end(),
+                  [](const hive::Change& value) { return may_change(value.key); }) &&
+      are_wanted(facts.missing, question.sections) && are_said(facts.changes, question.sections) &&
+      are_said(facts.right, question.sections);
   if (!fits) throw_nonsense();
 }
 
@@ -272,6 +287,8 @@ RegQuestion decode_reg_question(std::string_view message) {
 std::string encode(const RegFacts& facts) {
   json changes = json::array();
   for (const hive::Change& change : facts.changes) changes.push_back(to_json(change));
+  json right = json::array();
+  for (const hive::Change& value : facts.right) right.push_back(to_json(value));
   json missing = json::array();
   for (const hive::KeyPath& key : facts.missing) missing.push_back(key.elements());
   json keys = json::array();
@@ -279,6 +296,7 @@ std::string encode(const RegFacts& facts) {
   return pack({{"unsupported", facts.unsupported},
                {"unsupported_line", facts.unsupported_line},
                {"changes", std::move(changes)},
+               {"right", std::move(right)},
                {"missing", std::move(missing)},
                {"keys", std::move(keys)}});
 }
@@ -292,6 +310,7 @@ RegFacts decode_reg_facts(std::string_view message, const RegQuestion& question)
       facts.changes.push_back(to_change(change));
       if (facts.changes.back().what == hive::Change::What::delete_key) throw_nonsense();
     }
+    for (const json& value : from.at("right")) facts.right.push_back(to_right_value(value));
     for (const json& key : from.at("missing")) facts.missing.push_back(to_key(key));
     for (const json& state : from.at("keys")) facts.keys.push_back(to_key_state(state));
     check_answer(facts, question);

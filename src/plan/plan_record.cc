@@ -149,7 +149,13 @@ bool is_noted(const Record& record, const RecordedKey& place, std::string_view n
                      [&](const RecordedRegValue& value) { return value.is(key, name); });
 }
 
-// Values that are right already are the patch's, too, for status: they may change later.
+// Values that are right already are the patch's, too, for status: they may change later. Those of
+// .reg files first: they win over the profile.
+void note_right_values(const Facts& facts, Record& record) {
+  for (const hive::Change& value : facts.reg.right)
+    note(ValueChange{value.key, value.name, value.old, value.value}, record);
+}
+
 void note_right_values(const Facts& facts, const Settings& settings, Record& record) {
   for (const ControlSet& set : facts.control_sets)
     for (const RegistrySetting& setting : settings.registry) {
@@ -174,8 +180,8 @@ std::optional<Refusal> check(const Record& record) {
                                  static_cast<std::uint32_t>(value.before->type))};
   if (record.reg_values.size() > most_recorded || record.reg_keys.size() > most_recorded)
     return Refusal{Reason::hive_not_editable,
-                   fmt::format("patches have changed more than {} values, or made more keys: more "
-                               "than can be noted for a later revert",
+                   fmt::format("patches have changed, or found right, more than {} values, or made "
+                               "more keys: more than can be noted for status and revert",
                                most_recorded)};
   if (record_text(record).size() > largest_record)
     return Refusal{Reason::hive_not_editable,
@@ -199,8 +205,9 @@ bool says_enough(const Record& record, const std::string& source, const ControlS
                                       return value.set == source && value.before != value.after;
                                     });
   const auto reg_values = std::count_if(
-      record.reg_values.begin(), record.reg_values.end(),
-      [&source](const RecordedRegValue& value) { return value.after && is_in(value.key, source); });
+      record.reg_values.begin(), record.reg_values.end(), [&source](const RecordedRegValue& value) {
+        return value.after && value.before != value.after && is_in(value.key, source);
+      });
   const auto reg_keys =
       std::count_if(record.reg_keys.begin(), record.reg_keys.end(),
                     [&source](const hive::KeyPath& key) { return is_in(key, source); });
@@ -403,6 +410,7 @@ std::variant<std::optional<WriteFile>, Refusal> plan_record(const Facts& facts,
       note(facts, settings, *written, record);
   }
   note_keys(facts, record);
+  note_right_values(facts, record);
   note_right_values(facts, settings, record);
   if (auto refusal = check(record)) return *refusal;
   return write_record(facts, record, "notes how everything was, for revert");

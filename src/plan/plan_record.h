@@ -56,7 +56,7 @@ std::optional<Refusal> check_place_of_record(const Facts& facts);
 
 // Writes the record of a guest in which `edits` are made. What an earlier patch has noted stays:
 // the state before the first one counts. Nothing: the record that is there says all that. Refused:
-// a value that a record cannot hold.
+// a value that a record cannot hold, or more values than it holds.
 std::variant<std::optional<WriteFile>, Refusal> plan_record(const Facts& facts,
                                                             const Settings& settings,
                                                             const std::vector<Edit>& edits);

@@ -68,9 +68,12 @@ class KeyStates {
 };
 
 struct RegFacts {
-  std::string unsupported;             // why the sections cannot be merged, and taken back
-  unsigned unsupported_line = 0;       // that is to blame; 0: none in particular
-  std::vector<hive::Change> changes;   // what merging them comes to; no key goes
+  std::string unsupported;            // why the sections cannot be merged, and taken back
+  unsigned unsupported_line = 0;      // that is to blame; 0: none in particular
+  std::vector<hive::Change> changes;  // what merging them comes to; no key goes
+  // Values that are as the sections want them, or not there, already: `old` and `value` are the
+  // same. No more than one above what a record holds.
+  std::vector<hive::Change> right;
   std::vector<hive::KeyPath> missing;  // the keys that it makes, parents first
   KeyStates keys;                      // one for each that was asked for
   bool operator==(const RegFacts&) const = default;

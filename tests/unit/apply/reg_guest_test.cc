@@ -34,7 +34,9 @@ RegInput input(const std::string& text) {
 }
 
 RegQuestion question() {
-  return {input("[HKLM\\SYSTEM\\A]\n\"x\"=dword:1\n\"y\"=-\n[HKLM\\SYSTEM\\B]\n").sections(),
+  return {input("[HKLM\\SYSTEM\\A]\n\"x\"=dword:1\n\"y\"=-\n[HKLM\\SYSTEM\\B]\n"
+                "[HKLM\\SYSTEM\\C]\n\"r\"=dword:2\n\"s\"=-\n")
+              .sections(),
           {{KeyPath::parse("A\\\u00e4"), {"x", ""}}, {KeyPath::parse("B"), {}}}};
 }
 
@@ -47,6 +49,8 @@ RegFacts sensible_answer() {
   facts.changes = {{What::set_value, KeyPath::parse("A"), "x", {}, hive::dword(1), 3},
                    {What::delete_value, KeyPath::parse("A"), "y", hive::sz("z"), {}, 4},
                    {What::create_key, KeyPath::parse("B"), "", {}, {}, 5}};
+  facts.right = {{What::set_value, KeyPath::parse("C"), "r", hive::dword(2), hive::dword(2), 7},
+                 {What::delete_value, KeyPath::parse("c"), "S", {}, {}, 8}};
   facts.missing = {KeyPath::parse("B")};
   facts.keys = {{KeyPath::parse("A\\\u00e4"), true, 3, 4, {{"x", hive::dword(1)}}},
                 {KeyPath::parse("B"), false, 0, 0, {}}};
@@ -101,6 +105,19 @@ TEST(RegMessages, ThatGoBeyondTheQuestionAreAnError) {
                   [](RegFacts& f) { f.missing.push_back(f.missing[0]); });
   expect_nonsense("more changes than lines",
                   [](RegFacts& f) { f.changes.insert(f.changes.end(), 10, f.changes[0]); });
+  expect_nonsense("a right value that is another",
+                  [](RegFacts& f) { f.right[0].old = hive::dword(3); });
+  expect_nonsense("a right value that is not said",
+                  [](RegFacts& f) { f.right[0].old = f.right[0].value = hive::dword(3); });
+  expect_nonsense("a right value that is not there", [](RegFacts& f) {
+    f.right[0].old.reset();
+    f.right[0].value.reset();
+  });
+  expect_nonsense("a right value of another key", [&](RegFacts& f) { f.right[0].key = run; });
+  expect_nonsense("a right value of Select",
+                  [](RegFacts& f) { f.right[0].key = KeyPath::parse("Select"); });
+  expect_nonsense("more right values than lines",
+                  [](RegFacts& f) { f.right.insert(f.right.end(), 10, f.right[0]); });
   expect_nonsense("a name that is no text", [](RegFacts& f) { f.changes[0].name = "\xff"; });
 }
 
@@ -150,6 +167,21 @@ TEST(ReadReg, SaysWhatChangesAndWhichKeysAreMade) {
   const std::string parameters = "ControlSet001\\services\\Tcpip\\Parameters";
   EXPECT_EQ(facts.missing[0].to_string(), parameters + "\\New");
   EXPECT_EQ(facts.missing[1].to_string(), parameters + "\\New\\Newer");
+}
+
+TEST(ReadReg, SaysWhatIsRightAlready) {
+  const std::string parameters = "[HKLM\\SYSTEM\\ControlSet001\\Services\\Tcpip\\Parameters";
+  const RegFacts facts =
+      answer(parameters + "]\n\"none\"=-\n\"New\"=dword:1\n" + parameters + "\\New]\n\"none\"=-\n");
+  ASSERT_EQ(facts.right.size(), 2U);
+  EXPECT_EQ(facts.right[0].name, "none");
+  EXPECT_EQ(facts.right[0].what, What::delete_value);
+  EXPECT_EQ(facts.right[0].line, 3U);
+  EXPECT_EQ(facts.right[1].key.elements().back(), "New");
+  std::string many = parameters + "]\n";
+  for (int i = 0; i < 2000; ++i) many += "\"" + std::to_string(i) + "\"=-\n";
+  EXPECT_EQ(answer(many).right.size(), 1001U);
+  EXPECT_EQ(answer(many).unsupported, "");
 }
 
 TEST(ReadReg, SaysWhatIsThereOfTheKeysThatAreAskedFor) {
@@ -288,29 +320,54 @@ TEST(RegGuest, IsAsBeforeWhenTwoPatchesAreTakenBack) {
   EXPECT_EQ(volume.files, files);
 }
 
+// Each value of the guest's record, and what has become of it.
+std::string states_of(FakeGuest& guest) {
+  Outcome outcome;
+  PhaseClock clock({}, outcome.phases);
+  look_at_guest(guest, {}, clock, outcome);
+  guest.unmount();
+  std::string all;
+  for (const ValueStatus& value : outcome.guest_status->values)
+    all += value.recorded.name + ": " + std::string(to_string(value.state)) + "; ";
+  return all;
+}
+
+// As somebody in the guest might do it.
+void merge_into(FakeGuest& guest, const std::string& text) {
+  const TempDir directory;
+  const std::string file = directory.path() + "/hive";
+  std::string& hive = guest.volume("/dev/sda1").files.at(system_hive);
+  test::write_file(file, test::bytes_of(hive));
+  test::merge(file, text);
+  hive = test::text_of(test::read_file(file));
+}
+
+TEST(RegGuest, IsWatchedForValuesThatWereRightAlready) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::seven);
+  merge_into(guest, "[\\ControlSet001\\Services\\X]\n\"x\"=dword:00000001\n");
+  const std::string key = "[HKLM\\SYSTEM\\CurrentControlSet\\Services\\X]\n";
+  const RegInput reg = input(key + "\"X\"=dword:1\n\"absent\"=-\n");
+  EXPECT_EQ(patch(guest, reg).status, Status::patched);
+  EXPECT_EQ(patch(guest, reg).status, Status::unchanged);
+  EXPECT_EQ(states_of(guest), "EnableWsd: as patched; x: as patched; absent: as patched; ");
+  merge_into(guest,
+             "[\\ControlSet001\\Services\\X]\n\"x\"=dword:00000007\n\"Absent\"=dword:00000001\n");
+  EXPECT_EQ(states_of(guest), "EnableWsd: as patched; x: changed; absent: changed; ");
+  EXPECT_EQ(patch(guest, reg).status, Status::patched);
+  EXPECT_EQ(states_of(guest), "EnableWsd: as patched; x: as patched; absent: as patched; ");
+  merge_into(guest, "[\\ControlSet001\\Services\\X]\n\"x\"=dword:00000007\n");
+  EXPECT_EQ(revert(guest).status, Status::reverted) << "whatever has become of it";
+}
+
 TEST(RegGuest, IsLookedAtForDrift) {
   FakeGuest guest;
   install(guest.add("/dev/sda1"), test::seven);
   const RegInput reg = input("[HKLM\\SYSTEM\\CurrentControlSet\\Services\\X]\n\"x\"=dword:1\n");
   patch(guest, reg);
-  const auto states = [&guest] {
-    Outcome outcome;
-    PhaseClock clock({}, outcome.phases);
-    look_at_guest(guest, {}, clock, outcome);
-    guest.unmount();
-    std::string all;
-    for (const ValueStatus& value : outcome.guest_status->values)
-      all += value.recorded.name + ": " + std::string(to_string(value.state)) + "; ";
-    return all;
-  };
-  EXPECT_EQ(states(), "EnableWsd: as patched; x: as patched; ");
-  const TempDir directory;
-  const std::string file = directory.path() + "/hive";
-  std::string& hive = guest.volume("/dev/sda1").files.at(system_hive);
-  test::write_file(file, test::bytes_of(hive));
-  test::merge(file, "[\\ControlSet001\\Services\\X]\n\"x\"=dword:00000007\n");
-  hive = test::text_of(test::read_file(file));
-  EXPECT_EQ(states(), "EnableWsd: as patched; x: changed; ");
+  EXPECT_EQ(states_of(guest), "EnableWsd: as patched; x: as patched; ");
+  merge_into(guest, "[\\ControlSet001\\Services\\X]\n\"x\"=dword:00000007\n");
+  EXPECT_EQ(states_of(guest), "EnableWsd: as patched; x: changed; ");
   GuestRequest request = {Mode::patch, to_revert({})};
   EXPECT_THROW(work_on(guest, request), Refused);
 }

@@ -289,7 +289,34 @@ TEST(PlanReg, KeepsInTheRecordWhatWasThereBeforeTheFirstPatch) {
                                            {key(plan_tests::tcpip_key), "TcpWindowSize", {}, {}}}));
 }
 
+TEST(PlanReg, RecordsWhatIsRightAlready) {
+  Facts facts = answering(guest(plan_tests::server_2003),
+                          {{What::set_value, key("A"), "x", {}, hive::dword(2), 3}});
+  facts.reg.right = {{What::set_value, key("A"), "y", hive::dword(1), hive::dword(1), 4},
+                     {What::delete_value, key("B"), "", {}, {}, 5}};
+  const Settings settings = settings_with("[HKLM\\SYSTEM\\A]\n");
+  const Record record = record_after(facts, settings);
+  EXPECT_EQ(record.reg_values,
+            (std::vector<RecordedRegValue>{{key("A"), "x", {}, hive::dword(2)},
+                                           {key("A"), "y", hive::dword(1), hive::dword(1)},
+                                           {key("B"), "", {}, {}}}));
+  // What the files want now counts, also where somebody else has made it so.
+  Facts later = applied(facts, plan_of(facts, settings).edits);
+  later.reg = {};
+  later.reg.changes = {{What::set_value, key("A"), "z", {}, hive::dword(1), 3}};
+  later.reg.right = {{What::set_value, key("a"), "X", hive::dword(3), hive::dword(3), 4}};
+  EXPECT_EQ(record_after(later, settings).reg_values[0],
+            (RecordedRegValue{key("A"), "x", {}, hive::dword(3)}));
+  // Alone it is no reason to write a record.
+  later.reg.changes.clear();
+  EXPECT_TRUE(plan_of(later, settings).edits.empty());
+}
+
 TEST(PlanReg, RefusesMoreThanARecordHolds) {
+  Facts right = guest(plan_tests::windows_7);
+  for (int i = 0; i < 1001; ++i)
+    right.reg.right.push_back({What::delete_value, key("A"), std::to_string(i), {}, {}, 3});
+  EXPECT_EQ(plan_tests::refusal_of(right, make_settings({})).reason, Reason::hive_not_editable);
   Facts facts = guest(plan_tests::windows_7);
   for (int i = 0; i < 1001; ++i)
     facts.reg.changes.push_back(
@@ -448,6 +475,20 @@ TEST(RevertOfReg, DoesNotTakeASetWithoutTheValuesForACopy) {
                               {key("C"), "gone too", hive::sz("x"), {}}};
   add_other_set(facts, "ControlSet003");
   EXPECT_FALSE(any_has(lines(revert_of(facts).edits), "ControlSet003"));
+}
+
+// Nor does a value that the patch has only found: the guest's other sets may well have it, too.
+TEST(RevertOfReg, DoesNotTakeASetWithValuesThatWereRightForACopy) {
+  Facts facts = merged();
+  facts.record->reg_keys.clear();
+  facts.record->reg_values = {{key("C"), "c", hive::dword(3), hive::dword(4)},
+                              {key("C"), "d", hive::dword(5), hive::dword(5)}};
+  facts.reg.keys = {{key("C"), true, 7, 2, {{"c", hive::dword(4)}, {"d", hive::dword(5)}}}};
+  add_other_set(facts, "ControlSet003");
+  const Lines edits = lines(revert_of(facts).edits);
+  EXPECT_TRUE(any_has(edits, "set ControlSet001\\C\\c: "));
+  EXPECT_FALSE(any_has(edits, "ControlSet001\\C\\d"));
+  EXPECT_FALSE(any_has(edits, "ControlSet003"));
 }
 
 TEST(RevertOfReg, FindsTheSetThatACopyWasMadeOf) {
