@@ -2,6 +2,7 @@
 #include "src/plan/foretell.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -73,46 +74,74 @@ class Files {
 };
 
 // What is read of a SYSTEM hive besides the values of the profile: see src/apply/hive_facts.cc.
-constexpr std::array<std::string_view, 1> read_keys = {"Setup"};
-constexpr std::array<std::string_view, 3> read_keys_of_set = {
-    "Control\\ProductOptions", "Control\\Session Manager\\Environment", firstboot::nsi_service_key};
+struct ReadValue {
+  std::string_view key;
+  std::string_view name;
+};
+constexpr std::array read_values = {
+    ReadValue{"Setup", "SystemSetupInProgress"}, ReadValue{"Setup", "OOBEInProgress"},
+    ReadValue{"Setup\\Status\\SysprepStatus", "GeneralizationState"}};
+constexpr std::array read_values_of_set = {
+    ReadValue{"Control\\ProductOptions", "ProductType"},
+    ReadValue{"Control\\Session Manager\\Environment", "PROCESSOR_ARCHITECTURE"}};
 
-bool is_at_or_below(const hive::KeyPath& key, const hive::KeyPath& above) {
-  const auto& names = key.elements();
-  const auto& start = above.elements();
-  return names.size() >= start.size() &&
-         std::equal(start.begin(), start.end(), names.begin(), hive::same_name);
-}
-
-bool is_read(const hive::KeyPath& key) {
+bool is_read(const hive::KeyPath& key, const std::string& name) {
+  const auto is = [&](const hive::KeyPath& above, const ReadValue& value) {
+    return key == above / value.key && hive::same_name(name, value.name);
+  };
   if (key.elements().empty()) return false;
   const hive::KeyPath set = hive::KeyPath() / key.elements().front();
-  return std::any_of(
-             read_keys.begin(), read_keys.end(),
-             [&](std::string_view k) { return is_at_or_below(key, hive::KeyPath::parse(k)); }) ||
-         std::any_of(read_keys_of_set.begin(), read_keys_of_set.end(),
-                     [&](std::string_view k) { return is_at_or_below(key, set / k); });
+  return std::any_of(read_values.begin(), read_values.end(),
+                     [&](const ReadValue& v) { return is({}, v); }) ||
+         std::any_of(read_values_of_set.begin(), read_values_of_set.end(),
+                     [&](const ReadValue& v) { return is(set, v); });
 }
 
-// The place in a .reg file that changes what is read, if there is one: only they edit such keys.
-std::string cause(const std::vector<Edit>& edits) {
-  const auto place = [](const auto& edit) { return is_read(edit.key) ? edit.why : std::string(); };
+// Of that key only whether it is there is read: an edit in or below it may make it.
+bool may_make_read_key(const hive::KeyPath& key) {
+  const auto nsi = hive::KeyPath::parse(firstboot::nsi_service_key).elements();
+  const auto& names = key.elements();
+  return names.size() > nsi.size() &&
+         std::equal(nsi.begin(), nsi.end(), names.begin() + 1, hive::same_name);
+}
+
+// Those edits are of .reg files: they have a place as why.
+bool changes_value(const Edit& edit) {
+  return std::visit(Overloaded{[](const SetValue& e) { return is_read(e.key, e.name); },
+                               [](const DeleteValue& e) { return is_read(e.key, e.name); },
+                               [](const auto&) { return false; }},
+                    edit);
+}
+
+bool may_make_key(const Edit& edit) {
+  return std::visit(Overloaded{[](const SetValue& e) { return !e.old && may_make_read_key(e.key); },
+                               [](const CreateKey& e) { return may_make_read_key(e.key); },
+                               [](const auto&) { return false; }},
+                    edit);
+}
+
+// Each place once.
+std::vector<std::string> places_of(const std::vector<Edit>& edits, bool (*matters)(const Edit&)) {
+  std::vector<std::string> places;
   for (const Edit& edit : edits) {
-    const std::string found = std::visit(Overloaded{[&](const SetValue& e) { return place(e); },
-                                                    [&](const DeleteValue& e) { return place(e); },
-                                                    [&](const CreateKey& e) { return place(e); },
-                                                    [](const auto&) { return std::string(); }},
-                                         edit);
-    if (!found.empty()) return found;
+    if (!matters(edit)) continue;
+    std::string why = describe(edit).why;
+    if (std::find(places.begin(), places.end(), why) == places.end())
+      places.push_back(std::move(why));
   }
-  return {};
+  return places;
+}
+
+// The places in .reg files that change what is read.
+std::string causes(const std::vector<Edit>& edits) {
+  std::vector<std::string> places = places_of(edits, changes_value);
+  if (places.empty()) places = places_of(edits, may_make_key);
+  return places.empty() ? "--reg" : fmt::format("{}", fmt::join(places, "; "));
 }
 
 Refusal refusal(const std::vector<Edit>& edits, const std::string& what) {
-  const std::string place = cause(edits);
   return {Reason::option_unsupported,
-          fmt::format("{}: this changes what kvmnet goes by: with it {}",
-                      place.empty() ? "--reg" : place, what)};
+          fmt::format("{}: this changes what kvmnet goes by: with it {}", causes(edits), what)};
 }
 
 }  // namespace

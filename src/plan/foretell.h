@@ -19,7 +19,7 @@ namespace kvmnet {
 Facts facts_after(const Facts& before, const Facts& edited, const std::vector<Edit>& edits);
 
 // `again`: what was decided from those facts. Refused unless nothing is left to be done; the
-// message names what is, and where .reg files say what leads to it.
+// message names what is, and where .reg files change what the facts are made of.
 std::optional<Refusal> check_settled(const std::variant<Plan, Refusal>& again,
                                      const std::vector<Edit>& edits);
 

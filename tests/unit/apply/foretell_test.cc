@@ -140,6 +140,25 @@ TEST(Foretell, RefusesWhatWouldLeaveSomethingToBeDone) {
             "");
 }
 
+// Not the line of what only lies beside it.
+TEST(Foretell, NamesTheLinesThatMatter) {
+  const auto place = [](const std::string& reg) {
+    const std::string message = refusal(reg);
+    return message.substr(0, message.find(": this changes"));
+  };
+  const std::string set = "[HKLM\\SYSTEM\\CurrentControlSet\\";
+  EXPECT_EQ(place("[HKLM\\SYSTEM\\Setup]\n\"Other\"=dword:1\n\"oobeInProgress\"=dword:1\n"),
+            "a.reg, line 4");
+  EXPECT_EQ(place("[HKLM\\SYSTEM\\Setup\\New]\n[HKLM\\SYSTEM\\Setup\\Status\\SysprepStatus]\n"
+                  "\"a\"=dword:1\n\"GeneralizationState\"=dword:3\n"),
+            "a.reg, line 5");
+  EXPECT_EQ(place(set + "Control\\ProductOptions]\n\"ProductSuite\"=\"x\"\n\"ProductType\"=-\n" +
+                  set + "Services\\Other]\n\"ProductType\"=\"x\"\n" + set +
+                  "Control\\Session Manager\\Environment]\n"
+                  "\"Path\"=\"x\"\n\"PROCESSOR_ARCHITECTURE\"=\"x\"\n"),
+            "a.reg, line 4; a.reg, line 9");
+}
+
 TEST(Foretell, AcceptsWhatChangesNothingForThePatch) {
   EXPECT_EQ(refusal("[HKLM\\SYSTEM\\Setup]\n\"Other\"=dword:1\n"), "");
   EXPECT_EQ(refusal("[HKLM\\SYSTEM\\Setup]\n\"OOBEInProgress\"=dword:1\n", generalised), "");
