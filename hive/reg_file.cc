@@ -60,6 +60,12 @@ class Cursor {
     take('\r');
     take('\n');
   }
+  // As it is.
+  bool take_text(std::string_view text) {
+    const bool is_there = text_.substr(at_).starts_with(text);
+    if (is_there) at_ += text.size();
+    return is_there;
+  }
   // In this letter case or another.
   bool take_word(std::string_view word) {
     const bool is_there = std::equal(
@@ -113,16 +119,20 @@ class Parser {
   }
 
  private:
+  // Vista and later take nothing of a file with these words in other letter case, and no Windows
+  // of one with more behind REGEDIT4 (Wine's tests of reg.exe, Test2 to Test12).
   void read_format() {
     at_.skip_blanks();
-    if (at_.take_word("windows registry editor version 5.00")) {
+    if (at_.take_text("Windows Registry Editor Version 5.00")) {
       is_version_4_ = false;
-    } else if (!at_.take_word("regedit4")) {
+    } else if (!at_.take_text("REGEDIT4")) {
       at_.fail(
           "not a .reg file: the first line is to be 'Windows Registry Editor Version 5.00' or "
-          "'REGEDIT4'");
+          "'REGEDIT4', in these letters");
     }
-    end_line();
+    if (!at_.at_line_end())
+      at_.fail("more behind the format of the file: Windows would take nothing of such a file");
+    at_.skip_line_end();
   }
 
   // Nothing but a comment may be left on the line.
@@ -252,14 +262,14 @@ class Parser {
     return number;
   }
 
-  // "01,02,..." up to the end of the line, and beyond it behind a backslash.
+  // "01,02,..." up to the end of the line, and beyond it behind a comma and a backslash.
   Bytes read_bytes() {
     Bytes bytes;
     bool wants_more = true;  // the start, or behind a comma
     while (true) {
       at_.skip_blanks();
       if (at_.at_line_end() || at_.peek() == ';') return bytes;
-      if (at_.take('\\')) {
+      if (wants_more && at_.take('\\')) {
         continue_line();
       } else if (!wants_more) {
         if (!at_.take(',')) at_.fail("',' is missing between two bytes");
@@ -282,15 +292,15 @@ class Parser {
     return static_cast<std::byte>(first * 16 + second);
   }
 
-  // Comments and empty lines may stand between the lines; Windows, too, reads on over them.
+  // Comments and empty lines may stand between the lines; Windows, too, reads on over them. But it
+  // takes nothing of a value that goes on with a comma, or with just another backslash (Wine's
+  // tests of reg.exe, Wine43 to Wine45 and Wine59).
   void continue_line() {
     do {
       end_line();
       at_.skip_blanks();
     } while (!at_.at_end() && (at_.at_line_end() || at_.peek() == ';'));
-    const char c = at_.peek();
-    if (hex_digit(c) < 0 && c != ',' && c != '\\')
-      at_.fail("the bytes that a backslash has announced are missing");
+    if (hex_digit(at_.peek()) < 0) at_.fail("the bytes that a backslash has announced are missing");
   }
 
   // REGEDIT4 has the bytes of ANSI strings where the registry has UTF-16.

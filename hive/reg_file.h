@@ -34,9 +34,12 @@ struct RegSection {
 };
 
 // Reads the text of a .reg file. The strings that REGEDIT4 has as bytes (hex(2), hex(7)) are in the
-// code page `ansi`. Throws hive::Error, "line L, column C: WHAT": for anything that is not a
-// section, a value or a comment, and not only for what cannot be understood. What regedit would
-// ignore without a word is a mistake of whoever wrote the file.
+// code page `ansi`. Bytes are stored as they are: regedit of Vista and later adds a NUL to strings
+// of hex(1), hex(2) and hex(7) that end without one (Wine's tests of reg.exe, Wine44i), but real
+// hives have such strings, and what export_reg() makes of them is to come back as it was.
+// Throws hive::Error, "line L, column C: WHAT": for anything that is not a section, a value or a
+// comment, and not only for what cannot be understood. What regedit would ignore without a word,
+// as far as Wine's tests of it say, is a mistake of whoever wrote the file.
 std::vector<RegSection> parse_reg(std::string_view text, const CodePage& ansi);
 
 // The same of a file's bytes, see decode_reg().

@@ -79,7 +79,7 @@ TEST(RegFile, HasDataOfEveryForm) {
   EXPECT_EQ(value("hex:0a,FF"), binary({10, 255}));
   EXPECT_EQ(value("hex: 1 , 02,"), binary({1, 2}));
   EXPECT_EQ(value("hex:01,\\\r\n  02,03,\\\r\n\t04"), binary({1, 2, 3, 4}));
-  EXPECT_EQ(value("hex:01,\\\r\n\r\n  \r\n ; x\r\n\r\n  02\\\r\n\r\n,03"), binary({1, 2, 3}));
+  EXPECT_EQ(value("hex:01,\\\r\n\r\n  \r\n ; x\r\n\r\n  02,\\\r\n\r\n03"), binary({1, 2, 3}));
   EXPECT_EQ(value("hex(2):61,00,00,00"), expand_sz("a"));
   EXPECT_EQ(value("hex(b):01,02,03,04,05,06,07,08")->type, Type::qword);
   EXPECT_EQ(value("hex(0):")->type, Type::none);
@@ -87,9 +87,20 @@ TEST(RegFile, HasDataOfEveryForm) {
   EXPECT_EQ(value("-"), std::nullopt);
 }
 
+// Windows would add a NUL; but a real hive's data are to come back from an export as they were.
+TEST(RegFile, HasStringsOfBytesAsTheyAre) {
+  for (const char* type : {"1", "2", "7"}) {
+    const std::string hex = "hex(" + std::string(type) + "):";
+    EXPECT_EQ(value(hex + "61,00")->data, binary({0x61, 0}).data);
+    EXPECT_EQ(value(hex + "61,00,62")->data, binary({0x61, 0, 0x62}).data);
+    EXPECT_EQ(read(version_4 + "[HKLM\\S]\n\"a\"=" + hex + "61,62").at(0).values.at(0).value->data,
+              binary({0x61, 0, 0x62, 0}).data);
+  }
+}
+
 TEST(RegFile, MayHaveBlanksAndCommentsAnywhere) {
   const auto sections = read(
-      "  REGEDIT4 ; which is old\n"
+      "  REGEDIT4\n"
       ";a comment [HKLM\\No]\n"
       " \t; another\n"
       "  [HKLM\\S] ; the key\n"
@@ -188,7 +199,11 @@ TEST(RegFile, WithAMistakeIsAnErrorThatNamesThePlace) {
            {"", "line 1, column 1: not a .reg file"},
            {"REGEDIT\n", "line 1, column 1: not a .reg file"},
            {"REGEDIT5\n", "line 1, column 1: not a .reg file"},
-           {"REGEDIT4 x\n", "line 1, column 10: more than one thing on a line"},
+           {"regedit4\n", "line 1, column 1: not a .reg file"},
+           {"WINDOWS REGISTRY EDITOR VERSION 5.00\n", "line 1, column 1: not a .reg file"},
+           {"REGEDIT4 x\n", "line 1, column 9: more behind the format"},
+           {" REGEDIT4; x\n", "line 1, column 10: more behind the format"},
+           {"Windows Registry Editor Version 5.001\n", "line 1, column 37: more behind the format"},
            {version_5 + "\"a\"=dword:1", "line 3, column 1: a value that is in no key"},
            {version_5 + "[HKLM\\S", "line 3, column 2: a key without its closing bracket"},
            {version_5 + "[]", "line 3, column 2: a key with an empty name"},
@@ -214,6 +229,10 @@ TEST(RegFile, WithAMistakeIsAnErrorThatNamesThePlace) {
            {key + "\"a\"=hex:001", "line 4, column 11: a byte of more than two digits"},
            {key + "\"a\"=hex:01,,02", "line 4, column 12: a byte of two"},
            {key + "\"a\"=hex:01,\\\r\n  0g", "line 5, column 4: ',' is missing"},
+           {key + "\"a\"=hex:01\\\r\n  ,02", "line 4, column 11: ',' is missing"},
+           {key + "\"a\"=hex:01\\\r\n  02", "line 4, column 11: ',' is missing"},
+           {key + "\"a\"=hex:01,\\\r\n ,02", "line 5, column 2: the bytes that a"},
+           {key + "\"a\"=hex:01,\\\r\n\\\r\n02", "line 5, column 1: the bytes that a"},
            {key + "\"a\"=hex:01,\\ 02", "line 4, column 14: more than one thing"},
            {key + "\"a\"=hex(7):4c,69,\\\r\n\r\n\"b\"=\"x\"",
             "line 6, column 1: the bytes that a backslash has announced are missing"},
