@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "hive/error.h"
+#include "hive/text_place.h"
 
 namespace kvmnet::hive {
 namespace {
@@ -35,10 +36,7 @@ class Cursor {
   bool at_line_end() const { return at_end() || peek() == '\n' || peek() == '\r'; }
   char next() {
     const char c = text_[at_++];
-    if (c == '\n' || (c == '\r' && peek() != '\n')) {
-      ++line_;
-      line_start_ = at_;
-    }
+    if (c == '\n' || (c == '\r' && peek() != '\n')) ++line_;
     return c;
   }
   bool take(char c) {
@@ -83,16 +81,12 @@ class Cursor {
 
   unsigned line() const { return line_; }
   [[noreturn]] void fail(std::string_view what) const {
-    std::size_t column = 1;
-    for (std::size_t at = line_start_; at < at_; ++at)
-      if ((static_cast<unsigned char>(text_[at]) & 0xC0) != 0x80) ++column;  // begins a character
-    throw Error(fmt::format("line {}, column {}: {}", line_, column, what));
+    throw Error(fmt::format("{}: {}", place_in(text_, at_), what));
   }
 
  private:
   std::string_view text_;
   std::size_t at_ = 0;
-  std::size_t line_start_ = 0;
   unsigned line_ = 1;
 };
 

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "hive/error.h"
+#include "hive/text_place.h"
 
 namespace kvmnet::hive {
 namespace {
@@ -84,15 +85,15 @@ bool is_utf8(std::span<const std::byte> bytes) {
   return true;
 }
 
-std::string utf8_of(std::span<const std::byte> file, const std::string& encoding) {
+// All behind the first bytes of a file, `mark` of them.
+std::string utf8_of(std::span<const std::byte> file, std::size_t mark,
+                    const std::string& encoding) {
   std::string text;
-  const std::size_t done = Converter("UTF-8", encoding).convert(file, text);
+  const std::size_t done = mark + Converter("UTF-8", encoding).convert(file.subspan(mark), text);
   if (done < file.size())
-    throw Error(
-        fmt::format("line {}: byte {:#04x} at offset {} of the file is no character in the "
-                    "encoding {}",
-                    1 + std::count(text.begin(), text.end(), '\n'),
-                    std::to_integer<unsigned>(file[done]), done, encoding));
+    throw Error(fmt::format(
+        "{}: byte {:#04x} at offset {} of the file is no character in the encoding {}",
+        place_in(text, text.size()), std::to_integer<unsigned>(file[done]), done, encoding));
   return text;
 }
 
@@ -113,14 +114,14 @@ Bytes CodePage::to_utf16le(std::span<const std::byte> bytes) const {
 }
 
 std::string decode_reg(std::span<const std::byte> file, std::optional<unsigned> ansi) {
-  if (begins_with(file, {0xFF, 0xFE})) return utf8_of(file.subspan(2), "UTF-16LE");
-  if (begins_with(file, {0xFE, 0xFF})) return utf8_of(file.subspan(2), "UTF-16BE");
-  if (begins_with(file, {0xEF, 0xBB, 0xBF})) return utf8_of(file.subspan(3), "UTF-8");
+  if (begins_with(file, {0xFF, 0xFE})) return utf8_of(file, 2, "UTF-16LE");
+  if (begins_with(file, {0xFE, 0xFF})) return utf8_of(file, 2, "UTF-16BE");
+  if (begins_with(file, {0xEF, 0xBB, 0xBF})) return utf8_of(file, 3, "UTF-8");
   // Its first line is ASCII.
   if (file.size() >= 2 && file[0] != std::byte{} && file[1] == std::byte{})
-    return utf8_of(file, "UTF-16LE");
-  if (!ansi && is_utf8(file)) return utf8_of(file, "UTF-8");
-  return utf8_of(file, name_of(ansi.value_or(CodePage::western_european)));
+    return utf8_of(file, 0, "UTF-16LE");
+  if (!ansi && is_utf8(file)) return utf8_of(file, 0, "UTF-8");
+  return utf8_of(file, 0, name_of(ansi.value_or(CodePage::western_european)));
 }
 
 }  // namespace kvmnet::hive

@@ -31,8 +31,8 @@ class CodePage {
 
 // The text of a .reg file as UTF-8, without its byte order mark: UTF-16 (as regedit writes it; also
 // without a mark) or UTF-8 where a mark says so; otherwise UTF-8 if `ansi` is nothing and the bytes
-// are, and else the code page `ansi` (default 1252). Throws hive::Error with the line of what is
-// not text in that encoding.
+// are, and else the code page `ansi` (default 1252). Throws hive::Error, "line L, column C: WHAT",
+// for what is not text in that encoding; offsets are the file's.
 std::string decode_reg(std::span<const std::byte> file, std::optional<unsigned> ansi);
 
 }  // namespace kvmnet::hive

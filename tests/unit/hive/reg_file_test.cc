@@ -262,10 +262,18 @@ TEST(RegFile, WithAKeyThatLiesTooDeepIsAnErrorThatNamesThePlace) {
 
 TEST(RegFile, OfAnotherEncodingIsAnErrorThatNamesThePlace) {
   EXPECT_EQ(error_in(version_5 + "\x81", 1252),
-            "line 3: byte 0x81 at offset 40 of the file is no character in the encoding CP1252");
+            "line 3, column 1: byte 0x81 at offset 40 of the file is no character in the encoding "
+            "CP1252");
+  EXPECT_EQ(error_in("REGEDIT4\r\n;\r;\xe4\x81", 1252),
+            "line 3, column 3: byte 0x81 at offset 14 of the file is no character in the encoding "
+            "CP1252");
+  EXPECT_EQ(error_in("\xEF\xBB\xBFREGEDIT4\n;\xC3\xA4\xFF"),
+            "line 2, column 3: byte 0xff at offset 15 of the file is no character in the encoding "
+            "UTF-8");
   EXPECT_EQ(error_in(version_5, 12345), "this host cannot convert text in the encoding CP12345");
   EXPECT_EQ(error_in("\xFF\xFE" + std::string("R\0\0\xd8x\0", 6)),
-            "line 1: byte 0x00 at offset 2 of the file is no character in the encoding UTF-16LE");
+            "line 1, column 2: byte 0x00 at offset 4 of the file is no character in the encoding "
+            "UTF-16LE");
   EXPECT_EQ(error_in(version_4 + "[HKLM\\S]\n\"a\"=hex(2):81"),
             "line 4, column 14: byte 0x81 at offset 0 is no character in the encoding CP1252");
 }
