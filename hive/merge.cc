@@ -90,6 +90,13 @@ class NewNames {
   std::map<std::size_t, Names> by_length_;
 };
 
+void require_writable(const Value& value) {
+  const std::size_t size = value.data.size();
+  if (size == 0 || size > largest_plain_value)
+    throw Unsupported(
+        fmt::format("a value of {} bytes: hivex can write 1 to {}", size, largest_plain_value));
+}
+
 // A hive's name that is no text reads like one that a .reg file can have, and is another.
 [[noreturn]] void throw_no_text(const std::string& name) {
   throw Unsupported(fmt::format(
@@ -365,7 +372,7 @@ class Merger {
       return;
     }
     if (value.value) {
-      require_rewritable(edit.key, {{spelling, *value.value}});
+      require_writable(*value.value);
       edit.set.push_back({spelling, *value.value});
     } else {
       edit.remove.push_back(spelling);

@@ -110,9 +110,11 @@ std::vector<std::byte> read_reg_file(const std::string& path) {
   }
 }
 
-RegKey key_of(const std::string& text, const std::vector<std::string>& root) {
+// As in .reg files there may be a backslash at the end.
+RegKey parse_key(std::string_view text, const std::vector<std::string>& root) {
   RegKey key = {root, {}};
   if (text.empty()) return key;
+  if (text.ends_with('\\')) text.remove_suffix(1);
   key.key = hive::KeyPath::parse(text).elements();
   std::vector<hive::RegSection> section(1);
   if (hive::same_name(key.key.front().substr(0, 2), "HK")) {
@@ -120,6 +122,14 @@ RegKey key_of(const std::string& text, const std::vector<std::string>& root) {
     key.key = hive::below(root, std::move(section)).front().key;
   }
   return key;
+}
+
+RegKey key_of(const std::string& text, const std::vector<std::string>& root) {
+  try {
+    return parse_key(text, root);
+  } catch (const hive::Error& e) {
+    throw UsageError(fmt::format("key '{}': {}", hive::escaped(text), e.what()));
+  }
 }
 
 }  // namespace
@@ -145,7 +155,7 @@ RegInput read_reg_files(const std::vector<std::string>& files, std::optional<uns
   try {
     for (const std::string& file : files) input.add(file, read_reg_file(file), code_page, root);
   } catch (const std::exception& e) {
-    throw UsageError(e.what());
+    throw UsageError(hive::escaped(e.what()));  // with the file's name
   }
   return input;
 }
@@ -159,12 +169,13 @@ Outcome import_reg_files(const std::string& path, RegInput files, const RegReque
 
 Outcome export_reg_file(const std::string& path, const std::string& key, hive::RegEncoding encoding,
                         const Fd& to, const RegRequest& request) {
+  const RegKey asked = key_of(key, request.root);
   return run_job(path, [&](Outcome& outcome) {
     const BareHive hive(path, request.logs, disk::Use::read);
-    ExportedKey result =
-        export_key(hive.in_memory(), request.dirty_hive, key_of(key, request.root), encoding);
+    ExportedKey result = export_key(hive.in_memory(), request.dirty_hive, asked, encoding);
     check(result.exported.condition, path);
-    if (!result.exported.found) throw Error(fmt::format("{}: there is no key {}", path, key));
+    if (!result.exported.found)
+      throw Error(fmt::format("{}: there is no key {}", path, hive::escaped(key)));
     outcome.warnings = std::move(result.exported.left_out);
     copy_whole(result.file, to);
     outcome.status = Status::reported;

@@ -37,7 +37,8 @@ RegInput read_reg_files(const std::vector<std::string>& files, std::optional<uns
 Outcome import_reg_files(const std::string& path, RegInput files, const RegRequest& request);
 
 // Writes a key as a .reg file to a descriptor. `key`: below the hive's root, or from the
-// registry's; empty: the root. The hive file is not written to.
+// registry's; empty: the root. The hive file is not written to. Throws UsageError for what is no
+// such key.
 Outcome export_reg_file(const std::string& path, const std::string& key, hive::RegEncoding encoding,
                         const Fd& to, const RegRequest& request);
 

@@ -14,7 +14,8 @@ namespace kvmnet {
 void RegInput::add(const std::string& name, std::span<const std::byte> file,
                    std::optional<unsigned> code_page, const std::vector<std::string>& root) {
   const unsigned before = lines_;
-  files_.emplace_back(before + 1, name);
+  const std::string shown = hive::escaped(name);
+  files_.emplace_back(before + 1, shown);
   try {
     for (hive::RegSection& section : hive::below(root, hive::read_reg(file, code_page))) {
       section.line += before;
@@ -26,7 +27,7 @@ void RegInput::add(const std::string& name, std::span<const std::byte> file,
   } catch (const hive::Error& e) {
     // Most begin with the line.
     const std::string what = e.what();
-    throw Error(fmt::format("{}{}{}", name, what.starts_with("line ") ? ", " : ": ", what));
+    throw Error(fmt::format("{}{}{}", shown, what.starts_with("line ") ? ", " : ": ", what));
   }
 }
 

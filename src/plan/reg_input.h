@@ -16,8 +16,8 @@ namespace kvmnet {
 class RegInput {
  public:
   // One more, behind those that are there. `code_page`: of a file in an ANSI code page. `root`:
-  // where the hive's root is in the registry. Throws Error, "NAME, line L: WHAT", for what is no
-  // .reg file, and for keys that are elsewhere.
+  // where the hive's root is in the registry. `name` is shown escaped. Throws Error, "NAME, line L:
+  // WHAT", for what is no .reg file, and for keys that are elsewhere.
   void add(const std::string& name, std::span<const std::byte> file,
            std::optional<unsigned> code_page, const std::vector<std::string>& root);
 

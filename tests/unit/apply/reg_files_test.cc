@@ -135,8 +135,7 @@ TEST_F(RegFilesTest, AreAppliedAllOrNotAtAll) {
       import(hive, {good, file("empty.reg", "REGEDIT4\n[HKLM\\SYSTEM\\A]\n\"a\"=hex:\n")});
   EXPECT_EQ(refused.status, Status::refused);
   EXPECT_EQ(code(refused.refusal->reason), "hive-not-editable");
-  EXPECT_EQ(refused.refusal->message.find(path("empty.reg") + ", line 3: key A has the value 'a'"),
-            0U)
+  EXPECT_EQ(refused.refusal->message.find(path("empty.reg") + ", line 3: a value of 0 bytes"), 0U)
       << refused.refusal->message;
   EXPECT_EQ(test::read_file(hive), test::fixture_hive("nt52.system"));
 }
@@ -217,10 +216,47 @@ TEST_F(RegFilesTest, AreOnlyMadeOfKeysThatAreThere) {
   const Outcome outcome = export_reg_file(hive, "Nowhere", RegEncoding::utf16, to, request());
   EXPECT_EQ(outcome.status, Status::failed);
   EXPECT_EQ(outcome.error, hive + ": there is no key Nowhere");
-  const Outcome elsewhere =
-      export_reg_file(hive, "HKCU\\Nowhere", RegEncoding::utf16, to, request());
-  EXPECT_EQ(elsewhere.status, Status::failed);
-  EXPECT_EQ(elsewhere.error, "HKEY_CURRENT_USER\\Nowhere is not in HKEY_LOCAL_MACHINE\\SYSTEM");
+  EXPECT_EQ(exported(hive, "HKLM\\SYSTEM\\Select\\"), exported(hive, "Select"));
+  EXPECT_EQ(exported(hive, "HKLM\\SYSTEM\\"), exported(hive, ""));
+}
+
+TEST_F(RegFilesTest, OfWhatIsNoKeyOfTheHiveAreWrongUsage) {
+  const std::string hive = fixture("nt52.system");
+  const auto complaint = [&](const std::string& key) -> std::string {
+    const Fd to = make_memory_file("exported");
+    try {
+      export_reg_file(hive, key, RegEncoding::utf16, to, request());
+      return {};
+    } catch (const UsageError& e) {
+      return e.what();
+    }
+  };
+  EXPECT_EQ(complaint("HKCU\\Nowhere"),
+            "key 'HKCU\\Nowhere': HKEY_CURRENT_USER\\Nowhere is not in HKEY_LOCAL_MACHINE\\SYSTEM");
+  EXPECT_EQ(complaint("\x1bSelect\\\\"), "key '\\x1bSelect\\\\': a key path has an empty element");
+  EXPECT_NE(complaint("\\"), "");
+}
+
+// A terminal would obey them.
+TEST_F(RegFilesTest, AreNamedWithoutControlCharacters) {
+  const std::string hive = fixture("nt52.system");
+  const auto complaint = [](const Lines& files) -> std::string {
+    try {
+      read(files);
+      return {};
+    } catch (const UsageError& e) {
+      return e.what();
+    }
+  };
+  const std::string name = path("\x1b[2J.reg");
+  const std::string shown = path("\\x1b[2J.reg");
+  EXPECT_EQ(complaint({name}), shown + ": No such file or directory");
+  EXPECT_EQ(complaint({file("\x1b[2J.reg", "x")}).find(shown + ", line 1, column 1: not a"), 0U);
+  file("\x1b[2J.reg", "REGEDIT4\n[HKLM\\SYSTEM\\A]\n\"a\"=hex:\n");
+  const Outcome refused = import(hive, {name});
+  ASSERT_TRUE(refused.refusal);
+  EXPECT_EQ(refused.refusal->message,
+            shown + ", line 3: a value of 0 bytes: hivex can write 1 to 16344");
 }
 
 TEST_F(RegFilesTest, NeitherIntoNorOutOfAHiveThatIsNotClosedAndHasNoLogs) {
