@@ -122,6 +122,9 @@ std::string edit(const Call& call) {
   edited.logs = kinds_of(files.logs, hive::source_of(files.hive));
   try {
     hive::make_edit(files.hive, result, decode_edits(call.message), files.logs);
+  } catch (const hive::UnsupportedEdit& e) {
+    edited.unsupported = e.what();
+    edited.unsupported_key = e.key();
   } catch (const hive::Unsupported& e) {
     edited.unsupported = e.what();
   }

@@ -136,6 +136,23 @@ std::vector<hive::KeyEdit> by_key(const std::vector<Edit>& edits) {
   return keys;
 }
 
+// The first edit in that key, and why it is made: what .reg files want has their line there.
+std::string with_edit(const std::vector<Edit>& edits, const hive::KeyPath& key,
+                      const std::string& what) {
+  const auto is_in_key = [&key](const auto& edit) { return edit.key == key; };
+  for (const Edit& edit : edits)
+    if (std::visit(Overloaded{[&](const SetValue& e) { return is_in_key(e); },
+                              [&](const DeleteValue& e) { return is_in_key(e); },
+                              [&](const CreateKey& e) { return is_in_key(e); },
+                              [&](const DeleteKey& e) { return is_in_key(e); },
+                              [](const auto&) { return false; }},
+                   edit)) {
+      const EditText text = describe(edit);
+      return fmt::format("{} ({}): {}", text.target, text.why, what);
+    }
+  return what;
+}
+
 }  // namespace
 
 SystemHive::SystemHive(const HiveFiles& files, std::uint64_t size)
@@ -193,7 +210,8 @@ Facts SystemHive::probe(DirtyHive policy) {
 EditedHive SystemHive::edit(const std::vector<Edit>& edits) {
   const std::string message = encode(by_key(edits));
   Edited edited = decode_edited(or_refuse([&] { return ask(hive_operation::edit, message); }));
-  if (!edited.unsupported.empty()) throw hive::Unsupported(edited.unsupported);
+  if (!edited.unsupported.empty())
+    throw hive::Unsupported(with_edit(edits, edited.unsupported_key, edited.unsupported));
   or_refuse([&] { begin(hive_operation::prove, message); });
   is_proving_ = true;
   return {duplicate(edited_), checked(std::move(edited.logs), files_)};

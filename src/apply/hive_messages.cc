@@ -221,13 +221,16 @@ HiveCheck decode_check(std::string_view message) {
 }
 
 std::string encode(const Edited& edited) {
-  return pack({{"unsupported", edited.unsupported}, {"logs", to_json(edited.logs)}});
+  return pack({{"unsupported", edited.unsupported},
+               {"unsupported_key", edited.unsupported_key.elements()},
+               {"logs", to_json(edited.logs)}});
 }
 
 Edited decode_edited(std::string_view message) {
   return unpack<Edited>(message, [](const json& from) {
     Edited edited;
     edited.unsupported = from.at("unsupported").get<std::string>();
+    edited.unsupported_key = to_key(from.at("unsupported_key"));
     edited.logs = to_log_kinds(from.at("logs"));
     return edited;
   });

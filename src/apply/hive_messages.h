@@ -59,6 +59,7 @@ HiveCheck decode_check(std::string_view message);
 // What an edit has come to.
 struct Edited {
   std::string unsupported;          // why it would damage the hive; empty: it is made
+  hive::KeyPath unsupported_key;    // that is to blame; the root: none in particular
   std::vector<hive::LogKind> logs;  // what each log is to the hive
 };
 std::string encode(const Edited& edited);

@@ -3,6 +3,8 @@
 
 #include <span>
 
+#include "hive/error.h"
+
 namespace kvmnet::codec {
 namespace {
 
@@ -102,7 +104,11 @@ std::optional<hive::Value> to_optional_value(const json& from) {
 
 hive::KeyPath to_key(const json& from) {
   hive::KeyPath key;
-  for (const auto& name : from.get<std::vector<std::string>>()) key = key / name;
+  try {
+    for (const auto& name : from.get<std::vector<std::string>>()) key = key / name;
+  } catch (const hive::Error&) {
+    throw_nonsense();
+  }
   return key;
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "hive/error.h"
 #include "src/apply/patch_guest.h"
 #include "src/apply/read_reg.h"
 #include "src/apply/reg_messages.h"
@@ -340,6 +341,27 @@ void merge_into(FakeGuest& guest, const std::string& text) {
   test::write_file(file, test::bytes_of(hive));
   test::merge(file, text);
   hive = test::text_of(test::read_file(file));
+}
+
+// Where hivex itself fails, the line is said all the same.
+TEST(RegGuest, IsRefusedWithTheLineWhereHivexCannotReadTheNameOfAnotherKey) {
+  FakeGuest guest;
+  install(guest.add("/dev/sda1"), test::seven);
+  merge_into(guest, "[\\A]\n\n[\\A\\\xef\xbf\xbdhalf]\n");  // U+FFFD, then half a surrogate pair
+  std::string& hive = guest.volume("/dev/sda1").files.at(system_hive);
+  const std::size_t name = hive.find(std::string("\xFD\xFFh\0", 4));
+  ASSERT_NE(name, std::string::npos);
+  hive[name] = '\0';
+  hive[name + 1] = '\xD8';
+  const std::string before = hive;
+  try {
+    patch(guest, input("[HKLM\\SYSTEM\\A]\n[HKLM\\SYSTEM\\A\\New]\n\"x\"=dword:1\n"));
+    ADD_FAILURE() << "patched";
+  } catch (const hive::Unsupported& e) {
+    EXPECT_EQ(std::string(e.what()).find("HKLM\\SYSTEM\\A\\New\\x (a.reg, line 4): hivex: "), 0U)
+        << e.what();
+  }
+  EXPECT_EQ(guest.volume("/dev/sda1").files.at(system_hive), before);
 }
 
 TEST(RegGuest, IsWatchedForValuesThatWereRightAlready) {
