@@ -10,6 +10,7 @@
 #include "hive/edit.h"
 #include "hive/error.h"
 #include "hive/hive.h"
+#include "hive/new_keys.h"
 #include "hive/reg_path.h"
 #include "hive/stored_name.h"
 
@@ -164,7 +165,8 @@ class Names {
 
 class Merger {
  public:
-  Merger(const Tree& tree, RightValues right) : tree_(tree), names_(tree), right_(right) {}
+  Merger(const Tree& tree, RightValues right)
+      : tree_(tree), names_(tree), new_keys_(tree), right_(right) {}
 
   void add(const RegSection& section) {
     in_line(section.line, [&] { refuse_link_of_windows(section.key); });
@@ -195,6 +197,7 @@ class Merger {
   struct Place {
     KeyPath path;  // as the hive spells it, as far as it is there
     CellOffset offset = no_cell;
+    CellOffset last = no_cell;         // the last key on the way that is there and stays
     std::vector<std::string> missing;  // what is to be made of it
   };
   using Keys = std::map<Path, Wanted>;
@@ -203,6 +206,7 @@ class Merger {
     const auto& [path, wanted] = *key;
     Place place = find(path);
     if (wanted.removed && place.offset != no_cell && !would_be_the_same(key, place.offset)) {
+      place.last = tree_.key(place.offset).parent;
       remove_key(key, place.path);
       place.offset = no_cell;
       place.missing = {place.path.elements().back()};
@@ -250,17 +254,19 @@ class Merger {
   Place find(const Path& path) {
     const bool gone = removed_ != nullptr && starts_with(path, *removed_);
     const std::size_t kept = gone ? removed_->size() - 1 : path.size();
-    Place place = {{}, tree_.root(), {}};
+    Place place = {{}, tree_.root(), tree_.root(), {}};
     for (std::size_t i = 0; i < path.size(); ++i) {
       const Name& name = path[i];
       const bool may_be_there = i < kept && place.offset != no_cell;
       const auto next = may_be_there ? names_.subkey(place.offset, name) : std::nullopt;
       place.path = place.path / (next ? next->name : name.text);
       place.offset = next ? next->offset : no_cell;
-      if (!next)
+      if (!next) {
         place.missing.push_back(name.text);
-      else
-        refuse_link(tree_, place.offset, place.path);
+        continue;
+      }
+      refuse_link(tree_, place.offset, place.path);
+      place.last = next->offset;
     }
     return place;
   }
@@ -349,6 +355,7 @@ class Merger {
     for (const RegValue& value : wanted.values)
       in_line(value.line, [&] { change_value(edit, place.offset, value, new_names); });
     for (const std::string& name : place.missing) require_creatable(name);
+    new_keys_.add(place.path, place.missing.size(), place.last);
     if (place.offset != no_cell && !edit.set.empty())
       require_settable(tree_, place.offset, edit.key);
     if (place.offset == no_cell && edit.set.empty())
@@ -382,6 +389,7 @@ class Merger {
 
   const Tree& tree_;
   Names names_;
+  NewKeys new_keys_;
   RightValues right_;
   Keys wanted_;
   const Path* removed_ = nullptr;  // the last key that goes; its descendants follow in the map

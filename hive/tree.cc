@@ -91,6 +91,17 @@ std::vector<CellOffset> Tree::subkeys(CellOffset key) const {
   return keys;
 }
 
+std::size_t Tree::longest_list(CellOffset key) const {
+  const KeyNode node = key_node(key);
+  if (node.subkeys == 0) return 0;
+  const SubkeyList top = subkey_list(node.subkey_list);
+  if (top.kind != SubkeyList::Kind::index) return top.count;
+  std::size_t longest = 0;
+  for (std::size_t i = 0; i < top.count; ++i)
+    longest = std::max<std::size_t>(longest, subkey_list(top.offset(i)).count);
+  return longest;
+}
+
 std::vector<CellOffset> Tree::values(CellOffset key) const {
   const KeyNode node = key_node(key);
   if (node.values == 0) return {};

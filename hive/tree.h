@@ -45,6 +45,8 @@ class Tree {
   CellOffset root() const;
   KeyRecord key(CellOffset offset) const;
   std::vector<CellOffset> subkeys(CellOffset key) const;  // in the order of the lists
+  // How many of them are in the longest of its lists.
+  std::size_t longest_list(CellOffset key) const;
   std::vector<CellOffset> values(CellOffset key) const;
   ValueRecord value(CellOffset offset) const;
   Bytes value_data(CellOffset value) const;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hive/merge.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -342,6 +343,21 @@ TEST(Merge, RefusesTheLinkThatWindowsMakesWhenItStarts) {
   EXPECT_EQ(line("[-HKLM\\SYSTEM\\ControlSet002\\Hardware Profiles\\Current"), 2U);
   EXPECT_EQ(line("[HKLM\\SYSTEM\\ControlSet001\\Hardware Profiles\\0001"), 0U);
   EXPECT_EQ(line("[HKLM\\SYSTEM\\Other\\Hardware Profiles\\Current"), 0U);
+}
+
+// What hivex would make of more is many times as large as what is in it.
+TEST(Merge, RefusesMoreNewKeysBesideEachOtherThanHivexMakesWell) {
+  const Bytes hive = hive_of(present);
+  const auto keys = [](const std::string& parent, unsigned count) {
+    std::string text;
+    for (unsigned i = 0; i < count; ++i)
+      text += fmt::format("[HKLM\\SYSTEM\\{}\\{:05}]\n", parent, i);
+    return text;
+  };
+  EXPECT_EQ(line_of_refusal(hive, keys("Many", 7093)), 0U);
+  EXPECT_EQ(line_of_refusal(hive, keys("Many", 7094)), 7095U);
+  EXPECT_EQ(line_of_refusal(hive, keys("Key", 7094)), 7094U) << "which has one already";
+  EXPECT_EQ(line_of_refusal(hive, "[-HKLM\\SYSTEM\\Key]\n" + keys("Key", 7094)), 7096U);
 }
 
 TEST(Merge, NeverRemovesTheRoot) {

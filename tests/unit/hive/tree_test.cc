@@ -52,6 +52,14 @@ TEST(Tree, FollowsEveryKindOfSubkeyList) {
   EXPECT_EQ(tree.subkeys(hive.echo), Offsets());
 }
 
+TEST(Tree, KnowsTheLongestOfAKeysLists) {
+  const SoundHive hive = sound_hive();
+  const Tree tree(hive.bytes);
+  EXPECT_EQ(tree.longest_list(hive.root), 2U);  // of two
+  EXPECT_EQ(tree.longest_list(hive.delta), 1U);
+  EXPECT_EQ(tree.longest_list(hive.echo), 0U);
+}
+
 TEST(Tree, ReadsValues) {
   const SoundHive hive = sound_hive();
   const Tree tree(hive.bytes);
