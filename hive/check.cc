@@ -16,6 +16,18 @@ namespace {
 // limits", Microsoft), and the hive's root is one of them or lies deeper.
 constexpr unsigned deepest_key = 512;
 
+// Whether it is a name that Windows' programs cannot use.
+bool is_odd(const StoredName& name) {
+  if (name.length() == 0) return true;
+  const auto is_odd_unit = [](unsigned unit) { return unit == 0 || unit == u'\\'; };
+  if (name.latin1)
+    return std::any_of(name.bytes.begin(), name.bytes.end(),
+                       [&](std::byte b) { return is_odd_unit(std::to_integer<unsigned>(b)); });
+  for (std::size_t i = 0; i < name.length(); ++i)
+    if (is_odd_unit(name.unit(i))) return true;
+  return name.bytes.size() % 2 != 0;
+}
+
 class Checker {
  public:
   Checker(std::span<const std::byte> bins, const BaseBlock& block, const ChangedPages& changed,
@@ -134,15 +146,10 @@ void Checker::check_key(const Visit& visit) {
   if (touched_) result_.touched.keys.push_back(visit.offset);
 }
 
-// Names that Windows' programs cannot use. hivex cuts a name at a NUL, and could so take one key
-// for another; an edit that meets with that is found by comparing the hives afterwards.
+// hivex cuts a name at a NUL, and could so take one key for another; an edit that meets with that
+// is found by comparing the hives afterwards.
 void Checker::check_name(CellOffset offset, const KeyNode& key) {
-  bool odd = key.name.length() == 0 || (!key.name.latin1 && key.name.bytes.size() % 2 != 0);
-  for (std::size_t i = 0; i < key.name.length() && !odd; ++i) {
-    const char16_t unit = key.name.unit(i);
-    odd = unit == u'\0' || unit == u'\\';
-  }
-  if (odd)
+  if (is_odd(key.name))
     findings_.harmless(
         offset, [&] { return fmt::format("key has the odd name '{}'", key.name.escaped()); });
 }

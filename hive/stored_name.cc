@@ -24,31 +24,35 @@ constexpr bool has_no_case(char16_t unit) {
          is_within(unit, 0x3000, 0xA63F) || is_within(unit, 0xAC00, 0xFAFF);
 }
 
-constexpr std::optional<char16_t> upper_case_latin1(char16_t unit) {
+// No letter, and so no letter's upper case.
+constexpr char16_t unknown = 0xFFFF;
+
+constexpr char16_t upper_case_latin1(char16_t unit) {
   if (is_within(unit, u'a', u'z')) return lowered_by(unit, 0x20);
   // Micro sign and y with diaeresis: their upper cases lie outside of Latin-1, or there is none.
-  if (unit == 0xB5 || unit == 0xFF) return std::nullopt;
+  if (unit == 0xB5 || unit == 0xFF) return unknown;
   if (unit >= 0xE0 && unit != 0xF7) return lowered_by(unit, 0x20);
   return unit;
 }
 
 // A table: checking a hive asks for a million letters.
 constexpr auto latin1_upper_cases = [] {
-  std::array<std::optional<char16_t>, 256> table;
+  std::array<char16_t, 256> table{};
   for (std::size_t unit = 0; unit < table.size(); ++unit)
     table[unit] = upper_case_latin1(static_cast<char16_t>(unit));
   return table;
 }();
 
-std::optional<char16_t> upper_case_beyond_latin1(char16_t unit) {
+char16_t upper_case_beyond_latin1(char16_t unit) {
   if (is_within(unit, 0x0400, 0x042F)) return unit;  // Cyrillic
   if (is_within(unit, 0x0430, 0x044F)) return lowered_by(unit, 0x20);
   if (is_within(unit, 0x0450, 0x045F)) return lowered_by(unit, 0x50);
   if (has_no_case(unit)) return unit;
-  return std::nullopt;
+  return unknown;
 }
 
-std::optional<char16_t> upper_case(char16_t unit) {
+// `unknown` where versions of Windows differ.
+char16_t upper_case(char16_t unit) {
   return unit < latin1_upper_cases.size() ? latin1_upper_cases[unit]
                                           : upper_case_beyond_latin1(unit);
 }
@@ -60,22 +64,69 @@ constexpr bool may_become_ascii(char16_t unit, char16_t upper) {
          (unit == 0x212A && upper == u'K');
 }
 
-// `unknown`: a letter without a known upper case.
-constexpr bool may_become(char16_t unknown, char16_t upper) {
-  return upper < 0x80 ? may_become_ascii(unknown, upper) : !has_no_case(upper);
+// `unit`: a letter without a known upper case.
+constexpr bool may_become(char16_t unit, char16_t upper) {
+  return upper < 0x80 ? may_become_ascii(unit, upper) : !has_no_case(upper);
 }
 
 bool may_be_same(char16_t a, char16_t b) {
   if (a == b) return true;
-  const auto upper_a = upper_case(a);
-  const auto upper_b = upper_case(b);
-  if (upper_a && upper_b) return *upper_a == *upper_b;
-  if (upper_a) return may_become(b, *upper_a);
-  return !upper_b || may_become(a, *upper_b);
+  const char16_t upper_a = upper_case(a);
+  const char16_t upper_b = upper_case(b);
+  if (upper_a != unknown && upper_b != unknown) return upper_a == upper_b;
+  if (upper_a != unknown) return may_become(b, upper_a);
+  return upper_b == unknown || may_become(a, upper_b);
 }
 
 char16_t folded(char16_t unit) {
-  return upper_case(unit).value_or(unit);
+  const char16_t upper = upper_case(unit);
+  return upper == unknown ? unit : upper;
+}
+
+// The units of a name; of one in Latin-1 with nothing else to be decided for each: checking a hive
+// takes a million of them, and nearly all are of that kind.
+struct Latin1Units {
+  std::span<const std::byte> bytes;
+  char16_t operator[](std::size_t index) const {
+    return std::to_integer<unsigned char>(bytes[index]);
+  }
+};
+struct AnyUnits {
+  const StoredName& name;
+  char16_t operator[](std::size_t index) const { return name.unit(index); }
+};
+
+template <typename Units>
+std::optional<std::strong_ordering> compare_units(const Units& a, const Units& b,
+                                                  std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    if (a[i] == b[i]) continue;
+    const char16_t upper_a = upper_case(a[i]);
+    const char16_t upper_b = upper_case(b[i]);
+    if (upper_a == unknown || upper_b == unknown) return std::nullopt;
+    if (upper_a != upper_b) return upper_a <=> upper_b;
+  }
+  return std::strong_ordering::equal;
+}
+
+template <typename Units>
+bool is_before(const Units& a, const Units& b, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    if (a[i] == b[i] || folded(a[i]) == folded(b[i])) continue;
+    return folded(a[i]) < folded(b[i]);
+  }
+  return false;
+}
+
+template <typename Units>
+std::optional<std::uint32_t> hash_of(const Units& units, std::size_t count) {
+  std::uint32_t hash = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const char16_t upper = upper_case(units[i]);
+    if (upper == unknown) return std::nullopt;
+    hash = hash * 37 + upper;
+  }
+  return hash;
 }
 
 }  // namespace
@@ -108,16 +159,10 @@ bool same_bytes(std::span<const std::byte> a, std::span<const std::byte> b) {
 
 std::optional<std::strong_ordering> compare_names(const StoredName& a, const StoredName& b) {
   const std::size_t common = std::min(a.length(), b.length());
-  for (std::size_t i = 0; i < common; ++i) {
-    const char16_t from_a = a.unit(i);
-    const char16_t from_b = b.unit(i);
-    if (from_a == from_b) continue;
-    const auto upper_a = upper_case(from_a);
-    const auto upper_b = upper_case(from_b);
-    if (!upper_a || !upper_b) return std::nullopt;
-    if (*upper_a != *upper_b) return *upper_a <=> *upper_b;
-  }
-  return a.length() <=> b.length();
+  const auto order = a.latin1 && b.latin1
+                         ? compare_units(Latin1Units{a.bytes}, Latin1Units{b.bytes}, common)
+                         : compare_units(AnyUnits{a}, AnyUnits{b}, common);
+  return order == std::strong_ordering::equal ? a.length() <=> b.length() : order;
 }
 
 bool may_be_same(const StoredName& a, const StoredName& b) {
@@ -130,13 +175,8 @@ bool may_be_same(const StoredName& a, const StoredName& b) {
 // By length first: most names differ in it.
 bool is_before(const StoredName& a, const StoredName& b) {
   if (a.length() != b.length()) return a.length() < b.length();
-  for (std::size_t i = 0; i < a.length(); ++i) {
-    const char16_t from_a = a.unit(i);
-    const char16_t from_b = b.unit(i);
-    if (from_a == from_b || folded(from_a) == folded(from_b)) continue;
-    return folded(from_a) < folded(from_b);
-  }
-  return false;
+  return a.latin1 && b.latin1 ? is_before(Latin1Units{a.bytes}, Latin1Units{b.bytes}, a.length())
+                              : is_before(AnyUnits{a}, AnyUnits{b}, a.length());
 }
 
 std::u16string folded(const StoredName& name) {
@@ -146,13 +186,8 @@ std::u16string folded(const StoredName& name) {
 }
 
 std::optional<std::uint32_t> name_hash(const StoredName& name) {
-  std::uint32_t hash = 0;
-  for (std::size_t i = 0; i < name.length(); ++i) {
-    const auto upper = upper_case(name.unit(i));
-    if (!upper) return std::nullopt;
-    hash = hash * 37 + *upper;
-  }
-  return hash;
+  return name.latin1 ? hash_of(Latin1Units{name.bytes}, name.length())
+                     : hash_of(AnyUnits{name}, name.length());
 }
 
 bool is_hint_of(std::uint32_t hint, const StoredName& name) {
