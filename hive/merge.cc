@@ -212,7 +212,7 @@ class Merger {
       place.missing = {place.path.elements().back()};
     }
     if (wanted.removed && place.offset == no_cell)
-      in_line(wanted.removal_line, [&] { refuse_like_wanted(path); });
+      in_line(wanted.removal_line, [&] { refuse_like_wanted(key->first); });
     if (wanted.present) change(place, wanted);
   }
 

@@ -89,7 +89,7 @@ void write_of_hives(const SeedWriter& seeds) {
   check.structure.fatal = 1;
   check.logs = {hive::LogKind::own};
   seeds.write("check", Answered::check, encode(check));
-  seeds.write("edited", Answered::edited, encode(Edited{"", check.logs}));
+  seeds.write("edited", Answered::edited, encode(Edited{"", {}, check.logs}));
 }
 
 void write_of_reg_files(const SeedWriter& seeds) {
@@ -101,7 +101,7 @@ void write_of_reg_files(const SeedWriter& seeds) {
                    KeyPath::parse("Empty")};
   for (const AskedKey& asked : question.keys) facts.keys.push_back({asked.key, false, 0, 0, {}});
   seeds.write("reg-facts", Answered::reg_facts, encode(facts));
-  facts = {"why", 3, {}, {}, facts.keys};
+  facts = {"why", 3, {}, {}, {}, facts.keys};
   seeds.write("unsupported", Answered::reg_facts, encode(facts));
   Merged merged;
   merged.condition.condition = hive::Condition::clean;
