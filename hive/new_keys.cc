@@ -29,10 +29,8 @@ void NewKeys::add(const KeyPath& parent, CellOffset there) {
   if (bytes_ > most_bytes)
     throw Unsupported(
         fmt::format("too many new keys beside each other, here in '{}': hivex would make the hive "
-                    "larger by more "
-                    "than {} MiB of lists of them; some 7000 can be made in one key, more by 'reg "
-                    "import' in the "
-                    "running Windows",
+                    "larger by more than {} MiB of lists of them; some 7000 can be made in one "
+                    "key, more by 'reg import' in the running Windows",
                     escaped(parent.to_string()), most_bytes >> 20));
 }
 

@@ -216,8 +216,7 @@ class Planner {
         was_added(firstboot::setup_complete_path)) {
       const std::string_view why =
           "%SystemRoot%\\Setup\\Scripts\\SetupComplete.cmd is not one plain file of 1 MiB at most "
-          "any "
-          "more: what the patch has added cannot be taken out";
+          "any more: what the patch has added cannot be taken out";
       if (!options_.force) return Refusal{Reason::changed_since_patch, std::string(why)};
       warn(std::string(why));
     }

@@ -60,6 +60,7 @@ void test_record(std::string_view message) {
   Facts facts = guest_facts();
   facts.record = answer->record;
   facts.record_damage = answer->damage;
+  facts.record_is_newer = answer->is_newer;
   reg_question(facts, {});
   decide(facts, {});
 }
