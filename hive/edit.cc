@@ -238,7 +238,8 @@ void require_settable(const Tree& tree, CellOffset key, const KeyPath& path) {
   require_rewritable(path, values);
 }
 
-void make_edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs) {
+void make_edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs,
+               std::uint64_t largest) {
   const MappedFile before(from);
   const Tree tree(before.bytes());
   for (const KeyEdit& edit : edits)
@@ -249,6 +250,9 @@ void make_edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<co
   const std::uint32_t sequence = highest_sequence(read_u32(before.bytes(), 4), logs) + 1;
   set_values(from, to, edits);
   remove_from(to, edits);
+  if (file_size(to) > largest)
+    throw Unsupported(fmt::format("the hive would grow to {} bytes, and kvmnet reads {} at most",
+                                  file_size(to), largest));
   finish_header(to, before.bytes(), sequence);
 }
 

@@ -58,8 +58,14 @@ void refuse_link(const Tree& tree, CellOffset key, const KeyPath& path);
 // whose path leads through a symbolic link, hive::Error otherwise; `to` is then of no use.
 void edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs);
 
-// The same in two steps: what is made is proven by the second.
-void make_edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs);
+// No hive that is larger is read, or made: far more than Windows makes of any, and no more than the
+// host's memory should be filled with. In bytes.
+inline constexpr std::uint64_t largest_hive = 256 << 20;
+
+// The same in two steps: what is made is proven by the second. Throws Unsupported for what would be
+// larger than `largest` bytes, too.
+void make_edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs,
+               std::uint64_t largest = largest_hive);
 void prove_edit(int from, int to, const std::vector<KeyEdit>& edits);
 
 }  // namespace kvmnet::hive

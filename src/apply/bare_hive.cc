@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "hive/edit.h"
 #include "hive/key_path.h"
 #include "hive/log_file.h"
 #include "src/apply/hive_lock.h"
@@ -17,8 +18,6 @@
 
 namespace kvmnet {
 namespace {
-
-constexpr off_t largest_hive = 256 << 20;
 
 bool is_unchanged(const std::string& path, const struct stat& before) {
   struct stat now {};
@@ -56,7 +55,7 @@ BareHive::OpenFile BareHive::open(const std::string& path) {
   file.fd = open_file(file.path, O_RDONLY | O_NONBLOCK);
   if (::fstat(file.fd.get(), &file.st) != 0) throw system_error(path, errno);
   if (!S_ISREG(file.st.st_mode)) throw Error(path + ": not a regular file");
-  if (file.st.st_size > largest_hive)
+  if (static_cast<std::uint64_t>(file.st.st_size) > hive::largest_hive)
     throw Error(path + ": larger than 256 MiB, more than kvmnet takes into memory");
   return file;
 }

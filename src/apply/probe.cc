@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "hive/edit.h"
 #include "hive/key_path.h"
 #include "src/plan/firstboot.h"
 #include "src/plan/foretell.h"
@@ -22,9 +23,6 @@ using guestfs::GuestFiles;
 
 // Far more than any of them needs.
 constexpr std::uint64_t largest_file = 1 << 20;
-
-// Ten times what Windows makes of it; more would fill the host's memory.
-constexpr std::uint64_t largest_system_hive = 256 << 20;
 
 std::vector<Fd> memory_files(std::size_t count) {
   std::vector<Fd> files;
@@ -207,7 +205,7 @@ Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy,
   Probe probe;
   probe.system_path = find_hive(guest, root, "SYSTEM");
   const std::uint64_t size = guest.size(probe.system_path);
-  const bool is_too_large = size > largest_system_hive;
+  const bool is_too_large = size > hive::largest_hive;
   if (is_too_large) {
     probe.hive = std::make_unique<HiveInMemory>(probe.logs, 0);
   } else {

@@ -108,6 +108,20 @@ TEST_F(EditTest, GivesNumbersAboveAllThatAreInTheLogs) {
   EXPECT_EQ(load_u32(edit(clean, {new_value()}, {}), 4), 101U);
 }
 
+TEST_F(EditTest, MakesNoHiveThatIsTooLarge) {
+  const Bytes hive = test::fixture_hive("nt61.system");
+  const Fd from = make_memory_file("hive");
+  const Fd to = make_memory_file("edited hive");
+  write_whole(from, hive);
+  const std::vector<KeyEdit> edits = {
+      {KeyPath::parse("Select"), {{"New", {Type::binary, Bytes(10'000)}}}}};
+  make_edit(from.get(), to.get(), edits, {});
+  const std::uint64_t size = file_size(to.get());
+  ASSERT_GT(size, hive.size());
+  EXPECT_NO_THROW(make_edit(from.get(), to.get(), edits, {}, size));
+  EXPECT_THROW(make_edit(from.get(), to.get(), edits, {}, size - 1), Unsupported);
+}
+
 TEST_F(EditTest, CountsNumbersOverTheirEnd) {
   Bytes clean = test::fixture_hive("nt61.system");
   test::set_sequence_numbers(clean, 0xFFFFFFFF, 0xFFFFFFFF);
