@@ -410,10 +410,14 @@ std::variant<std::optional<WriteFile>, Refusal> plan_record(const Facts& facts,
       note(facts, settings, *written, record);
   }
   note_keys(facts, record);
-  note_right_values(facts, record);
+  std::string why = "notes how everything was, for revert";
+  if (Record with_right = record; note_right_values(facts, with_right), check(with_right))
+    why += "; not the values of .reg files that are right already: too many for a record";
+  else
+    record = std::move(with_right);
   note_right_values(facts, settings, record);
   if (auto refusal = check(record)) return *refusal;
-  return write_record(facts, record, "notes how everything was, for revert");
+  return write_record(facts, record, std::move(why));
 }
 
 }  // namespace kvmnet

@@ -312,11 +312,25 @@ TEST(PlanReg, RecordsWhatIsRightAlready) {
   EXPECT_TRUE(plan_of(later, settings).edits.empty());
 }
 
+TEST(PlanReg, RecordsNoneThatAreRightAlreadyWhereTheyAreTooMany) {
+  Facts facts = answering(guest(plan_tests::windows_7),
+                          {{What::set_value, key("A"), "x", {}, hive::dword(2), 3}});
+  for (int i = 0; i < 1000; ++i)
+    facts.reg.right.push_back({What::delete_value, key("A"), std::to_string(i), {}, {}, 3});
+  const Settings settings = settings_with("[HKLM\\SYSTEM\\A]\n");
+  EXPECT_EQ(record_after(facts, settings).reg_values,
+            (std::vector<RecordedRegValue>{{key("A"), "x", {}, hive::dword(2)}}));
+  const auto edits = plan_of(facts, settings).edits;
+  EXPECT_TRUE(std::any_of(edits.begin(), edits.end(), [](const Edit& edit) {
+    const auto* file = std::get_if<WriteFile>(&edit);
+    return file != nullptr && file->path == record_path &&
+           file->why.find("right already: too many") != std::string::npos;
+  }));
+  facts.reg.right.pop_back();
+  EXPECT_EQ(record_after(facts, settings).reg_values.size(), 1000U);
+}
+
 TEST(PlanReg, RefusesMoreThanARecordHolds) {
-  Facts right = guest(plan_tests::windows_7);
-  for (int i = 0; i < 1001; ++i)
-    right.reg.right.push_back({What::delete_value, key("A"), std::to_string(i), {}, {}, 3});
-  EXPECT_EQ(plan_tests::refusal_of(right, make_settings({})).reason, Reason::hive_not_editable);
   Facts facts = guest(plan_tests::windows_7);
   for (int i = 0; i < 1001; ++i)
     facts.reg.changes.push_back(
