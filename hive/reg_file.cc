@@ -80,6 +80,13 @@ class Cursor {
   }
 
   unsigned line() const { return line_; }
+  // In characters from 1.
+  unsigned column() const {
+    unsigned column = 1;
+    for (std::size_t at = at_; at > 0 && text_[at - 1] != '\n' && text_[at - 1] != '\r'; --at)
+      if ((static_cast<unsigned char>(text_[at - 1]) & 0xC0) != 0x80) ++column;
+    return column;
+  }
   [[noreturn]] void fail(std::string_view what) const {
     throw Error(fmt::format("{}: {}", place_in(text_, at_), what));
   }
@@ -92,7 +99,7 @@ class Cursor {
 
 class Parser {
  public:
-  Parser(std::string_view text, const CodePage& ansi) : at_(text), ansi_(ansi) {}
+  Parser(std::string_view text, const std::optional<CodePage>& ansi) : at_(text), ansi_(ansi) {}
 
   std::vector<RegSection> run() {
     read_format();
@@ -144,6 +151,7 @@ class Parser {
     section.line = at_.line();
     at_.take('[');
     section.remove = at_.take('-');
+    section.column = at_.column();
     const std::size_t length = length_of_path();
     std::string element;
     for (std::size_t i = 0; i < length; ++i) {
@@ -301,27 +309,35 @@ class Parser {
   Value as_stored(Type type, Bytes bytes) const {
     const bool is_text = type == Type::sz || type == Type::expand_sz || type == Type::multi_sz;
     if (!is_version_4_ || !is_text) return {type, std::move(bytes)};
+    if (!ansi_)
+      at_.fail(
+          "a string as bytes in a file that is REGEDIT4 and UTF-16: nobody can tell whether they "
+          "are "
+          "ANSI or UTF-16: make the first line 'Windows Registry Editor Version 5.00' if they are "
+          "UTF-16");
     try {
-      return {type, ansi_.to_utf16le(bytes)};
+      return {type, ansi_->to_utf16le(bytes)};
     } catch (const Error& e) {
       at_.fail(e.what());
     }
   }
 
   Cursor at_;
-  const CodePage& ansi_;
+  const std::optional<CodePage>& ansi_;
   bool is_version_4_ = true;
   std::vector<RegSection> sections_;
 };
 
 }  // namespace
 
-std::vector<RegSection> parse_reg(std::string_view text, const CodePage& ansi) {
+std::vector<RegSection> parse_reg(std::string_view text, const std::optional<CodePage>& ansi) {
   return Parser(text, ansi).run();
 }
 
 std::vector<RegSection> read_reg(std::span<const std::byte> file, std::optional<unsigned> ansi) {
-  return parse_reg(decode_reg(file, ansi), CodePage(ansi.value_or(CodePage::western_european)));
+  std::optional<CodePage> code_page;
+  if (!is_utf16(file)) code_page.emplace(ansi.value_or(CodePage::western_european));
+  return parse_reg(decode_reg(file, ansi), code_page);
 }
 
 }  // namespace kvmnet::hive

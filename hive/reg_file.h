@@ -30,17 +30,19 @@ struct RegSection {
   bool remove = false;           // the key is to go with all that is in it; there are no values
   std::vector<RegValue> values;
   unsigned line = 0;
+  unsigned column = 0;  // of the path, in characters from 1
   bool operator==(const RegSection&) const = default;
 };
 
 // Reads the text of a .reg file. The strings that REGEDIT4 has as bytes (hex(2), hex(7)) are in the
-// code page `ansi`. Bytes are stored as they are: regedit of Vista and later adds a NUL to strings
-// of hex(1), hex(2) and hex(7) that end without one (Wine's tests of reg.exe, Wine44i), but real
-// hives have such strings, and what export_reg() makes of them is to come back as it was.
-// Throws hive::Error, "line L, column C: WHAT": for anything that is not a section, a value or a
-// comment, and not only for what cannot be understood. What regedit would ignore without a word,
-// as far as Wine's tests of it say, is a mistake of whoever wrote the file.
-std::vector<RegSection> parse_reg(std::string_view text, const CodePage& ansi);
+// code page `ansi`; nothing: the file was UTF-16, where Wine takes such bytes for UTF-16, too, and
+// what Windows does is not known: they are refused. Bytes are stored as they are: regedit of Vista
+// and later adds a NUL to strings of hex(1), hex(2) and hex(7) that end without one (Wine's tests
+// of reg.exe, Wine44i), but real hives have such strings, and what export_reg() makes of them is to
+// come back as it was. Throws hive::Error, "line L, column C: WHAT": for anything that is not a
+// section, a value or a comment, and not only for what cannot be understood. What regedit would
+// ignore without a word, as far as Wine's tests of it say, is a mistake of whoever wrote the file.
+std::vector<RegSection> parse_reg(std::string_view text, const std::optional<CodePage>& ansi);
 
 // The same of a file's bytes, see decode_reg().
 std::vector<RegSection> read_reg(std::span<const std::byte> file, std::optional<unsigned> ansi);

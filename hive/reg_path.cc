@@ -60,9 +60,11 @@ std::vector<RegSection> below(const std::vector<std::string>& path,
   for (RegSection& section : sections) {
     spell_out_root(section.key);
     if (!is_below(path, section.key))
-      throw Error(fmt::format("{}{} is not in {}",
-                              section.line == 0 ? "" : fmt::format("line {}: ", section.line),
-                              escaped(joined(section.key)), joined(path)));
+      throw Error(fmt::format(
+          "{}{} is not in {}",
+          section.line == 0 ? ""
+                            : fmt::format("line {}, column {}: ", section.line, section.column),
+          escaped(joined(section.key)), joined(path)));
     section.key.erase(section.key.begin(),
                       section.key.begin() + static_cast<std::ptrdiff_t>(path.size()));
   }

@@ -13,7 +13,8 @@ namespace kvmnet::hive {
 
 // Sections whose keys are paths below the root of a hive: those of `path` in a .reg file, e.g.
 // HKEY_LOCAL_MACHINE, SYSTEM. The names of roots may be abbreviated (HKLM), in both. Throws
-// hive::Error, "line L: WHAT" (no line: 0), for a key that is elsewhere.
+// hive::Error, "line L, column C: WHAT" (without a place where the line is 0), for a key that is
+// elsewhere.
 std::vector<RegSection> below(const std::vector<std::string>& path,
                               std::vector<RegSection> sections);
 

@@ -58,10 +58,34 @@ std::string name_of(unsigned code_page) {
   return code_page == utf8 ? "UTF-8" : fmt::format("CP{}", code_page);
 }
 
+// In Windows' code pages 1250 to 1258 the bytes 0x80 to 0x9F that have no letter are the control
+// characters of the same number (Unicode, VENDORS/MICSFT/WindowsBestFit); the C library knows none.
+bool is_control(std::byte byte, const std::string& encoding) {
+  return encoding.starts_with("CP125") && byte >= std::byte{0x80} && byte < std::byte{0xA0};
+}
+
+std::string control(std::byte byte, std::string_view encoding) {
+  const char c = static_cast<char>(byte);
+  return encoding == "UTF-8" ? std::string{'\xC2', c} : std::string{c, '\0'};
+}
+
+// Appends `bytes` in the encoding `to`. Returns how many of them: all, or up to what is no
+// character.
+std::size_t convert(std::span<const std::byte> bytes, const char* to, const std::string& from,
+                    std::string& out) {
+  Converter converter(to, from);
+  std::size_t done = converter.convert(bytes, out);
+  while (done < bytes.size() && is_control(bytes[done], from)) {
+    out += control(bytes[done++], to);
+    done += converter.convert(bytes.subspan(done), out);
+  }
+  return done;
+}
+
 // All of `bytes` in the encoding `to`.
 std::string converted(std::span<const std::byte> bytes, const char* to, const std::string& from) {
   std::string out;
-  const std::size_t done = Converter(to, from).convert(bytes, out);
+  const std::size_t done = convert(bytes, to, from, out);
   if (done < bytes.size())
     throw Error(fmt::format("byte {:#04x} at offset {} is no character in the encoding {}",
                             std::to_integer<unsigned>(bytes[done]), done, from));
@@ -89,7 +113,7 @@ bool is_utf8(std::span<const std::byte> bytes) {
 std::string utf8_of(std::span<const std::byte> file, std::size_t mark,
                     const std::string& encoding) {
   std::string text;
-  const std::size_t done = mark + Converter("UTF-8", encoding).convert(file.subspan(mark), text);
+  const std::size_t done = mark + convert(file.subspan(mark), "UTF-8", encoding, text);
   if (done < file.size())
     throw Error(fmt::format(
         "{}: byte {:#04x} at offset {} of the file is no character in the encoding {}",
@@ -113,13 +137,17 @@ Bytes CodePage::to_utf16le(std::span<const std::byte> bytes) const {
   return {stored.begin(), stored.end()};
 }
 
+bool is_utf16(std::span<const std::byte> file) {
+  return begins_with(file, {0xFF, 0xFE}) || begins_with(file, {0xFE, 0xFF}) ||
+         // Its first line is ASCII.
+         (file.size() >= 2 && file[0] != std::byte{} && file[1] == std::byte{});
+}
+
 std::string decode_reg(std::span<const std::byte> file, std::optional<unsigned> ansi) {
   if (begins_with(file, {0xFF, 0xFE})) return utf8_of(file, 2, "UTF-16LE");
   if (begins_with(file, {0xFE, 0xFF})) return utf8_of(file, 2, "UTF-16BE");
   if (begins_with(file, {0xEF, 0xBB, 0xBF})) return utf8_of(file, 3, "UTF-8");
-  // Its first line is ASCII.
-  if (file.size() >= 2 && file[0] != std::byte{} && file[1] == std::byte{})
-    return utf8_of(file, 0, "UTF-16LE");
+  if (is_utf16(file)) return utf8_of(file, 0, "UTF-16LE");
   if (!ansi && is_utf8(file)) return utf8_of(file, 0, "UTF-8");
   return utf8_of(file, 0, name_of(ansi.value_or(CodePage::western_european)));
 }

@@ -20,7 +20,7 @@ class CodePage {
   explicit CodePage(unsigned number);
 
   // UTF-8 of the bytes. Throws hive::Error, which names the place of the first byte that is no
-  // character: "byte 0x81 at offset 17".
+  // character: "byte 0xff at offset 17".
   std::string to_utf8(std::span<const std::byte> bytes) const;
   // UTF-16LE of them, as the registry stores strings.
   Bytes to_utf16le(std::span<const std::byte> bytes) const;
@@ -28,6 +28,9 @@ class CodePage {
  private:
   unsigned number_;
 };
+
+// Whether that is the encoding of a .reg file.
+bool is_utf16(std::span<const std::byte> file);
 
 // The text of a .reg file as UTF-8, without its byte order mark: UTF-16 (as regedit writes it; also
 // without a mark) or UTF-8 where a mark says so; otherwise UTF-8 if `ansi` is nothing and the bytes

@@ -35,6 +35,7 @@ json to_json(const hive::RegSection& section) {
   return {{"key", section.key},
           {"remove", section.remove},
           {"line", section.line},
+          {"column", section.column},
           {"values", std::move(values)}};
 }
 
@@ -43,6 +44,7 @@ hive::RegSection to_section(const json& from) {
   section.key = from.at("key").get<std::vector<std::string>>();
   section.remove = from.at("remove").get<bool>();
   section.line = from.at("line").get<unsigned>();
+  section.column = from.at("column").get<unsigned>();
   for (const json& value : from.at("values"))
     section.values.push_back({value.at(0).get<std::string>(), to_optional_value(value.at(1)),
                               value.at(2).get<unsigned>()});

@@ -120,7 +120,8 @@ TEST_F(RegFilesTest, AreAppliedAllOrNotAtAll) {
   };
   for (const auto& [text, error] :
        {Case{"REGEDIT4\n\n[HKLM\\SYSTEM\\A]\n\"a\"=dwrd:1\n", "line 4, column 5"},
-        Case{"REGEDIT4\n[HKEY_CURRENT_USER\\A]\n", "line 2: HKEY_CURRENT_USER\\A is not in"},
+        Case{"REGEDIT4\n[HKEY_CURRENT_USER\\A]\n",
+             "line 2, column 2: HKEY_CURRENT_USER\\A is not in"},
         Case{"[HKLM\\SYSTEM\\A]\n", "line 1"}}) {
     try {
       import(hive, {good, file("bad.reg", text)});

@@ -367,11 +367,12 @@ TEST(Merge, NeverRemovesTheRoot) {
 
 TEST(Merge, IntoAnotherHiveIsRefusedByName) {
   try {
-    sections("\n[HKEY_CURRENT_USER\\Software]\n");
+    sections("\n  [-HKEY_CURRENT_USER\\Software]\n");
     ADD_FAILURE() << "taken for a key of SYSTEM";
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(),
-                 "line 3: HKEY_CURRENT_USER\\Software is not in HKEY_LOCAL_MACHINE\\SYSTEM");
+                 "line 3, column 5: HKEY_CURRENT_USER\\Software is not in "
+                 "HKEY_LOCAL_MACHINE\\SYSTEM");
   }
   EXPECT_THROW(parse_reg_path("SYSTEM"), Error);
   EXPECT_EQ(parse_reg_path("hklm\\Software"), (Lines{"HKEY_LOCAL_MACHINE", "Software"}));

@@ -154,6 +154,33 @@ TEST(RegFile, OfVersion4HasStringsInACodePage) {
   EXPECT_EQ(read(text, 1251).at(0).values.at(0), (RegValue{"\u0434", expand_sz("\u0434"), 4}));
 }
 
+// Windows has a character for each byte.
+TEST(RegFile, HasControlCharactersWhereACodePageHasNoLetter) {
+  EXPECT_EQ(value("hex(1):61,81,8d,9d,62", version_4),
+            (Value{Type::sz, to_utf16le("a\u0081\u008d\u009db")}));
+  EXPECT_EQ(read(version_4 + "[HKLM\\a\x90\xe4\x8f]").at(0).key.at(1), "a\u0090\u00e4\u008f");
+  EXPECT_EQ(read(version_4 + "[HKLM\\\x98\xe4]", 1251).at(0).key.at(1), "\u0098\u0434");
+  EXPECT_EQ(error_in(version_4 + "[HKLM\\\x80]", 932),
+            "line 3, column 7: byte 0x80 at offset 18 of the file is no character in the encoding "
+            "CP932");
+}
+
+// Nobody can tell what they are: of Wine it is known that it takes them for UTF-16.
+TEST(RegFile, OfVersion4AndUtf16HasNoStringsAsBytes) {
+  const auto read_as_utf16 = [](const std::string& text) {
+    return read_reg(to_utf16le("\uFEFF" + text), std::nullopt);
+  };
+  const std::string text = version_4 + "[HKLM\\S]\n\"a\"=hex:61\n\"b\"=\"c\"\n";
+  EXPECT_EQ(read_as_utf16(text), read(text));
+  try {
+    read_as_utf16(text + "\"d\"=hex(2):61,00\n");
+    ADD_FAILURE() << "taken";
+  } catch (const Error& e) {
+    EXPECT_EQ(std::string(e.what()).find("line 6, column 17: a string as bytes in a file"), 0U)
+        << e.what();
+  }
+}
+
 // In these code pages a mark may follow a letter and make another one of it.
 TEST(RegFile, KeepsTheLastLetterOfVietnameseAndHebrew) {
   for (const unsigned code_page : {1255U, 1258U}) {
@@ -261,12 +288,12 @@ TEST(RegFile, WithAKeyThatLiesTooDeepIsAnErrorThatNamesThePlace) {
 }
 
 TEST(RegFile, OfAnotherEncodingIsAnErrorThatNamesThePlace) {
-  EXPECT_EQ(error_in(version_5 + "\x81", 1252),
-            "line 3, column 1: byte 0x81 at offset 40 of the file is no character in the encoding "
-            "CP1252");
-  EXPECT_EQ(error_in("REGEDIT4\r\n;\r;\xe4\x81", 1252),
-            "line 3, column 3: byte 0x81 at offset 14 of the file is no character in the encoding "
-            "CP1252");
+  EXPECT_EQ(error_in(version_5 + "\xaa", 1253),
+            "line 3, column 1: byte 0xaa at offset 40 of the file is no character in the encoding "
+            "CP1253");
+  EXPECT_EQ(error_in("REGEDIT4\r\n;\r;\xe4\xaa", 1253),
+            "line 3, column 3: byte 0xaa at offset 14 of the file is no character in the encoding "
+            "CP1253");
   EXPECT_EQ(error_in("\xEF\xBB\xBFREGEDIT4\n;\xC3\xA4\xFF"),
             "line 2, column 3: byte 0xff at offset 15 of the file is no character in the encoding "
             "UTF-8");
@@ -274,8 +301,8 @@ TEST(RegFile, OfAnotherEncodingIsAnErrorThatNamesThePlace) {
   EXPECT_EQ(error_in("\xFF\xFE" + std::string("R\0\0\xd8x\0", 6)),
             "line 1, column 2: byte 0x00 at offset 4 of the file is no character in the encoding "
             "UTF-16LE");
-  EXPECT_EQ(error_in(version_4 + "[HKLM\\S]\n\"a\"=hex(2):81"),
-            "line 4, column 14: byte 0x81 at offset 0 is no character in the encoding CP1252");
+  EXPECT_EQ(error_in(version_4 + "[HKLM\\S]\n\"a\"=hex(2):aa", 1253),
+            "line 4, column 14: byte 0xaa at offset 0 is no character in the encoding CP1253");
 }
 
 // windows-tcp.md's source, the page of the KVM wiki, gives its settings so.
