@@ -62,6 +62,13 @@ struct DirectoryEntry {
   bool operator==(const DirectoryEntry&) const = default;
 };
 
+// Part of a file, in bytes.
+struct FilePart {
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+  bool operator==(const FilePart&) const = default;
+};
+
 class GuestFiles {
  public:
   GuestFiles() = default;
@@ -93,8 +100,11 @@ class GuestFiles {
                                          std::size_t size) = 0;
   // Replaces the content of the (host) file behind `fd` by that of the guest's file.
   virtual void download(const std::string& path, int fd) = 0;
-  // Whether that is the file's content, to the last byte.
-  virtual bool has_content(const std::string& path, std::span<const std::byte> bytes) = 0;
+  // Whether that is the file's content, to the last byte. `changed`: all parts of it in which it is
+  // not what download() has read of the file before; what is known not to have been written since
+  // need not be read again.
+  virtual bool has_content(const std::string& path, std::span<const std::byte> bytes,
+                           const std::vector<FilePart>& changed) = 0;
 
   // Bytes that files on the mounted volume can still be given.
   virtual std::uint64_t free_space() = 0;

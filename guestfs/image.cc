@@ -370,7 +370,8 @@ void Image::download(const std::string& path, int fd) {
   check(guestfs_download(handle_.get(), path.c_str(), fd_path(fd).c_str()), "reading " + path);
 }
 
-bool Image::has_content(const std::string& path, std::span<const std::byte> bytes) {
+bool Image::has_content(const std::string& path, std::span<const std::byte> bytes,
+                        const std::vector<FilePart>& /*changed*/) {
   constexpr std::size_t step = 2 << 20;  // one message
   if (size(path) != bytes.size()) return false;
   for (std::size_t done = 0; done < bytes.size(); done += step) {

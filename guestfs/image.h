@@ -35,7 +35,8 @@ class Image : public Appliance {
   std::vector<std::byte> read_at(const std::string& path, std::uint64_t offset,
                                  std::size_t size) override;
   void download(const std::string& path, int fd) override;
-  bool has_content(const std::string& path, std::span<const std::byte> bytes) override;
+  bool has_content(const std::string& path, std::span<const std::byte> bytes,
+                   const std::vector<FilePart>& changed) override;
   std::uint64_t free_space() override;
   bool is_writable(const std::string& directory) override;
   void write_at(const std::string& path, std::uint64_t offset,

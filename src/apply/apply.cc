@@ -15,6 +15,7 @@
 namespace kvmnet {
 namespace {
 
+using guestfs::FilePart;
 using guestfs::FileType;
 using guestfs::GuestFiles;
 
@@ -117,8 +118,9 @@ std::optional<Refusal> check_places(GuestFiles& guest, const std::string& root,
   return std::nullopt;
 }
 
-void update_hive(GuestFiles& guest, const std::string& path, std::span<const std::byte> before,
-                 std::span<const std::byte> after) {
+std::vector<FilePart> update_hive(GuestFiles& guest, const std::string& path,
+                                  std::span<const std::byte> before,
+                                  std::span<const std::byte> after) {
   if (after.size() < before.size()) throw Error("the edited hive is shorter than before");
   constexpr std::size_t page = hive::base_block_size;
   const auto differs = [&](std::size_t offset) {
@@ -126,13 +128,16 @@ void update_hive(GuestFiles& guest, const std::string& path, std::span<const std
     return end > before.size() ||
            std::memcmp(before.data() + offset, after.data() + offset, end - offset) != 0;
   };
+  std::vector<FilePart> written;
   for (std::size_t start = 0; start < after.size(); start += page) {
     if (!differs(start)) continue;
     std::size_t end = start;
     while (end < after.size() && differs(end)) end = std::min(end + page, after.size());
     guest.write_at(path, start, after.subspan(start, end - start));
+    written.push_back({start, end - start});
     start = end;
   }
+  return written;
 }
 
 std::vector<std::string> find_open_files(GuestFiles& guest, const std::string& root,

@@ -31,8 +31,9 @@ std::vector<std::string> find_open_files(guestfs::GuestFiles& guest, const std::
                                          const std::vector<Edit>& edits);
 
 // Brings a hive in the guest from what it was when downloaded to `after`: only the pages that
-// differ are written. Throws Error if `after` is shorter, which no edit makes it.
-void update_hive(guestfs::GuestFiles& guest, const std::string& path,
-                 std::span<const std::byte> before, std::span<const std::byte> after);
+// differ are written, and returned. Throws Error if `after` is shorter, which no edit makes it.
+std::vector<guestfs::FilePart> update_hive(guestfs::GuestFiles& guest, const std::string& path,
+                                           std::span<const std::byte> before,
+                                           std::span<const std::byte> after);
 
 }  // namespace kvmnet

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +21,7 @@ namespace {
 
 namespace operation = direct_operation;
 using GuestError = guestfs::Error;
+using guestfs::FilePart;
 
 // More than any guest's work needs; what is read twice counts twice.
 wall::Limits limits() {
@@ -54,6 +56,66 @@ void copy_to_table(disk::ServedDisk& disk, const Fd& table, std::uint64_t offset
   std::vector<std::byte> bytes(size);
   disk.read(offset, bytes);
   kvmnet::write_at(table, offset, bytes);
+}
+
+// Maps a (host) file of that size, which it gives it, to be written.
+class WritableView {
+ public:
+  WritableView(int fd, std::uint64_t size) {
+    void* memory = MAP_FAILED;
+    if (::ftruncate(fd, static_cast<off_t>(size)) == 0)
+      memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (memory == MAP_FAILED) throw system_error("making room for a file of the guest", errno);
+    bytes_ = {static_cast<std::byte*>(memory), size};
+  }
+  WritableView(const WritableView&) = delete;
+  WritableView& operator=(const WritableView&) = delete;
+  ~WritableView() { ::munmap(bytes_.data(), bytes_.size()); }
+  std::span<std::byte> bytes() const { return bytes_; }
+
+ private:
+  std::span<std::byte> bytes_;
+};
+
+// Whether a file that lay in `earlier` still does, if it has grown since.
+bool begin_with(const std::vector<disk::Range>& extents, const std::vector<disk::Range>& earlier) {
+  if (earlier.empty() || extents.size() < earlier.size()) return false;
+  const disk::Range& last = extents[earlier.size() - 1];
+  return std::equal(earlier.begin(), earlier.end() - 1, extents.begin()) &&
+         last.start == earlier.back().start && last.length >= earlier.back().length;
+}
+
+struct Stretch {
+  disk::Range range;
+  bool is_held = false;
+};
+
+using Stretches = std::vector<Stretch>;
+
+// The extent in stretches that lie in one of the ranges, which are in order, or in none.
+Stretches split(disk::Range extent, const std::vector<disk::Range>& held) {
+  Stretches parts;
+  const auto add = [&](std::uint64_t end, bool is_held) {
+    if (end <= extent.start) return;
+    parts.push_back({{extent.start, end - extent.start}, is_held});
+    extent = {end, extent.length - (end - extent.start)};
+  };
+  const std::uint64_t end = extent.start + extent.length;
+  auto next = std::partition_point(held.begin(), held.end(), [&](const disk::Range& range) {
+    return range.start + range.length <= extent.start;
+  });
+  for (; next != held.end() && next->start < end; ++next) {
+    add(next->start, false);
+    add(std::min(end, next->start + next->length), true);
+  }
+  add(end, false);
+  return parts;
+}
+
+bool overlap(const std::vector<FilePart>& parts, const FilePart& with) {
+  return std::any_of(parts.begin(), parts.end(), [&with](const FilePart& part) {
+    return part.offset < with.offset + with.length && with.offset < part.offset + part.length;
+  });
 }
 
 bool contains(const disk::Range& range, std::uint64_t offset, std::uint64_t size) {
@@ -302,26 +364,17 @@ std::vector<disk::Range> DirectGuest::extents_of(const std::string& path) {
   return extents;
 }
 
-void DirectGuest::read_extents(const std::string& path, std::span<const disk::Range> extents,
-                               const Taker& take) {
-  std::vector<std::byte> buffer(piece);
-  for (const disk::Range& extent : extents) {
-    for (std::uint64_t done = 0; done < extent.length;) {
-      const auto part = std::span(buffer).first(std::min(piece, extent.length - done));
-      try {
-        disk_->read(extent.start + done, part);
-      } catch (const kvmnet::Error& e) {
-        throw GuestError(path + ": " + e.what());
-      }
-      if (!take(part)) return;
-      done += part.size();
-    }
+void DirectGuest::read_disk(const std::string& path, std::uint64_t offset,
+                            std::span<std::byte> into) {
+  try {
+    disk_->read(offset, into);
+  } catch (const kvmnet::Error& e) {
+    throw GuestError(path + ": " + e.what());
   }
 }
 
-void DirectGuest::read_file(const std::string& path, const Taker& take) {
-  const auto extents = extents_of(path);
-  if (!extents.empty()) return read_extents(path, extents, take);
+// For what does not lie on the disk as it is.
+void DirectGuest::read_through_child(const std::string& path, const Taker& take) {
   const std::uint64_t whole = size(path);
   if (whole > largest_file) throw GuestError(path + ": is too large");
   for (std::uint64_t done = 0; done < whole;) {
@@ -334,24 +387,68 @@ void DirectGuest::read_file(const std::string& path, const Taker& take) {
 
 void DirectGuest::download(const std::string& path, int fd) {
   if (::ftruncate(fd, 0) != 0) throw system_error("reading " + path, errno);
+  const auto extents = extents_of(path);
+  downloaded_[path] = extents;
+  if (const std::uint64_t whole = disk::length_of(extents); whole > 0) {
+    const WritableView file(fd, whole);
+    std::uint64_t done = 0;
+    for (const disk::Range& extent : extents) {
+      read_disk(path, extent.start, file.bytes().subspan(done, extent.length));
+      done += extent.length;
+    }
+    return;
+  }
   const Fd file(::dup(fd));
   std::uint64_t done = 0;
-  read_file(path, [&](std::span<const std::byte> bytes) {
+  read_through_child(path, [&](std::span<const std::byte> bytes) {
     kvmnet::write_at(file, done, bytes);
     done += bytes.size();
     return true;
   });
 }
 
-bool DirectGuest::has_content(const std::string& path, std::span<const std::byte> bytes) {
-  bool same = size(path) == bytes.size();
-  if (!same) return false;
-  read_file(path, [&](std::span<const std::byte> part) {
-    same = part.size() <= bytes.size() && std::memcmp(part.data(), bytes.data(), part.size()) == 0;
+bool DirectGuest::child_reads(const std::string& path, std::span<const std::byte> bytes) {
+  bool same = true;
+  read_through_child(path, [&](std::span<const std::byte> part) {
+    same = part.size() <= bytes.size() && std::equal(part.begin(), part.end(), bytes.begin());
     bytes = bytes.subspan(std::min(part.size(), bytes.size()));
     return same;
   });
   return same && bytes.empty();
+}
+
+bool DirectGuest::disk_has(const std::string& path, std::uint64_t offset,
+                           std::span<const std::byte> bytes) {
+  std::vector<std::byte> there(std::min<std::size_t>(piece, bytes.size()));
+  for (; !bytes.empty(); bytes = bytes.subspan(there.size()), offset += there.size()) {
+    there.resize(std::min(there.size(), bytes.size()));
+    read_disk(path, offset, there);
+    if (std::memcmp(there.data(), bytes.data(), there.size()) != 0) return false;
+  }
+  return true;
+}
+
+// What the overlay does not hold nobody has written, and a commit does not bring anywhere.
+bool DirectGuest::has_content(const std::string& path, std::span<const std::byte> bytes,
+                              const std::vector<FilePart>& changed) {
+  if (size(path) != bytes.size()) return false;
+  const auto extents = extents_of(path);
+  if (extents.empty()) return child_reads(path, bytes);
+  if (disk::length_of(extents) != bytes.size()) return false;
+  const auto earlier = downloaded_.find(path);
+  const bool has_moved = earlier == downloaded_.end() || !begin_with(extents, earlier->second);
+  const auto held = has_moved ? std::vector<disk::Range>() : disk_->allocated();
+  std::uint64_t done = 0;
+  for (const disk::Range& extent : extents)
+    for (const auto& [range, is_held] :
+         has_moved ? Stretches{{extent, true}} : split(extent, held)) {
+      const FilePart part = {done, range.length};
+      done += range.length;
+      if (is_held ? !disk_has(path, range.start, bytes.subspan(part.offset, part.length))
+                  : overlap(changed, part))
+        return false;
+    }
+  return true;
 }
 
 std::uint64_t DirectGuest::free_space() {

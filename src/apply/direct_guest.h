@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,7 +52,8 @@ class DirectGuest : public guestfs::GuestFiles {
   std::vector<std::byte> read_at(const std::string& path, std::uint64_t offset,
                                  std::size_t size) override;
   void download(const std::string& path, int fd) override;
-  bool has_content(const std::string& path, std::span<const std::byte> bytes) override;
+  bool has_content(const std::string& path, std::span<const std::byte> bytes,
+                   const std::vector<guestfs::FilePart>& changed) override;
   std::uint64_t free_space() override;
   bool is_writable(const std::string& directory) override;
   void write_at(const std::string& path, std::uint64_t offset,
@@ -74,10 +76,11 @@ class DirectGuest : public guestfs::GuestFiles {
   disk::Range part(const std::string& device);
   // Bytes of a file, one piece after the other; false ends it.
   using Taker = std::function<bool(std::span<const std::byte>)>;
-  void read_file(const std::string& path, const Taker& take);
-  void read_extents(const std::string& path, std::span<const disk::Range> extents,
-                    const Taker& take);
+  void read_through_child(const std::string& path, const Taker& take);
   std::vector<disk::Range> extents_of(const std::string& path);
+  void read_disk(const std::string& path, std::uint64_t offset, std::span<std::byte> into);
+  bool child_reads(const std::string& path, std::span<const std::byte> bytes);
+  bool disk_has(const std::string& path, std::uint64_t offset, std::span<const std::byte> bytes);
   std::vector<std::byte> serve_read(unsigned file, std::uint64_t offset, std::size_t size);
   bool serve_write(unsigned file, std::uint64_t offset, std::span<const std::byte> bytes);
 
@@ -88,9 +91,10 @@ class DirectGuest : public guestfs::GuestFiles {
   std::unique_ptr<wall::Session> child_;
   std::vector<Part> parts_;
   bool has_unknown_layout_ = false;
-  std::optional<disk::Range> mounted_;   // the volume
-  std::optional<disk::Range> writable_;  // where the child may write
-  std::string disk_problem_;             // the last one, since the child was asked
+  std::map<std::string, std::vector<disk::Range>> downloaded_;  // where these files were then
+  std::optional<disk::Range> mounted_;                          // the volume
+  std::optional<disk::Range> writable_;                         // where the child may write
+  std::string disk_problem_;  // the last one, since the child was asked
 };
 
 }  // namespace kvmnet

@@ -112,9 +112,10 @@ std::optional<EditedHive> edited_hive(const Probe& probe, const GuestRequest& re
 
 // On a fresh mount: nothing that was read before it proves that the writes arrived.
 void verify(GuestFiles& guest, const WindowsRoot& root, const GuestRequest& request,
-            const std::vector<Edit>& edits, const Probe& before, std::span<const std::byte> hive) {
+            const std::vector<Edit>& edits, const Probe& before, std::span<const std::byte> hive,
+            const std::vector<guestfs::FilePart>& written) {
   guest.mount(root.device, Access::read_only);
-  if (!guest.has_content(before.system_path, hive))
+  if (!guest.has_content(before.system_path, hive, written))
     throw Error("verification failed: the SYSTEM hive reads back differently");
   const Probe again = has_registry_edits(edits)
                           ? probe_again(before, guest, root.directory, request.reg)
@@ -191,12 +192,12 @@ void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clo
   }
   // The SYSTEM hive last: until then nothing refers to the files.
   apply_files(guest, root.directory, plan.edits);
-  update_hive(guest, probe.system_path, before, after);
+  const auto written = update_hive(guest, probe.system_path, before, after);
   if (has_registry_edits(plan.edits)) neutralise(guest, probe.logs);
   guest.unmount();
 
   clock.begin(Phase::verify);
-  verify(guest, root, request, plan.edits, probe, after);
+  verify(guest, root, request, plan.edits, probe, after, written);
   if (backup) outcome.backup = backup->keep();
   outcome.status = request.done;
 }

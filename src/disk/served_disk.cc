@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <deque>
+#include <optional>
 
 #include "src/disk/confinement.h"
 #include "src/support/error.h"
@@ -62,6 +64,15 @@ void append(std::vector<Range>& ranges, const Range& range) {
 }
 
 constexpr std::size_t largest_call = 2 << 20;
+constexpr std::size_t largest_read = 512 << 10;
+constexpr std::size_t most_commands = 4;  // at a time
+
+// What the last call of libnbd has complained of.
+std::string last_problem() {
+  const char* reason = nbd_get_error();
+  return reason != nullptr ? reason : "unknown error";
+}
+
 constexpr const char* allocation_depth = "qemu:allocation-depth";
 
 std::vector<std::string> server_command(const std::string& options, ServedDisk::Writes writes) {
@@ -104,8 +115,10 @@ ServedDisk::~ServedDisk() {
 }
 
 void ServedDisk::fail() {
-  const char* reason = nbd_get_error();
-  std::string problem = reason != nullptr ? reason : "unknown error";
+  fail(last_problem());
+}
+
+void ServedDisk::fail(std::string problem) {
   if (nbd_ == nullptr || nbd_aio_is_ready(nbd_) != 1) {
     nbd_close(nbd_);
     nbd_ = nullptr;
@@ -120,12 +133,38 @@ std::uint64_t ServedDisk::size() {
   return static_cast<std::uint64_t>(size);
 }
 
+// While the server reads from the image we take what it has read before. Each command writes into
+// `into`, so that none may be left when this ends.
 void ServedDisk::read(std::uint64_t offset, std::span<std::byte> into) {
-  while (!into.empty()) {
-    const std::size_t size = std::min(into.size(), largest_call);
-    if (nbd_pread(connection(), into.data(), size, offset, 0) == -1) fail();
-    offset += size;
-    into = into.subspan(size);
+  nbd_handle* nbd = connection();
+  std::deque<std::int64_t> commands;
+  std::optional<std::string> problem;
+  while (!commands.empty() || (!into.empty() && !problem)) {
+    if (!into.empty() && !problem && commands.size() < most_commands) {
+      const std::size_t size = std::min(into.size(), largest_read);
+      const std::int64_t command =
+          nbd_aio_pread(nbd, into.data(), size, offset, NBD_NULL_COMPLETION, 0);
+      if (command == -1) {
+        problem = last_problem();
+        continue;
+      }
+      commands.push_back(command);
+      offset += size;
+      into = into.subspan(size);
+      continue;
+    }
+    if (!wait_for(commands.front()) && !problem) problem = last_problem();
+    commands.pop_front();
+  }
+  if (problem) fail(std::move(*problem));
+}
+
+// False: it has failed, and what it was for is not touched any more.
+bool ServedDisk::wait_for(std::int64_t command) {
+  while (true) {
+    const int completed = nbd_aio_command_completed(nbd_, static_cast<std::uint64_t>(command));
+    if (completed != 0) return completed == 1;
+    if (nbd_poll(nbd_, -1) == -1) return false;
   }
 }
 

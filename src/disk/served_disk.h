@@ -55,7 +55,9 @@ class ServedDisk {
  private:
   ServedDisk(const std::string& options, Writes writes, const Fd& ruleset);
   nbd_handle* connection();
+  bool wait_for(std::int64_t command);
   [[noreturn]] void fail();
+  [[noreturn]] void fail(std::string problem);
 
   std::unique_ptr<Running> server_;
   Fd socket_;  // to the server, until we have spoken to it

@@ -34,6 +34,16 @@ int nbd_aio_is_ready(nbd_handle* h) {
   return in_library<decltype(nbd_aio_is_ready)>(__func__)(h);
 }
 
+int nbd_aio_command_completed(nbd_handle* h, std::uint64_t cookie) {
+  return in_library<decltype(nbd_aio_command_completed)>(__func__)(h, cookie);
+}
+
+std::int64_t nbd_aio_pread(nbd_handle* h, void* buf, std::size_t count, std::uint64_t offset,
+                           nbd_completion_callback completion_callback, std::uint32_t flags) {
+  return in_library<decltype(nbd_aio_pread)>(__func__)(h, buf, count, offset, completion_callback,
+                                                       flags);
+}
+
 int nbd_block_status(nbd_handle* h, std::uint64_t count, std::uint64_t offset,
                      nbd_extent_callback extent_callback, std::uint32_t flags) {
   return in_library<decltype(nbd_block_status)>(__func__)(h, count, offset, extent_callback, flags);
@@ -63,9 +73,8 @@ std::int64_t nbd_get_size(nbd_handle* h) {
   return in_library<decltype(nbd_get_size)>(__func__)(h);
 }
 
-int nbd_pread(nbd_handle* h, void* buf, std::size_t count, std::uint64_t offset,
-              std::uint32_t flags) {
-  return in_library<decltype(nbd_pread)>(__func__)(h, buf, count, offset, flags);
+int nbd_poll(nbd_handle* h, int timeout) {
+  return in_library<decltype(nbd_poll)>(__func__)(h, timeout);
 }
 
 int nbd_pwrite(nbd_handle* h, const void* buf, std::size_t count, std::uint64_t offset,

@@ -84,8 +84,9 @@ class OneDisk : public guestfs::GuestFiles {
     return all_.read_at(path, offset, size);
   }
   void download(const std::string& path, int fd) override { all_.download(path, fd); }
-  bool has_content(const std::string& path, std::span<const std::byte> bytes) override {
-    return all_.has_content(path, bytes);
+  bool has_content(const std::string& path, std::span<const std::byte> bytes,
+                   const std::vector<guestfs::FilePart>& changed) override {
+    return all_.has_content(path, bytes, changed);
   }
   std::uint64_t free_space() override { return all_.free_space(); }
   bool is_writable(const std::string& directory) override { return all_.is_writable(directory); }

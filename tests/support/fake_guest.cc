@@ -188,7 +188,8 @@ void FakeGuest::download(const std::string& path, int fd) {
     throw Error("fake: cannot write to the host's file: " + path);
 }
 
-bool FakeGuest::has_content(const std::string& path, std::span<const std::byte> bytes) {
+bool FakeGuest::has_content(const std::string& path, std::span<const std::byte> bytes,
+                            const std::vector<guestfs::FilePart>& /*changed*/) {
   begin("has_content " + path);
   return content(path) == std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }

@@ -62,7 +62,8 @@ class FakeGuest : public guestfs::GuestFiles {
   std::uint64_t size(const std::string& path) override;
   std::vector<std::byte> read_at(const std::string& path, std::uint64_t offset,
                                  std::size_t size) override;
-  bool has_content(const std::string& path, std::span<const std::byte> bytes) override;
+  bool has_content(const std::string& path, std::span<const std::byte> bytes,
+                   const std::vector<guestfs::FilePart>& changed) override;
   void download(const std::string& path, int fd) override;
   std::uint64_t free_space() override;
   bool is_writable(const std::string& directory) override;

@@ -89,16 +89,16 @@ TEST_F(DirectGuestTest, AGuestsFilesAreReadWrittenAndSeenByOthers) {
   const auto bytes = read_whole(file);
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()) == hive_, true);
   const auto bytes_of = [](std::string_view text) { return std::as_bytes(std::span(text)); };
-  EXPECT_TRUE(guest.has_content(system, bytes_of(hive_)));
+  EXPECT_TRUE(guest.has_content(system, bytes_of(hive_), {}));
   std::string other = hive_;
   other.back() = '!';
-  EXPECT_FALSE(guest.has_content(system, bytes_of(other)));
-  EXPECT_FALSE(guest.has_content(system, bytes_of(hive_).first(hive_.size() - 1)));
+  EXPECT_FALSE(guest.has_content(system, bytes_of(other), {{hive_.size() - 1, 1}}));
+  EXPECT_FALSE(guest.has_content(system, bytes_of(hive_).first(hive_.size() - 1), {}));
   EXPECT_TRUE(guest.is_writable("/Windows"));
   guest.make_directory("/Windows/kvmnet");
   guest.write("/Windows/kvmnet/firstboot.cmd", "@echo off\r\n");
-  EXPECT_TRUE(guest.has_content("/Windows/kvmnet/firstboot.cmd", bytes_of("@echo off\r\n")));
-  EXPECT_FALSE(guest.has_content("/Windows/kvmnet/firstboot.cmd", bytes_of("@echo on!\r\n")));
+  EXPECT_TRUE(guest.has_content("/Windows/kvmnet/firstboot.cmd", bytes_of("@echo off\r\n"), {}));
+  EXPECT_FALSE(guest.has_content("/Windows/kvmnet/firstboot.cmd", bytes_of("@echo on!\r\n"), {}));
   guest.write("/Windows/kvmnet/gone", "x");
   guest.remove("/Windows/kvmnet/gone");
   EXPECT_FALSE(guest.is_private("/Windows/kvmnet", FileType::directory));
@@ -113,11 +113,40 @@ TEST_F(DirectGuestTest, AGuestsFilesAreReadWrittenAndSeenByOthers) {
   const std::vector<guestfs::DirectoryEntry> entries = {{"firstboot.cmd", FileType::regular}};
   EXPECT_EQ(guest.list("/Windows/kvmnet"), entries);
   EXPECT_THROW(guest.write("/Windows/new", "x"), guestfs::Error);
-  guest.finish();
   std::string patched = hive_;
   patched.replace(5'000'000, 7, "patched");
+  EXPECT_TRUE(guest.has_content(system, bytes_of(patched), {{5'000'000, 7}}));
+  guest.finish();
   EXPECT_EQ(content(system) == patched, true);
   EXPECT_EQ(content("/Windows/kvmnet/firstboot.cmd"), "@echo off\r\n");
+}
+
+// What is not in the overlay is not read again; all that was to be changed has to be in it.
+TEST_F(DirectGuestTest, OfAChangedFileWhatIsInTheOverlayIsRead) {
+  DirectGuest guest(serve());
+  guest.volumes();
+  guest.mount("/dev/sda1", Access::read_write);
+  const std::string system = "/Windows/System32/SYSTEM";
+  const Fd file = make_memory_file("hive");
+  guest.download(system, file.get());
+  std::string wanted = hive_;
+  for (const std::size_t at : {0U, 4'000'000U, 8'999'000U}) wanted.replace(at, 7, "changed");
+  wanted += std::string(300'000, 'x');
+  const auto bytes = std::as_bytes(std::span(wanted));
+  const std::vector<guestfs::FilePart> changed = {{0, 7}, {4'000'000, 7}, {8'999'000, 301'000}};
+  for (const guestfs::FilePart& part : changed)
+    guest.write_at(system, part.offset, bytes.subspan(part.offset, part.length));
+  guest.unmount();
+  guest.mount("/dev/sda1", Access::read_only);
+  EXPECT_TRUE(guest.has_content(system, bytes, changed));
+  for (std::size_t at : {1U, 4'000'001U, 9'100'000U, 9'299'999U}) {
+    std::string other = wanted;
+    other[at] = '!';
+    EXPECT_FALSE(guest.has_content(system, std::as_bytes(std::span(other)), changed)) << at;
+  }
+  // Far from all that was written.
+  EXPECT_FALSE(guest.has_content(system, bytes, {{0, 7}, {2'000'000, 1}}));
+  EXPECT_FALSE(guest.has_content(system, bytes, {{6'000'000, 4096}}));
 }
 
 TEST_F(DirectGuestTest, ErrorsAreOfTheSeamAndTheGuestCanStillBeUsed) {
