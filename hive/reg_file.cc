@@ -144,6 +144,17 @@ class Parser {
     at_.skip_line_end();
   }
 
+  // Behind data, where a string over several lines may have lost its closing quote.
+  void end_data(const Cursor& data) {
+    at_.skip_blanks();
+    if (!at_.at_line_end() && at_.peek() != ';' && data.peek() == '"' && data.line() != at_.line())
+      data.fail(
+          fmt::format("a string that ends in line {}, with more behind it: its closing quote "
+                      "may be missing",
+                      at_.line()));
+    end_line();
+  }
+
   // ---- [KEY]
 
   void read_section() {
@@ -153,8 +164,12 @@ class Parser {
     section.remove = at_.take('-');
     section.column = at_.column();
     const std::size_t length = length_of_path();
+    std::size_t left = length;
+    // Windows takes backslashes at the end (Wine's tests of reg.exe, Subkey1f).
+    for (const std::string_view line = at_.rest_of_line(); left > 1 && line[left - 1] == '\\';)
+      --left;
     std::string element;
-    for (std::size_t i = 0; i < length; ++i) {
+    for (std::size_t i = 0; i < left; ++i) {
       const char c = at_.next();
       if (c == '\\')
         add_element(section, element);
@@ -162,6 +177,7 @@ class Parser {
         element += c;
     }
     if (!element.empty() || section.key.empty()) add_element(section, element);
+    at_.skip(length - left);
     at_.take(']');
     end_line();
     sections_.push_back(std::move(section));
@@ -212,8 +228,9 @@ class Parser {
     at_.skip_blanks();
     if (!at_.take('=')) at_.fail("'=' is missing after the name of a value");
     at_.skip_blanks();
+    const Cursor data = at_;
     if (!at_.take('-')) value.value = read_data();
-    end_line();
+    end_data(data);
     sections_.back().values.push_back(std::move(value));
   }
 
@@ -226,14 +243,18 @@ class Parser {
 
   // regedit writes line breaks within a value's text as they are.
   std::string read_string(bool may_have_lines) {
+    const Cursor start = at_;
     at_.take('"');
     std::string text;
     while (!at_.take('"')) {
       if (at_.at_end() || (!may_have_lines && at_.at_line_end()))
-        at_.fail("a string without its closing quote");
+        (at_.line() == start.line() ? at_ : start).fail("a string without its closing quote");
       if (at_.peek() == '\0') at_.fail("a string with a NUL in it");
       if (at_.take('\\') && at_.peek() != '\\' && at_.peek() != '"')
-        at_.fail("a backslash in a string is to be written twice, a quote as \\\"");
+        at_.fail("a backslash in a string is to be written twice, a quote as \\\"" +
+                 (at_.line() == start.line()
+                      ? std::string()
+                      : fmt::format("; the string begins in line {}", start.line())));
       text += at_.next();
     }
     return text;
@@ -246,7 +267,8 @@ class Parser {
     if (at_.take_word("hex(")) {
       const auto type = static_cast<Type>(read_number());
       if (!at_.take(')') || !at_.take(':')) at_.fail("'):' is missing after the type of a value");
-      return as_stored(type, read_bytes());
+      const Cursor bytes = at_;
+      return as_stored(type, read_bytes(), bytes);
     }
     at_.fail("a value is to be \"TEXT\", dword:, hex:, hex(TYPE): or -");
   }
@@ -306,11 +328,11 @@ class Parser {
   }
 
   // REGEDIT4 has the bytes of ANSI strings where the registry has UTF-16.
-  Value as_stored(Type type, Bytes bytes) const {
+  Value as_stored(Type type, Bytes bytes, const Cursor& at) const {
     const bool is_text = type == Type::sz || type == Type::expand_sz || type == Type::multi_sz;
     if (!is_version_4_ || !is_text) return {type, std::move(bytes)};
     if (!ansi_)
-      at_.fail(
+      at.fail(
           "a string as bytes in a file that is REGEDIT4 and UTF-16: nobody can tell whether they "
           "are "
           "ANSI or UTF-16: make the first line 'Windows Registry Editor Version 5.00' if they are "
@@ -318,7 +340,7 @@ class Parser {
     try {
       return {type, ansi_->to_utf16le(bytes)};
     } catch (const Error& e) {
-      at_.fail(e.what());
+      at.fail(e.what());
     }
   }
 

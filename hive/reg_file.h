@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "hive/code_page.h"
 #include "hive/reg_text.h"
 #include "hive/value.h"
 
@@ -42,6 +43,8 @@ struct RegSection {
 // come back as it was. Throws hive::Error, "line L, column C: WHAT": for anything that is not a
 // section, a value or a comment, and not only for what cannot be understood. What regedit would
 // ignore without a word, as far as Wine's tests of it say, is a mistake of whoever wrote the file.
+// But words like dword: may be in other letter case, and blanks before commas: what is meant is
+// plain.
 std::vector<RegSection> parse_reg(std::string_view text, const std::optional<CodePage>& ansi);
 
 // The same of a file's bytes, see decode_reg().

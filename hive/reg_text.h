@@ -11,24 +11,6 @@
 
 namespace kvmnet::hive {
 
-// An ANSI code page of Windows by its number, e.g. 1252; 65001 is UTF-8.
-class CodePage {
- public:
-  static constexpr unsigned western_european = 1252;
-
-  // Throws hive::Error if this host cannot convert it.
-  explicit CodePage(unsigned number);
-
-  // UTF-8 of the bytes. Throws hive::Error, which names the place of the first byte that is no
-  // character: "byte 0xff at offset 17".
-  std::string to_utf8(std::span<const std::byte> bytes) const;
-  // UTF-16LE of them, as the registry stores strings.
-  Bytes to_utf16le(std::span<const std::byte> bytes) const;
-
- private:
-  unsigned number_;
-};
-
 // Whether that is the encoding of a .reg file.
 bool is_utf16(std::span<const std::byte> file);
 

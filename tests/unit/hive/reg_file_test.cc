@@ -160,8 +160,8 @@ TEST(RegFile, HasControlCharactersWhereACodePageHasNoLetter) {
             (Value{Type::sz, to_utf16le("a\u0081\u008d\u009db")}));
   EXPECT_EQ(read(version_4 + "[HKLM\\a\x90\xe4\x8f]").at(0).key.at(1), "a\u0090\u00e4\u008f");
   EXPECT_EQ(read(version_4 + "[HKLM\\\x98\xe4]", 1251).at(0).key.at(1), "\u0098\u0434");
-  EXPECT_EQ(error_in(version_4 + "[HKLM\\\x80]", 932),
-            "line 3, column 7: byte 0x80 at offset 18 of the file is no character in the encoding "
+  EXPECT_EQ(error_in(version_4 + "[HKLM\\\x81\xff]", 932),
+            "line 3, column 7: byte 0x81 at offset 18 of the file is no character in the encoding "
             "CP932");
 }
 
@@ -176,7 +176,7 @@ TEST(RegFile, OfVersion4AndUtf16HasNoStringsAsBytes) {
     read_as_utf16(text + "\"d\"=hex(2):61,00\n");
     ADD_FAILURE() << "taken";
   } catch (const Error& e) {
-    EXPECT_EQ(std::string(e.what()).find("line 6, column 17: a string as bytes in a file"), 0U)
+    EXPECT_EQ(std::string(e.what()).find("line 6, column 12: a string as bytes in a file"), 0U)
         << e.what();
   }
 }
@@ -288,12 +288,12 @@ TEST(RegFile, WithAKeyThatLiesTooDeepIsAnErrorThatNamesThePlace) {
 }
 
 TEST(RegFile, OfAnotherEncodingIsAnErrorThatNamesThePlace) {
-  EXPECT_EQ(error_in(version_5 + "\xaa", 1253),
-            "line 3, column 1: byte 0xaa at offset 40 of the file is no character in the encoding "
-            "CP1253");
-  EXPECT_EQ(error_in("REGEDIT4\r\n;\r;\xe4\xaa", 1253),
-            "line 3, column 3: byte 0xaa at offset 14 of the file is no character in the encoding "
-            "CP1253");
+  EXPECT_EQ(error_in(version_5 + "\x81\xff", 932),
+            "line 3, column 1: byte 0x81 at offset 40 of the file is no character in the encoding "
+            "CP932");
+  EXPECT_EQ(error_in("REGEDIT4\r\n;\r;\x82\xa0\x81\xff", 932),
+            "line 3, column 3: byte 0x81 at offset 15 of the file is no character in the encoding "
+            "CP932");
   EXPECT_EQ(error_in("\xEF\xBB\xBFREGEDIT4\n;\xC3\xA4\xFF"),
             "line 2, column 3: byte 0xff at offset 15 of the file is no character in the encoding "
             "UTF-8");
@@ -301,8 +301,30 @@ TEST(RegFile, OfAnotherEncodingIsAnErrorThatNamesThePlace) {
   EXPECT_EQ(error_in("\xFF\xFE" + std::string("R\0\0\xd8x\0", 6)),
             "line 1, column 2: byte 0x00 at offset 4 of the file is no character in the encoding "
             "UTF-16LE");
-  EXPECT_EQ(error_in(version_4 + "[HKLM\\S]\n\"a\"=hex(2):aa", 1253),
-            "line 4, column 14: byte 0xaa at offset 0 is no character in the encoding CP1253");
+  // The whole value is converted at once.
+  EXPECT_EQ(error_in(version_4 + "[HKLM\\S]\n\"a\"=hex(2):61,\\\n81,ff,00\n", 932),
+            "line 4, column 12: byte 0x81 at offset 1 is no character in the encoding CP932");
+}
+
+// The line where it begins says more than the one where it is noticed.
+TEST(RegFile, WithAStringThatHasLostItsClosingQuoteIsAnErrorWhereThatBegins) {
+  const std::string key = version_5 + "[HKLM\\S]\n\"a\"=\"open\n";
+  EXPECT_EQ(
+      error_in(key + "\"b\"=dword:1\n"),
+      "line 4, column 5: a string that ends in line 5, with more behind it: its closing quote "
+      "may be missing");
+  EXPECT_EQ(
+      error_in(key + "[HKLM\\T]\n"),
+      "line 5, column 7: a backslash in a string is to be written twice, a quote as \\\"; the "
+      "string begins in line 4");
+  EXPECT_EQ(error_in(key + "x"), "line 4, column 5: a string without its closing quote");
+  EXPECT_EQ(read(key + "x\" ; comment").at(0).values.at(0).value, sz("open\nx"));
+}
+
+TEST(RegFile, MayHaveBackslashesAtTheEndOfAKey) {
+  EXPECT_EQ(read(version_5 + "[HKLM\\S\\]\n[HKLM\\T\\\\]").at(1).key, (Path{"HKLM", "T"}));
+  EXPECT_EQ(error_in(version_5 + "[HKLM\\\\S]"), "line 3, column 8: a key with an empty name");
+  EXPECT_EQ(error_in(version_5 + "[\\\\]"), "line 3, column 3: a key with an empty name");
 }
 
 // windows-tcp.md's source, the page of the KVM wiki, gives its settings so.

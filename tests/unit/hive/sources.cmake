@@ -2,6 +2,7 @@
 target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/base_block_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/check_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/code_page_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/compare_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/compare_touched_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/contents_test.cc
