@@ -169,19 +169,19 @@ class Merger {
       : tree_(tree), names_(tree), new_keys_(tree), right_(right) {}
 
   void add(const RegSection& section) {
-    in_line(section.line, [&] { refuse_link_of_windows(section.key); });
     Path path;
     for (const std::string& name : section.key) path.emplace_back(name);
     if (section.remove) {
       if (path.empty())
         throw UnsupportedInLine("the root of a hive cannot be removed", section.line);
-      forget_below(path);
+      keep_way_to(path);
+      forget_below(path, wanted_);
+      forget_below(path, spelled_);
       wanted_[path] = {true, false, {}, {}, section.line, section.line};
       return;
     }
-    Wanted& key = wanted_[path];
-    if (!key.present) key.line = section.line;
-    key.present = true;
+    note_spelling(path);
+    Wanted& key = want(path, section.line);
     for (const RegValue& value : section.values) add(key, value);
   }
 
@@ -209,7 +209,11 @@ class Merger {
       place.last = tree_.key(place.offset).parent;
       remove_key(key, place.path);
       place.offset = no_cell;
-      place.missing = {place.path.elements().back()};
+      const std::vector<std::string> names = place.path.elements();
+      place.missing = {spelling(path, path.size())};
+      place.path = {};
+      for (std::size_t i = 0; i + 1 < names.size(); ++i) place.path = place.path / names[i];
+      place.path = place.path / place.missing.front();
     }
     if (wanted.removed && place.offset == no_cell)
       in_line(wanted.removal_line, [&] { refuse_like_wanted(key->first); });
@@ -243,11 +247,40 @@ class Merger {
     before.name = name;
   }
 
-  void forget_below(const Path& path) {
-    auto end = wanted_.lower_bound(path);
+  Wanted& want(const Path& path, unsigned line) {
+    Wanted& key = wanted_[path];
+    if (!key.present) key.line = line;
+    key.present = true;
+    return key;
+  }
+
+  // What was made on the way to a key stays when that goes again.
+  void keep_way_to(const Path& path) {
+    for (auto key = wanted_.lower_bound(path);
+         key != wanted_.end() && starts_with(key->first, path); ++key)
+      if (key->second.present) {
+        if (path.size() > 1) want({path.begin(), path.end() - 1}, key->second.line);
+        return;
+      }
+  }
+
+  template <typename Map>
+  static void forget_below(const Path& path, Map& keys) {
+    auto end = keys.lower_bound(path);
     const auto begin = end;
-    while (end != wanted_.end() && starts_with(end->first, path)) ++end;
-    wanted_.erase(begin, end);
+    while (end != keys.end() && starts_with(end->first, path)) ++end;
+    keys.erase(begin, end);
+  }
+
+  // A new key has the letter case in which it is named first.
+  void note_spelling(Path path) {
+    while (!path.empty() && spelled_.try_emplace(path, path.back().text).second) path.pop_back();
+  }
+
+  std::string spelling(const Path& path, std::size_t length) const {
+    const auto found = spelled_.find(
+        Path(path.begin(), path.begin() + static_cast<Path::difference_type>(length)));
+    return found != spelled_.end() ? found->second : path[length - 1].text;
   }
 
   // Nothing is below a key that goes.
@@ -259,10 +292,11 @@ class Merger {
       const Name& name = path[i];
       const bool may_be_there = i < kept && place.offset != no_cell;
       const auto next = may_be_there ? names_.subkey(place.offset, name) : std::nullopt;
-      place.path = place.path / (next ? next->name : name.text);
+      const std::string spelled = next ? next->name : spelling(path, i + 1);
+      place.path = place.path / spelled;
       place.offset = next ? next->offset : no_cell;
       if (!next) {
-        place.missing.push_back(name.text);
+        place.missing.push_back(spelled);
         continue;
       }
       refuse_link(tree_, place.offset, place.path);
@@ -298,16 +332,19 @@ class Merger {
       pending.pop_back();
       const auto wanted = desired.find(path);
       if (wanted == desired.end() || !is_like_new(tree_.key(key), security) ||
-          !has_just(key, wanted->second))
+          name_of(tree_.key(key)) != spelling(path, path.size()) || !has_just(key, wanted->second))
         return false;
       ++found;
       for (const CellOffset subkey : tree_.subkeys(key)) {
-        const KeyRecord record = tree_.key(subkey);
         pending.emplace_back(path, subkey);
-        pending.back().first.emplace_back(StoredName{record.name, record.latin1_name}.text());
+        pending.back().first.emplace_back(name_of(tree_.key(subkey)));
       }
     }
     return found == desired.size();
+  }
+
+  static std::string name_of(const KeyRecord& key) {
+    return StoredName{key.name, key.latin1_name}.text();
   }
 
   // Keys in other forms than hivex makes are no such keys: links, names that are not ASCII.
@@ -332,9 +369,10 @@ class Merger {
     const StoredName name = {record.name, record.latin1_name};
     if (!name.is_text() || record.is_tombstone()) return false;
     const auto at = wanted.indices.find(Name(name.text()));
-    return at != wanted.indices.end() &&
-           wanted.values[at->second].value ==
-               Value{static_cast<Type>(record.type), tree_.value_data(value)};
+    if (at == wanted.indices.end()) return false;
+    const RegValue& as_wanted = wanted.values[at->second];
+    return as_wanted.name == name.text() &&
+           as_wanted.value == Value{static_cast<Type>(record.type), tree_.value_data(value)};
   }
 
   // What is wanted at or below it comes afterwards.
@@ -392,6 +430,7 @@ class Merger {
   NewKeys new_keys_;
   RightValues right_;
   Keys wanted_;
+  std::map<Path, std::string> spelled_;  // the last element of each path
   const Path* removed_ = nullptr;  // the last key that goes; its descendants follow in the map
   Merge merge_;
 };

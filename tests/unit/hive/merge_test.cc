@@ -135,18 +135,22 @@ TEST(Merge, MakesAKeyAnewThatGoes) {
 // Batches patch again and again: what is there already is not made anew.
 TEST(Merge, LeavesAKeyThatWouldComeAgainTheSame) {
   const std::string gone = "[-HKLM\\SYSTEM\\Key]\n";
-  const std::string key = "[HKLM\\SYSTEM\\key]\n\"TEXT\"=\"old\"\n\"Number\"=dword:1\n\"x\"=-\n";
+  const std::string values = "\"Text\"=\"old\"\n\"Number\"=dword:1\n\"x\"=-\n";
+  const std::string key = "[HKLM\\SYSTEM\\Key]\n" + values;
   const std::string below = "[HKLM\\SYSTEM\\Key\\Below]\n\"Deep\"=\"x\"\n";
   const std::string deeper = "[HKLM\\SYSTEM\\Key\\Below\\Deeper]\n";
   EXPECT_EQ(changes(gone + key + below + deeper), Lines());
   EXPECT_EQ(changes(gone + deeper + below + key), Lines());
   EXPECT_EQ(changes(gone + key + "[-HKLM\\SYSTEM\\Key\\Below]\n" + below + deeper), Lines());
   EXPECT_EQ(changes("[-HKLM\\SYSTEM\\Other]\n[HKLM\\SYSTEM\\Other]\n"), Lines());
-  for (const std::string& other : {gone + key + below, gone + key + deeper, gone + below + deeper,
-                                   gone + key + "\"More\"=dword:1\n" + below + deeper,
-                                   gone + key + "\"text\"=\"new\"\n" + below + deeper,
-                                   gone + key + "\"number\"=-\n" + below + deeper,
-                                   gone + key + below + deeper + "[HKLM\\SYSTEM\\Key\\New]\n"}) {
+  for (const std::string& other :
+       {gone + key + below, gone + key + deeper, gone + below + deeper,
+        gone + key + "\"More\"=dword:1\n" + below + deeper,
+        gone + key + "\"text\"=\"new\"\n" + below + deeper,
+        gone + key + "\"number\"=-\n" + below + deeper,
+        "[-HKLM\\SYSTEM\\key]\n[HKLM\\SYSTEM\\KEY]\n" + values + below + deeper,
+        gone + "[HKLM\\SYSTEM\\Key]\n\"TEXT\"=\"old\"\n" + "\"Number\"=dword:1\n" + below + deeper,
+        gone + key + below + deeper + "[HKLM\\SYSTEM\\Key\\New]\n"}) {
     const Lines lines = changes(other);
     ASSERT_FALSE(lines.empty()) << other;
     EXPECT_EQ(std::count(lines.begin(), lines.end(), "Key goes"), 1) << other;
@@ -336,13 +340,38 @@ TEST(Merge, RefusesWhatLeadsThroughASymbolicLink) {
 }
 
 TEST(Merge, RefusesTheLinkThatWindowsMakesWhenItStarts) {
-  const Bytes& hive = test::fixture_hive("nt61.system");
-  const auto line = [&](const std::string& key) { return line_of_refusal(hive, key + "]\n"); };
-  EXPECT_EQ(line("[HKLM\\SYSTEM\\ControlSet001\\hardware profiles\\current"), 2U);
-  EXPECT_EQ(line("[HKLM\\SYSTEM\\ControlSet001\\Hardware Profiles\\Current\\Software"), 2U);
-  EXPECT_EQ(line("[-HKLM\\SYSTEM\\ControlSet002\\Hardware Profiles\\Current"), 2U);
-  EXPECT_EQ(line("[HKLM\\SYSTEM\\ControlSet001\\Hardware Profiles\\0001"), 0U);
-  EXPECT_EQ(line("[HKLM\\SYSTEM\\Other\\Hardware Profiles\\Current"), 0U);
+  const auto refuse = [](const std::string& key) {
+    refuse_link_of_windows(KeyPath::parse(key).elements());
+  };
+  EXPECT_THROW(refuse("ControlSet001\\hardware profiles\\current"), Unsupported);
+  EXPECT_THROW(refuse("ControlSet002\\Hardware Profiles\\Current\\Software"), Unsupported);
+  EXPECT_NO_THROW(refuse("ControlSet001\\Hardware Profiles\\0001"));
+  EXPECT_NO_THROW(refuse("Other\\Hardware Profiles\\Current"));
+}
+
+// As if Windows had taken one section after the other.
+TEST(Merge, KeepsWhatWasMadeOnTheWayToAKeyThatGoesAgain) {
+  const std::string made = "[HKLM\\SYSTEM\\New\\Newer\\Key]\n";
+  EXPECT_EQ(changes(made + "[-HKLM\\SYSTEM\\New\\Newer\\Key]\n"), Lines{"New\\Newer is made"});
+  EXPECT_EQ(changes(made + "[-HKLM\\SYSTEM\\New\\Newer]\n"), Lines{"New is made"});
+  EXPECT_EQ(changes(made + "[-HKLM\\SYSTEM\\New]\n"), Lines());
+  EXPECT_EQ(changes("[-HKLM\\SYSTEM\\New\\Key]\n"), Lines());
+  const std::string text =
+      "[-HKLM\\SYSTEM\\Key]\n[HKLM\\SYSTEM\\Key\\A]\n\"x\"=\"y\"\n[-HKLM\\SYSTEM\\Key\\A]\n";
+  EXPECT_EQ(exported(merged(hive_of(present), text)), exported(hive_of("[\\Key]\n[\\Other]\n")));
+}
+
+TEST(Merge, SpellsANewKeyAsItIsNamedFirst) {
+  const std::string second = "[HKLM\\SYSTEM\\NEW\\B]\n[HKLM\\SYSTEM\\new\\A]\n";
+  EXPECT_EQ(changes(second), (Lines{"NEW\\B is made", "NEW\\A is made"}));
+  EXPECT_EQ(changes("[HKLM\\SYSTEM\\new\\A]\n[HKLM\\SYSTEM\\NEW]\n\"x\"=\"y\"\n"),
+            (Lines{"new\\A is made", "new\\x: - -> \"y\""}));
+  EXPECT_EQ(changes("[-HKLM\\SYSTEM\\mk]\n[HKLM\\SYSTEM\\MK]\n"), Lines{"MK is made"});
+  EXPECT_EQ(changes("[HKLM\\SYSTEM\\mk]\n[-HKLM\\SYSTEM\\mK]\n[HKLM\\SYSTEM\\MK]\n"),
+            Lines{"MK is made"});
+  const std::string again = "[-HKLM\\SYSTEM\\key]\n[HKLM\\SYSTEM\\KEY\\below]\n";
+  EXPECT_EQ(exported(merged(hive_of(present), again)),
+            exported(hive_of("[\\KEY]\n[\\KEY\\below]\n[\\Other]\n")));
 }
 
 // What hivex would make of more is many times as large as what is in it.
