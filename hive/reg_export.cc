@@ -7,6 +7,8 @@
 #include <optional>
 #include <string_view>
 
+#include "hive/error.h"
+#include "hive/key_path.h"
 #include "hive/stored_name.h"
 #include "hive/value.h"
 
@@ -61,6 +63,13 @@ bool can_be_in_path(const Text& name) {
     if (next != Text::npos && name[next] == u';') return false;
   }
   return !name.empty() && !has_any(name, u"\\");
+}
+
+bool fits(const StoredName& name, bool is_key, RegEncoding encoding) {
+  const Text text = units_of(name);
+  return !has_any(text, line_breaks_and_nul) && name.is_text() &&
+         (!is_key || can_be_in_path(text)) &&
+         (encoding == RegEncoding::utf16 || !has_control(text));
 }
 
 // The text of a string whose data are just that and its NUL, if quotes can hold it.
@@ -141,12 +150,7 @@ void Exporter::add_subkeys(const Key& key) {
 }
 
 bool Exporter::can_say(const Text& path, const StoredName& name, const char* what) {
-  const Text text = units_of(name);
-  const bool is_key = std::string_view(what) == "key";
-  const bool fits = !has_any(text, line_breaks_and_nul) && name.is_text() &&
-                    (!is_key || can_be_in_path(text)) &&
-                    (encoding_ == RegEncoding::utf16 || !has_control(text));
-  if (fits) return true;
+  if (fits(name, std::string_view(what) == "key", encoding_)) return true;
   constexpr std::size_t most = 20;
   if (left_out_.size() == most) {
     ++more_left_out_;
@@ -210,6 +214,13 @@ void Exporter::flush() {
 std::vector<std::string> export_reg(const Tree& tree, CellOffset key, const std::string& path,
                                     RegEncoding encoding, const RegSink& sink) {
   return Exporter(tree, encoding, sink).run(key, path);
+}
+
+void require_fit_for_reg(const std::string& name, RegEncoding encoding) {
+  const Bytes stored = to_utf16le(name);
+  if (!fits(StoredName{stored, false}, true, encoding))
+    throw Unsupported(fmt::format("no .reg file can have a key of the name '{}'{}", escaped(name),
+                                  encoding == RegEncoding::utf8 ? " in UTF-8" : ""));
 }
 
 }  // namespace kvmnet::hive

@@ -31,4 +31,7 @@ using RegSink = std::function<void(std::span<const std::byte> piece)>;
 std::vector<std::string> export_reg(const Tree& tree, CellOffset key, const std::string& path,
                                     RegEncoding encoding, const RegSink& sink);
 
+// Throws Unsupported for a key's name that cannot be part of `path`, for the same reasons.
+void require_fit_for_reg(const std::string& name, RegEncoding encoding);
+
 }  // namespace kvmnet::hive

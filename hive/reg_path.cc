@@ -41,15 +41,19 @@ bool is_below(const std::vector<std::string>& path, const std::vector<std::strin
 
 }  // namespace
 
+bool is_root(std::string_view name) {
+  return std::any_of(roots.begin(), roots.end(), [&](const RootName& root) {
+    return same_name(name, root.name) || same_name(name, root.abbreviation);
+  });
+}
+
 std::vector<std::string> parse_reg_path(std::string_view path) {
+  if (path.ends_with('\\')) path.remove_suffix(1);
   const KeyPath parsed = KeyPath::parse(path);
   std::vector<std::string> elements = parsed.elements();
   if (elements.empty()) throw Error("an empty path");
   spell_out_root(elements);
-  const bool known = std::any_of(roots.begin(), roots.end(), [&](const RootName& root) {
-    return same_name(elements.front(), root.name);
-  });
-  if (!known)
+  if (!is_root(elements.front()))
     throw Error(
         fmt::format("{}: does not begin with HKEY_LOCAL_MACHINE or another root", escaped(path)));
   return elements;
@@ -69,6 +73,11 @@ std::vector<RegSection> below(const std::vector<std::string>& path,
                       section.key.begin() + static_cast<std::ptrdiff_t>(path.size()));
   }
   return sections;
+}
+
+bool is_system_hive(const std::vector<std::string>& path) {
+  return path.size() == 2 && same_name(path[0], "HKEY_LOCAL_MACHINE") &&
+         same_name(path[1], "SYSTEM");
 }
 
 void resolve_control_set(const Contents& hive, std::vector<std::string>& key) {

@@ -18,8 +18,14 @@ namespace kvmnet::hive {
 std::vector<RegSection> below(const std::vector<std::string>& path,
                               std::vector<RegSection> sections);
 
+// Whether it is the name of a root, or its abbreviation.
+bool is_root(std::string_view name);
+
 // "HKLM\SYSTEM" in its parts, the root by its whole name. Throws hive::Error if it is no such path.
 std::vector<std::string> parse_reg_path(std::string_view path);
+
+// Whether what lies there is the SYSTEM hive, where alone control sets are.
+bool is_system_hive(const std::vector<std::string>& path);
 
 // In a SYSTEM hive CurrentControlSet stands for the control set that boots next (Select\Default,
 // Microsoft KB102984). Puts its name in the place of the first element; other paths stay. Throws

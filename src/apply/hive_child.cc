@@ -196,13 +196,16 @@ void copy_hive(int from, int to) {
   hive::write_file(to, 0, file.bytes());
 }
 
-hive::Merge plan_merge(int fd, std::vector<hive::RegSection> sections) {
+hive::Merge plan_merge(int fd, std::vector<hive::RegSection> sections, bool is_system) {
   const hive::MappedFile file(fd);
-  const hive::Tree tree(file.bytes());
-  for (hive::RegSection& section : sections)
-    hive::in_line(section.line,
-                  [&] { hive::resolve_control_set(hive::Contents(file.bytes()), section.key); });
-  return hive::merge(tree, sections);
+  for (hive::RegSection& section : sections) {
+    if (!is_system) break;
+    hive::in_line(section.line, [&] {
+      hive::resolve_control_set(hive::Contents(file.bytes()), section.key);
+      hive::refuse_link_of_windows(section.key);
+    });
+  }
+  return hive::merge(hive::Tree(file.bytes()), sections);
 }
 
 void make_merge(const Files& files, int result, const hive::Merge& merge) {
@@ -225,7 +228,7 @@ std::string merge(const Call& call) {
   if (merged.condition.condition != Condition::clean) return encode(merged);
   merged.logs = kinds_of(files.logs, hive::source_of(files.hive));
   try {
-    hive::Merge merge = plan_merge(files.hive, std::move(merging.sections));
+    hive::Merge merge = plan_merge(files.hive, std::move(merging.sections), merging.is_system);
     make_merge(files, result, merge);
     merged.count = merge.changes.size();
     merged.changes = std::move(merge.changes);
@@ -251,13 +254,17 @@ std::string write_reg(const Call& call) {
   if (exported.condition.condition != Condition::clean) return encode(exported);
   const hive::MappedFile file(files.hive);
   const hive::Tree tree(file.bytes());
-  hive::resolve_control_set(hive::Contents(file.bytes()), exporting.key);
-  std::optional<hive::CellOffset> key = tree.root();
   std::string path = fmt::format("{}", fmt::join(exporting.path, "\\"));
   for (const std::string& name : exporting.key) {
-    if (key) key = hive::find_subkey(tree, *key, name);
+    hive::require_fit_for_reg(name, exporting.encoding);
     path += "\\" + name;
   }
+  // regedit, too, writes CurrentControlSet where that was asked for.
+  if (hive::is_system_hive(exporting.path))
+    hive::resolve_control_set(hive::Contents(file.bytes()), exporting.key);
+  std::optional<hive::CellOffset> key = tree.root();
+  for (const std::string& name : exporting.key)
+    if (key) key = hive::find_subkey(tree, *key, name);
   exported.found = key.has_value();
   if (!key) return encode(exported);
   std::uint64_t at = 0;

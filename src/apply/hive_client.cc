@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "hive/error.h"
+#include "hive/reg_path.h"
 #include "src/apply/hive_child.h"
 #include "src/support/error.h"
 #include "src/support/overloaded.h"
@@ -260,11 +261,13 @@ HiveCheck check_hive(const HiveFiles& files, DirtyHive policy) {
   return check;
 }
 
-MergedHive merge_into_hive(const HiveFiles& files, DirtyHive policy, RegInput input) {
+MergedHive merge_into_hive(const HiveFiles& files, DirtyHive policy, RegInput input,
+                           const std::vector<std::string>& root) {
   MergedHive result = {make_memory_file("merged hive"), {}};
   std::vector<const Fd*> all = pointers(files);
   all.insert(all.begin() + 1, &result.file);
-  const Merging merging = {{policy, files.logs_in_use}, input.take_sections()};
+  const Merging merging = {
+      {policy, files.logs_in_use}, hive::is_system_hive(root), input.take_sections()};
   result.merged = decode_merged(
       answer_to(request_for(hive_operation::merge, encode(merging), std::move(all)), input.names()),
       merging.sections);

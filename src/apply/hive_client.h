@@ -112,13 +112,14 @@ struct RegKey {
   std::vector<std::string> key;   // below it
 };
 
-// What .reg files make of any hive. Their keys are below its root; CurrentControlSet there is the
-// control set that boots next.
+// What .reg files make of any hive. Their keys are below its root, which is `root` of the registry.
+// In a SYSTEM hive CurrentControlSet is the control set that boots next.
 struct MergedHive {
   Fd file;  // in memory; of no use where nothing changes
   Merged merged;
 };
-MergedHive merge_into_hive(const HiveFiles& files, DirtyHive policy, RegInput input);
+MergedHive merge_into_hive(const HiveFiles& files, DirtyHive policy, RegInput input,
+                           const std::vector<std::string>& root);
 
 // A key of any hive with all that is below it, as a .reg file.
 struct ExportedKey {

@@ -9,6 +9,7 @@
 #include "hive/edit.h"
 #include "hive/error.h"
 #include "hive/merge.h"
+#include "hive/reg_path.h"
 #include "src/plan/record.h"
 
 namespace kvmnet {
@@ -50,6 +51,8 @@ void require_way_back(std::span<const std::byte> bytes, const std::vector<hive::
 void read_changes(std::span<const std::byte> bytes, const RegQuestion& question, RegFacts& facts) {
   if (question.sections.empty()) return;
   try {
+    for (const hive::RegSection& section : question.sections)
+      hive::in_line(section.line, [&] { hive::refuse_link_of_windows(section.key); });
     hive::Merge merge =
         hive::merge(hive::Tree(bytes), question.sections, hive::RightValues::listed);
     require_way_back(bytes, merge.changes);

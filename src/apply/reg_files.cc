@@ -8,6 +8,7 @@
 #include <array>
 #include <filesystem>
 
+#include "hive/code_page.h"
 #include "hive/error.h"
 #include "hive/key_path.h"
 #include "hive/reg_path.h"
@@ -70,7 +71,7 @@ void check(const HiveFacts& condition, const std::string& path) {
 
 void import(const std::string& path, RegInput files, const RegRequest& request, Outcome& outcome) {
   BareHive hive(path, request.logs, use_for(request.mode));
-  MergedHive result = merge_into_hive(hive.in_memory(), request.dirty_hive, files);
+  MergedHive result = merge_into_hive(hive.in_memory(), request.dirty_hive, files, request.root);
   check(result.merged.condition, path);
   if (!result.merged.unsupported.empty())
     throw hive::Unsupported(
@@ -95,13 +96,21 @@ void import(const std::string& path, RegInput files, const RegRequest& request, 
   outcome.status = Status::patched;
 }
 
+std::string read_piece(const Fd& fd, const std::string& path, std::size_t size) {
+  try {
+    return read_text(fd, size);
+  } catch (const Error& e) {
+    throw Error(path + ": " + e.what());
+  }
+}
+
 // Also of a pipe, which does not say how much there is.
 std::vector<std::byte> read_reg_file(const std::string& path) {
   constexpr std::size_t piece = 1 << 20;
   const Fd fd = open_file(path, O_RDONLY);
   std::vector<std::byte> bytes;
   while (true) {
-    const std::string next = read_text(fd, piece);
+    const std::string next = read_piece(fd, path, piece);
     const auto read = std::as_bytes(std::span(next));
     bytes.insert(bytes.end(), read.begin(), read.end());
     if (bytes.size() > largest_reg_file)
@@ -117,7 +126,7 @@ RegKey parse_key(std::string_view text, const std::vector<std::string>& root) {
   if (text.ends_with('\\')) text.remove_suffix(1);
   key.key = hive::KeyPath::parse(text).elements();
   std::vector<hive::RegSection> section(1);
-  if (hive::same_name(key.key.front().substr(0, 2), "HK")) {
+  if (hive::is_root(key.key.front())) {
     section.front().key = key.key;
     key.key = hive::below(root, std::move(section)).front().key;
   }
@@ -152,6 +161,11 @@ std::vector<std::string> registry_path(const std::string& hive_file, const std::
 RegInput read_reg_files(const std::vector<std::string>& files, std::optional<unsigned> code_page,
                         const std::vector<std::string>& root) {
   RegInput input;
+  try {
+    if (code_page) hive::CodePage{*code_page};
+  } catch (const hive::Error& e) {
+    throw UsageError(fmt::format("--code-page {}: {}", *code_page, e.what()));
+  }
   try {
     for (const std::string& file : files) input.add(file, read_reg_file(file), code_page, root);
   } catch (const std::exception& e) {

@@ -232,12 +232,15 @@ void check_answer(const RegFacts& facts, const RegQuestion& question) {
 }  // namespace
 
 std::string encode(const Merging& merging) {
-  return pack({{"cleaning", to_json(merging.cleaning)}, {"sections", to_json(merging.sections)}});
+  return pack({{"cleaning", to_json(merging.cleaning)},
+               {"is_system", merging.is_system},
+               {"sections", to_json(merging.sections)}});
 }
 
 Merging decode_merging(std::string_view message) {
   return unpack_own<Merging>(message, [](const json& from) {
-    return Merging{to_cleaning(from.at("cleaning")), to_sections(from.at("sections"))};
+    return Merging{to_cleaning(from.at("cleaning")), from.at("is_system").get<bool>(),
+                   to_sections(from.at("sections"))};
   });
 }
 

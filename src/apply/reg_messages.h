@@ -18,6 +18,7 @@ namespace kvmnet {
 // Sections of .reg files to be merged into a hive, their keys below its root.
 struct Merging {
   Cleaning cleaning;
+  bool is_system = false;  // whether it is a SYSTEM hive: what is said of control sets holds there
   std::vector<hive::RegSection> sections;
 };
 std::string encode(const Merging& merging);

@@ -52,7 +52,10 @@ void require_revertible(const RegInput& input, const hive::RegSection& section) 
                      "starts, is not for .reg files to say",
                      hive::escaped(fmt::format("{}", fmt::join(section.key, "\\")))));
   if (section.key.empty() && !section.values.empty())
-    fail(input, section.line, "the hive's root has no values");
+    fail(
+        input, section.values.front().line,
+        "a value of the hive's root itself, which no record holds: use 'kvmnet hive import' on the "
+        "hive file");
   for (const std::string& name : section.key)
     if (hive::escaped(name) != name)
       fail(input, section.line,

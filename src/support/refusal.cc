@@ -144,7 +144,7 @@ constexpr std::array<Row, 47> rows = {{
      "Windows is in a directory that cannot stand in a service's command line",
      "apply the settings by hand in the guest: 'kvmnet script' prints the commands"},
     {Reason::option_unsupported, "option-unsupported",
-     "an option whose value this Windows does not know",
+     "an option asks for what this guest's Windows does not know or have",
      "leave the option out for this guest, or give a value that its Windows version knows"},
     {Reason::record_damaged, "record-damaged",
      "the record of an earlier patch cannot be read or trusted",

@@ -8,6 +8,7 @@
 #include <array>
 
 #include "hive/contents.h"
+#include "hive/edit.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
 #include "tests/unit/apply/hive_file_fixture.h"
@@ -182,7 +183,8 @@ TEST_F(RegFilesTest, CanMakeAKeyAnew) {
   EXPECT_EQ(outcome.status, Status::patched) << outcome.error;
   EXPECT_EQ(exported(hive, "CurrentControlSet\\Services\\AFD"),
             "Windows Registry Editor Version 5.00\n\n"
-            "[HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet001\\Services\\AFD]\n\"a\"=dword:00000005\n\n");
+            "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\AFD]\n"
+            "\"a\"=dword:00000005\n\n");
 }
 
 TEST_F(RegFilesTest, SayNothingOfCurrentControlSetWhereThereIsAKeyOfThatName) {
@@ -234,8 +236,57 @@ TEST_F(RegFilesTest, OfWhatIsNoKeyOfTheHiveAreWrongUsage) {
   };
   EXPECT_EQ(complaint("HKCU\\Nowhere"),
             "key 'HKCU\\Nowhere': HKEY_CURRENT_USER\\Nowhere is not in HKEY_LOCAL_MACHINE\\SYSTEM");
+  EXPECT_EQ(
+      complaint("HKLM\\SYSTEMx"),
+      "key 'HKLM\\SYSTEMx': HKEY_LOCAL_MACHINE\\SYSTEMx is not in HKEY_LOCAL_MACHINE\\SYSTEM");
+  EXPECT_EQ(complaint("HKxyz"), "") << "a key like another";
   EXPECT_EQ(complaint("\x1bSelect\\\\"), "key '\\x1bSelect\\\\': a key path has an empty element");
   EXPECT_NE(complaint("\\"), "");
+}
+
+// A file that would be read as another one, or that a terminal would obey.
+TEST_F(RegFilesTest, AreNotMadeOfAKeyWhoseNameTheyCannotHave) {
+  const std::string hive = fixture("nt52.system");
+  const Fd from = make_memory_file("hive");
+  const Fd to = make_memory_file("exported");
+  write_whole(from, test::read_file(hive));
+  const std::vector<hive::KeyEdit> keys = {{hive::KeyPath::parse("x] ;y"), {}}};
+  hive::edit(from.get(), to.get(), keys, {});
+  test::write_file(hive, read_whole(to));
+  const auto error = [&](const std::string& key, RegEncoding encoding) {
+    return export_reg_file(hive, key, encoding, to, request()).error;
+  };
+  EXPECT_EQ(error("x] ;y", RegEncoding::utf16), "no .reg file can have a key of the name 'x] ;y'");
+  EXPECT_THROW(hive::require_fit_for_reg("\x1bz", RegEncoding::utf8), hive::Unsupported);
+  EXPECT_NO_THROW(hive::require_fit_for_reg("\x1bz", RegEncoding::utf16));
+  EXPECT_THROW(hive::require_fit_for_reg("n\nl", RegEncoding::utf16), hive::Unsupported);
+}
+
+// Control sets are in SYSTEM alone.
+TEST_F(RegFilesTest, OfOtherHivesMayHaveWhatIsSpecialInSystem) {
+  const std::string hive = fixture("nt52.system");
+  const RegRequest software = {Mode::plan, {"HKEY_LOCAL_MACHINE", "SOFTWARE"}};
+  RegInput input;
+  const std::string text =
+      "REGEDIT4\n[HKLM\\SOFTWARE\\CurrentControlSet\\x]\n"
+      "[HKLM\\SOFTWARE\\ControlSettings\\Hardware Profiles\\Current]\n";
+  input.add("a.reg", std::as_bytes(std::span(text)), std::nullopt, software.root);
+  const Outcome outcome = import_reg_files(hive, std::move(input), software);
+  EXPECT_EQ(outcome.status, Status::pending) << outcome.error;
+  EXPECT_EQ(outcome.edits.size(), 2U);
+  const Outcome refused = import(hive, {file("a.reg",
+                                             "REGEDIT4\n[HKLM\\SYSTEM\\CurrentControlSet\\Hardware "
+                                             "Profiles\\Current]\n")});
+  EXPECT_EQ(refused.status, Status::refused);
+}
+
+TEST_F(RegFilesTest, InNoEncodingOfThisHostAreWrongUsage) {
+  try {
+    read_reg_files({file("a.reg", "\xFF\xFER")}, 99999, {"HKEY_LOCAL_MACHINE", "SYSTEM"});
+    ADD_FAILURE() << "taken";
+  } catch (const UsageError& e) {
+    EXPECT_EQ(std::string(e.what()).find("--code-page 99999: this host cannot"), 0U) << e.what();
+  }
 }
 
 // A terminal would obey them.

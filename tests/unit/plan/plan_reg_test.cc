@@ -58,7 +58,7 @@ TEST(RequireRevertible, NamesTheLineOfWhatAPatchCouldNotTakeBack) {
            {"[HKLM\\SYSTEM\\A]\n\"a\"=dword:1\n\"b\"=hex:\n", "a.reg, line 4: a value of 0 bytes"},
            {"[HKLM\\SYSTEM\\A]\n\"a\"=hex(c):01\n", "a.reg, line 3: a value of type 12"},
            {"[HKLM\\SYSTEM\\A\tb]\n", "a.reg, line 2: a key with control characters"},
-           {"[HKLM\\SYSTEM]\n\"a\"=dword:1\n", "a.reg, line 2: the hive's root"}})
+           {"[HKLM\\SYSTEM]\n\"a\"=dword:1\n", "a.reg, line 3: a value of the hive's root"}})
     EXPECT_NE(complaint(text).find(why), std::string::npos) << complaint(text);
   std::string large = "[HKLM\\SYSTEM\\A]\n\"a\"=hex:00";
   for (int i = 0; i < 16344; ++i) large += ",00";
