@@ -16,9 +16,7 @@ extern "C" {
 #include <ntfs-3g/attrib.h>
 #include <ntfs-3g/dir.h>
 #include <ntfs-3g/inode.h>
-#include <ntfs-3g/logging.h>
 #include <ntfs-3g/reparse.h>
-#include <ntfs-3g/unistr.h>
 #include <ntfs-3g/volume.h>
 }
 #undef min
@@ -26,6 +24,7 @@ extern "C" {
 
 #include "src/support/error.h"
 #include "src/support/subprocess.h"
+#include "tests/support/opened_ntfs.h"
 
 namespace kvmnet::test {
 namespace {
@@ -33,42 +32,6 @@ namespace {
 void check(bool good, std::string_view what) {
   if (!good) throw system_error(what, errno);
 }
-
-// Opens the volume in a file with libntfs-3g, for what is to be done there.
-class Opened {
- public:
-  explicit Opened(const std::string& path) {
-    ntfs_log_set_handler(ntfs_log_handler_null);
-    volume_ = ntfs_mount(path.c_str(), NTFS_MNT_NONE);
-    check(volume_ != nullptr, path);
-  }
-  Opened(const Opened&) = delete;
-  Opened& operator=(const Opened&) = delete;
-  ~Opened() { EXPECT_EQ(ntfs_umount(volume_, FALSE), 0); }
-  ntfs_volume* get() const { return volume_; }
-
-  ntfs_inode* open(const std::string& path) const {
-    ntfs_inode* inode = ntfs_pathname_to_inode(volume_, nullptr, path.c_str());
-    check(inode != nullptr, path);
-    return inode;
-  }
-
-  void create(const std::string& path, unsigned kind, FILE_ATTR_FLAGS flags) const {
-    const std::size_t slash = path.rfind('/');
-    ntfs_inode* directory = open(slash == 0 ? "/" : path.substr(0, slash));
-    ntfschar* name = nullptr;
-    const int length = ntfs_mbstoucs(path.c_str() + slash + 1, &name);
-    ntfs_inode* inode = ntfs_create(directory, 0, name, static_cast<u8>(length), kind);
-    check(inode != nullptr, path);
-    inode->flags = static_cast<FILE_ATTR_FLAGS>(inode->flags | flags);
-    ntfs_inode_close_in_dir(inode, directory);
-    ntfs_inode_close(directory);
-    std::free(name);
-  }
-
- private:
-  ntfs_volume* volume_ = nullptr;
-};
 
 std::vector<std::string> mkntfs(const VolumeFile::Shape& shape, const std::string& path) {
   return {"/usr/sbin/mkntfs",
@@ -154,41 +117,18 @@ void VolumeFile::expect_consistent() const {
 }
 
 void VolumeFile::make_directory(const std::string& path) const {
-  Opened(path_).create(path, S_IFDIR, static_cast<FILE_ATTR_FLAGS>(0));
+  OpenedNtfs(path_).make_directory(path);
 }
 
 void VolumeFile::make_compressed(const std::string& path, std::string_view content) const {
-  const Opened volume(path_);
-  volume.create(path, S_IFREG, FILE_ATTR_COMPRESSED);
-  ntfs_inode* inode = volume.open(path);
-  ntfs_attr* data = ntfs_attr_open(inode, AT_DATA, AT_UNNAMED, 0);
-  check(data != nullptr, path);
-  std::size_t done = 0;
-  while (done < content.size()) {
-    const s64 n = ntfs_attr_pwrite(data, static_cast<s64>(done),
-                                   static_cast<s64>(content.size() - done), content.data() + done);
-    check(n > 0, path);
-    done += static_cast<std::size_t>(n);
-  }
-  check(ntfs_attr_pclose(data) == 0, path);
-  ntfs_attr_close(data);
-  ntfs_inode_close(inode);
+  OpenedNtfs(path_).make_compressed(path, content);
+}
+
+void VolumeFile::make_link(const std::string& path, const std::string& target) const {
+  OpenedNtfs(path_).make_hard_link(path, target);
 }
 
 // [MS-FSCC] 2.1.2.5, mount point reparse data buffer.
-void VolumeFile::make_link(const std::string& path, const std::string& target) const {
-  const Opened volume(path_);
-  const std::size_t slash = path.rfind('/');
-  ntfs_inode* directory = volume.open(slash == 0 ? "/" : path.substr(0, slash));
-  ntfs_inode* inode = volume.open(target);
-  ntfschar* name = nullptr;
-  const int length = ntfs_mbstoucs(path.c_str() + slash + 1, &name);
-  check(ntfs_link(inode, directory, name, static_cast<u8>(length)) == 0, path);
-  ntfs_inode_close_in_dir(inode, directory);
-  ntfs_inode_close(directory);
-  std::free(name);
-}
-
 void VolumeFile::make_junction(const std::string& path, std::string_view target) const {
   const auto size = static_cast<char>(2 * target.size());
   const std::string no_name(2, '\0');
@@ -196,41 +136,37 @@ void VolumeFile::make_junction(const std::string& path, std::string_view target)
                       0, 0, size, 0,      static_cast<char>(size + 2),  0, 0, 0};
   for (const char c : target) data += {c, '\0'};
   data += no_name + no_name;
-  make_directory(path);
-  const Opened volume(path_);
-  ntfs_inode* inode = volume.open(path);
-  check(ntfs_set_ntfs_reparse_data(inode, data.data(), data.size(), 0) == 0, path);
-  ntfs_inode_close(inode);
+  const OpenedNtfs volume(path_);
+  volume.make_directory(path);
+  volume.set_reparse_data(path, data);
 }
 
 void VolumeFile::set_dos_name(const std::string& path, const std::string& name) const {
-  const Opened volume(path_);
-  ntfs_inode* inode = volume.open(path);
-  ntfs_inode* directory = ntfs_dir_parent_inode(inode);
+  const OpenedNtfs volume(path_);
+  OpenedNtfs::Inode inode = volume.open(path);
+  OpenedNtfs::Inode directory = volume.open_parent(path);
   // Closes both.
-  check(ntfs_set_ntfs_dos_name(inode, directory, name.data(), name.size(), 0) == 0, path);
+  check(ntfs_set_ntfs_dos_name(inode.release(), directory.release(), name.data(), name.size(), 0) ==
+            0,
+        path);
 }
 
 void VolumeFile::set_attributes(const std::string& path, std::uint32_t attributes) const {
-  const Opened volume(path_);
-  ntfs_inode* inode = volume.open(path);
+  const OpenedNtfs volume(path_);
+  const OpenedNtfs::Inode inode = volume.open(path);
   std::memcpy(&inode->flags, &attributes, sizeof attributes);
-  NInoSetDirty(inode);
-  ntfs_inode_close(inode);
+  NInoSetDirty(inode.get());
 }
 
 std::uint32_t VolumeFile::attributes(const std::string& path) const {
-  const Opened volume(path_);
-  ntfs_inode* inode = volume.open(path);
+  const OpenedNtfs volume(path_);
   std::uint32_t attributes = 0;
-  std::memcpy(&attributes, &inode->flags, sizeof attributes);
-  ntfs_inode_close(inode);
+  std::memcpy(&attributes, &volume.open(path)->flags, sizeof attributes);
   return attributes;
 }
 
 void VolumeFile::set_volume_flags(std::uint16_t flags) const {
-  const Opened volume(path_);
-  check(ntfs_volume_write_flags(volume.get(), cpu_to_le16(flags)) == 0, path_);
+  check(ntfs_volume_write_flags(OpenedNtfs(path_).get(), cpu_to_le16(flags)) == 0, path_);
 }
 
 std::string VolumeFile::bytes(std::uint64_t offset, std::size_t size) const {
