@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Makes the sample images, in one launch of the appliance.
+# Makes the sample images, without the appliance.
 set -euo pipefail
 make_images=$KVMNET_TEST_SUPPORT/make-images
 # One of another test's is not for all: its BitLocker volume comes from the network.
