@@ -64,7 +64,7 @@ class WritableView {
   WritableView(int fd, std::uint64_t size) {
     void* memory = MAP_FAILED;
     if (::ftruncate(fd, static_cast<off_t>(size)) == 0)
-      memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+      memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED) throw system_error("making room for a file of the guest", errno);
     bytes_ = {static_cast<std::byte*>(memory), size};
   }
