@@ -29,25 +29,25 @@ class Converter {
     // iconv() does not write to its input.
     char* from = const_cast<char*>(reinterpret_cast<const char*>(in.data()));
     std::size_t left = in.size();
-    std::array<char, 65536> buffer{};
     while (left > 0) {
-      char* to = buffer.data();
-      std::size_t room = buffer.size();
+      char* to = buffer_.data();
+      std::size_t room = buffer_.size();
       const std::size_t result = ::iconv(handle_, &from, &left, &to, &room);
-      out.append(buffer.data(), buffer.size() - room);
+      out.append(buffer_.data(), buffer_.size() - room);
       if (result == static_cast<std::size_t>(-1) && errno != E2BIG) break;
     }
     // Of some the last letter is kept back: a mark that follows would change it.
-    char* to = buffer.data();
-    std::size_t room = buffer.size();
+    char* to = buffer_.data();
+    std::size_t room = buffer_.size();
     ::iconv(handle_, nullptr, nullptr, &to, &room);
-    out.append(buffer.data(), buffer.size() - room);
+    out.append(buffer_.data(), buffer_.size() - room);
     return in.size() - left;
   }
 
  private:
   static iconv_t invalid() { return reinterpret_cast<iconv_t>(-1); }
   iconv_t handle_;
+  std::array<char, 65536> buffer_{};
 };
 
 bool has_a_byte_for_each(unsigned code_page) {

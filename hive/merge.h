@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What the sections of .reg files come to in a given hive: the same as if Windows had taken them
-// one after the other, in as few edits as possible.
+// one after the other, in as few edits as possible. But a value that goes and comes again keeps the
+// letter case of its name.
 #pragma once
 
 #include <string>

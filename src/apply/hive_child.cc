@@ -196,15 +196,21 @@ void copy_hive(int from, int to) {
   hive::write_file(to, 0, file.bytes());
 }
 
+// Also a SYSTEM hive that is said to be elsewhere in the registry, as HKLM\OFFLINE, has control
+// sets.
+bool has_control_sets(const hive::Contents& hive, bool is_system) {
+  return is_system || hive.value(hive::KeyPath::parse("Select"), "Default").has_value();
+}
+
 hive::Merge plan_merge(int fd, std::vector<hive::RegSection> sections, bool is_system) {
   const hive::MappedFile file(fd);
-  for (hive::RegSection& section : sections) {
-    if (!is_system) break;
-    hive::in_line(section.line, [&] {
-      hive::resolve_control_set(hive::Contents(file.bytes()), section.key);
-      hive::refuse_link_of_windows(section.key);
-    });
-  }
+  const hive::Contents contents(file.bytes());
+  if (has_control_sets(contents, is_system))
+    for (hive::RegSection& section : sections)
+      hive::in_line(section.line, [&] {
+        hive::resolve_control_set(contents, section.key);
+        hive::refuse_link_of_windows(section.key);
+      });
   return hive::merge(hive::Tree(file.bytes()), sections);
 }
 
@@ -260,8 +266,9 @@ std::string write_reg(const Call& call) {
     path += "\\" + name;
   }
   // regedit, too, writes CurrentControlSet where that was asked for.
-  if (hive::is_system_hive(exporting.path))
-    hive::resolve_control_set(hive::Contents(file.bytes()), exporting.key);
+  const hive::Contents contents(file.bytes());
+  if (has_control_sets(contents, hive::is_system_hive(exporting.path)))
+    hive::resolve_control_set(contents, exporting.key);
   std::optional<hive::CellOffset> key = tree.root();
   for (const std::string& name : exporting.key)
     if (key) key = hive::find_subkey(tree, *key, name);

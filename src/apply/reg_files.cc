@@ -126,7 +126,9 @@ RegKey parse_key(std::string_view text, const std::vector<std::string>& root) {
   if (text.ends_with('\\')) text.remove_suffix(1);
   key.key = hive::KeyPath::parse(text).elements();
   std::vector<hive::RegSection> section(1);
-  if (hive::is_root(key.key.front())) {
+  constexpr std::string_view any_root = "HKEY_";
+  const std::string& first = key.key.front();
+  if (hive::is_root(first) || hive::same_name(first.substr(0, any_root.size()), any_root)) {
     section.front().key = key.key;
     key.key = hive::below(root, std::move(section)).front().key;
   }

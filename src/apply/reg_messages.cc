@@ -145,8 +145,10 @@ class Said {
 
   static bool is(const Line& line, const hive::Change& change) {
     using What = hive::Change::What;
-    if (!is_key(line.section.key, change.key.elements())) return false;
-    if (change.what == What::create_key) return line.value == nullptr && !line.section.remove;
+    const std::vector<std::string>& key = change.key.elements();
+    if (change.what == What::create_key)
+      return line.value == nullptr && !line.section.remove && is_on_way(line.section.key, key);
+    if (!is_key(line.section.key, key)) return false;
     if (change.what == What::delete_key) return line.value == nullptr && line.section.remove;
     const auto wanted = change.what == What::set_value ? change.value : std::nullopt;
     return line.value != nullptr && line.value->value == wanted &&
@@ -158,6 +160,13 @@ class Said {
     if (hive::is_in_current_control_set(said) && !key.empty() && is_control_set_name(key.front()))
       said.front() = key.front();
     return folded_path(said) == folded_path(key);
+  }
+
+  // What is made on the way to a key stays where that goes again.
+  static bool is_on_way(std::vector<std::string> said, const std::vector<std::string>& key) {
+    if (key.empty() || key.size() > said.size()) return false;
+    said.resize(key.size());
+    return is_key(std::move(said), key);
   }
 
   std::multimap<unsigned, Line> lines_;
