@@ -224,6 +224,7 @@ class Parser {
     if (sections_.back().remove) at_.fail("a value in a key that is to go");
     RegValue value;
     value.line = at_.line();
+    value.column = at_.column();
     if (!at_.take('@')) value.name = read_name();
     at_.skip_blanks();
     if (!at_.take('=')) at_.fail("'=' is missing after the name of a value");

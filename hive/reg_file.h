@@ -22,6 +22,7 @@ struct RegValue {
   std::string name;            // empty: the key's default value, `@`
   std::optional<Value> value;  // nothing: the value is to go
   unsigned line = 0;
+  unsigned column = 1;  // of the name, in characters from 1
   bool operator==(const RegValue&) const = default;
 };
 

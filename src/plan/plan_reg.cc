@@ -24,7 +24,7 @@ hive::KeyPath path_of(const std::vector<std::string>& key) {
 }
 
 [[noreturn]] void fail(const RegInput& input, unsigned line, std::string_view what) {
-  throw UsageError(fmt::format("{}: {}", input.place(line), what));
+  throw UsageError(input.place_before(line, what));
 }
 
 void require_revertible(const RegInput& input, const hive::RegValue& value) {

@@ -19,7 +19,11 @@ void RegInput::add(const std::string& name, std::span<const std::byte> file,
   try {
     for (hive::RegSection& section : hive::below(root, hive::read_reg(file, code_page))) {
       section.line += before;
-      for (hive::RegValue& value : section.values) value.line += before;
+      columns_[section.line] = section.column;
+      for (hive::RegValue& value : section.values) {
+        value.line += before;
+        if (value.column > 1) columns_[value.line] = value.column;
+      }
       lines_ = std::max(
           {lines_, section.line, section.values.empty() ? 0U : section.values.back().line});
       sections_.push_back(std::move(section));
@@ -46,9 +50,12 @@ std::string RegInput::place(unsigned line) const {
   return fmt::format("{}, line {}", name, line - first + 1);
 }
 
-std::string RegInput::place_before(unsigned line, const std::string& what) const {
+std::string RegInput::place_before(unsigned line, std::string_view what) const {
   const std::string where = place(line);
-  return where.empty() ? what : where + ": " + what;
+  if (where.empty()) return std::string(what);
+  const auto column = columns_.find(line);
+  return fmt::format("{}, column {}: {}", where, column == columns_.end() ? 1 : column->second,
+                     what);
 }
 
 }  // namespace kvmnet

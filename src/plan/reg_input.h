@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -30,13 +32,14 @@ class RegInput {
   std::string names() const;
   // Where such a line is: "NAME, line L"; empty for line 0, which there is not.
   std::string place(unsigned line) const;
-  // "NAME, line L: WHAT", or only that.
-  std::string place_before(unsigned line, const std::string& what) const;
+  // "NAME, line L, column C: WHAT", or only that.
+  std::string place_before(unsigned line, std::string_view what) const;
 
  private:
   std::vector<std::pair<unsigned, std::string>> files_;  // number of the first line, name
   std::vector<hive::RegSection> sections_;
-  unsigned lines_ = 0;  // so many there are in the files before
+  std::map<unsigned, unsigned> columns_;  // where in such a line what is said begins; if not in 1
+  unsigned lines_ = 0;                    // so many there are in the files before
 };
 
 }  // namespace kvmnet

@@ -180,11 +180,11 @@ expect_wrong() { # TEXT ERROR
   kvmnet 2 patch --reg wiki.reg --reg wrong.reg no-such-image.qcow2
   expect_err "$2"
 }
-expect_wrong '[-HKLM\\SYSTEM\\A]\n' 'wrong.reg, line 2: a key cannot be removed as a whole'
+expect_wrong '[-HKLM\\SYSTEM\\A]\n' 'wrong.reg, line 2, column 3: a key cannot be removed as a whole'
 expect_wrong '\n[HKEY_CURRENT_USER\\A]\n' 'wrong.reg, line 3, column 2: HKEY_CURRENT_USER\A is not in HKEY_LOCAL_MACHINE\SYSTEM'
 expect_wrong '[HKLM\\SYSTEM\\A]\n"a"=dwrd:1\n' 'wrong.reg, line 3, column 5'
-expect_wrong '[HKLM\\SYSTEM\\Select]\n"Default"=dword:2\n' 'wrong.reg, line 2: Select is left alone'
-expect_wrong '[HKLM\\SYSTEM\\A]\n"a"=hex:\n' 'wrong.reg, line 3: a value of 0 bytes'
+expect_wrong '[HKLM\\SYSTEM\\Select]\n"Default"=dword:2\n' 'wrong.reg, line 2, column 2: Select is left alone'
+expect_wrong '[HKLM\\SYSTEM\\A]\n"a"=hex:\n' 'wrong.reg, line 3, column 1: a value of 0 bytes'
 kvmnet 2 plan --reg missing.reg nt52.qcow2
 # The same of bare hives.
 remember xp.before

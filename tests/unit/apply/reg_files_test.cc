@@ -11,6 +11,7 @@
 #include "hive/edit.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
+#include "tests/support/minimal_hive.h"
 #include "tests/unit/apply/hive_file_fixture.h"
 
 namespace kvmnet {
@@ -137,7 +138,9 @@ TEST_F(RegFilesTest, AreAppliedAllOrNotAtAll) {
       import(hive, {good, file("empty.reg", "REGEDIT4\n[HKLM\\SYSTEM\\A]\n\"a\"=hex:\n")});
   EXPECT_EQ(refused.status, Status::refused);
   EXPECT_EQ(code(refused.refusal->reason), "hive-not-editable");
-  EXPECT_EQ(refused.refusal->message.find(path("empty.reg") + ", line 3: a value of 0 bytes"), 0U)
+  EXPECT_EQ(
+      refused.refusal->message.find(path("empty.reg") + ", line 3, column 1: a value of 0 bytes"),
+      0U)
       << refused.refusal->message;
   EXPECT_EQ(test::read_file(hive), test::fixture_hive("nt52.system"));
 }
@@ -169,7 +172,7 @@ TEST_F(RegFilesTest, NameTheLineOfWhatHivexRefuses) {
       import(hive, {file("a.reg", "REGEDIT4\n[HKLM\\SYSTEM\\B]\n[HKLM\\SYSTEM\\A\\New]\n")});
   EXPECT_EQ(outcome.status, Status::refused) << outcome.error;
   ASSERT_TRUE(outcome.refusal);
-  EXPECT_NE(outcome.refusal->message.find("a.reg, line 3: hivex: "), std::string::npos)
+  EXPECT_NE(outcome.refusal->message.find("a.reg, line 3, column 2: hivex: "), std::string::npos)
       << outcome.refusal->message;
   EXPECT_EQ(test::read_file(hive), bytes);
 }
@@ -187,13 +190,36 @@ TEST_F(RegFilesTest, CanMakeAKeyAnew) {
             "\"a\"=dword:00000005\n\n");
 }
 
+// As if Windows had taken one section after the other.
+TEST_F(RegFilesTest, KeepWhatWasMadeOnTheWayToAKeyThatGoesAgain) {
+  const std::string hive = fixture("nt52.system");
+  const auto edits = [&](const std::string& text) {
+    const Outcome outcome = import(hive, {file("a.reg", "REGEDIT4\n" + text)}, Mode::plan);
+    EXPECT_EQ(outcome.status, Status::pending) << outcome.error;
+    return outcome.edits.size();
+  };
+  EXPECT_EQ(edits("[HKLM\\SYSTEM\\A\\B]\n[-HKLM\\SYSTEM\\A\\B]\n"), 1U);
+  EXPECT_EQ(edits("[HKLM\\SYSTEM\\A\\B\\C]\n\"x\"=dword:1\n[-HKLM\\SYSTEM\\a\\b\\c]\n"
+                  "[-HKLM\\SYSTEM\\A\\B]\n"),
+            1U);
+  EXPECT_EQ(edits("[HKLM\\SYSTEM\\CurrentControlSet\\A\\B\\C]\n"
+                  "[HKLM\\SYSTEM\\CurrentControlSet\\A\\B\\D]\n"
+                  "[-HKLM\\SYSTEM\\CurrentControlSet\\A\\B\\C]\n"),
+            2U);
+  EXPECT_EQ(edits("[-HKLM\\SYSTEM\\Select]\n[HKLM\\SYSTEM\\SELECT\\x\\y]\n"
+                  "[-HKLM\\SYSTEM\\Select\\x\\y]\n"),
+            2U);
+}
+
 TEST_F(RegFilesTest, SayNothingOfCurrentControlSetWhereThereIsAKeyOfThatName) {
   const std::string hive = fixture("nt52.system");
   test::merge(hive, "[\\CurrentControlSet]\n");
   const Outcome refused = import(hive, {file("wiki.reg", wiki_page)});
   EXPECT_EQ(refused.status, Status::refused);
   EXPECT_EQ(code(refused.refusal->reason), "hive-not-editable");
-  EXPECT_EQ(refused.refusal->message.find(path("wiki.reg") + ", line 3: the hive has a key"), 0U)
+  EXPECT_EQ(
+      refused.refusal->message.find(path("wiki.reg") + ", line 3, column 2: the hive has a key"),
+      0U)
       << refused.refusal->message;
   const Fd to = make_memory_file("exported");
   const Outcome exported =
@@ -204,7 +230,8 @@ TEST_F(RegFilesTest, SayNothingOfCurrentControlSetWhereThereIsAKeyOfThatName) {
   patching.settings.reg = read({file("wiki.reg", wiki_page)});
   const Outcome patched = patch_hive_file(hive, patching);
   EXPECT_EQ(patched.status, Status::refused);
-  EXPECT_EQ(patched.refusal->message.find("--reg: " + path("wiki.reg") + ", line 3: the hive has"),
+  EXPECT_EQ(patched.refusal->message.find("--reg: " + path("wiki.reg") +
+                                          ", line 3, column 2: the hive has"),
             0U)
       << patched.refusal->message;
   patching.settings.reg = {};
@@ -239,6 +266,8 @@ TEST_F(RegFilesTest, OfWhatIsNoKeyOfTheHiveAreWrongUsage) {
   EXPECT_EQ(
       complaint("HKLM\\SYSTEMx"),
       "key 'HKLM\\SYSTEMx': HKEY_LOCAL_MACHINE\\SYSTEMx is not in HKEY_LOCAL_MACHINE\\SYSTEM");
+  EXPECT_EQ(complaint("HKEY_DYN_DATA\\x"),
+            "key 'HKEY_DYN_DATA\\x': HKEY_DYN_DATA\\x is not in HKEY_LOCAL_MACHINE\\SYSTEM");
   EXPECT_EQ(complaint("HKxyz"), "") << "a key like another";
   EXPECT_EQ(complaint("\x1bSelect\\\\"), "key '\\x1bSelect\\\\': a key path has an empty element");
   EXPECT_NE(complaint("\\"), "");
@@ -264,7 +293,8 @@ TEST_F(RegFilesTest, AreNotMadeOfAKeyWhoseNameTheyCannotHave) {
 
 // Control sets are in SYSTEM alone.
 TEST_F(RegFilesTest, OfOtherHivesMayHaveWhatIsSpecialInSystem) {
-  const std::string hive = fixture("nt52.system");
+  const std::string hive = path("software");
+  test::write_file(hive, test::minimal_hive());
   const RegRequest software = {Mode::plan, {"HKEY_LOCAL_MACHINE", "SOFTWARE"}};
   RegInput input;
   const std::string text =
@@ -274,10 +304,20 @@ TEST_F(RegFilesTest, OfOtherHivesMayHaveWhatIsSpecialInSystem) {
   const Outcome outcome = import_reg_files(hive, std::move(input), software);
   EXPECT_EQ(outcome.status, Status::pending) << outcome.error;
   EXPECT_EQ(outcome.edits.size(), 2U);
-  const Outcome refused = import(hive, {file("a.reg",
-                                             "REGEDIT4\n[HKLM\\SYSTEM\\CurrentControlSet\\Hardware "
-                                             "Profiles\\Current]\n")});
-  EXPECT_EQ(refused.status, Status::refused);
+  // SYSTEM is SYSTEM wherever it is said to be.
+  const std::string system = fixture("nt61.system");
+  const RegRequest offline = {Mode::plan, {"HKEY_LOCAL_MACHINE", "OFFLINE"}};
+  for (const auto& [key, expected] : std::vector<std::pair<std::string, Status>>{
+           {"CurrentControlSet\\Services\\x", Status::pending},
+           {"CurrentControlSet\\Hardware Profiles\\Current", Status::refused}}) {
+    RegInput one;
+    const std::string lines = "REGEDIT4\n[HKLM\\OFFLINE\\" + key + "]\n";
+    one.add("b.reg", std::as_bytes(std::span(lines)), std::nullopt, offline.root);
+    const Outcome result = import_reg_files(system, std::move(one), offline);
+    EXPECT_EQ(result.status, expected) << result.error;
+    for (const Edit& edit : result.edits)
+      EXPECT_EQ(describe(edit).target.find("CurrentControlSet"), std::string::npos);
+  }
 }
 
 TEST_F(RegFilesTest, InNoEncodingOfThisHostAreWrongUsage) {
@@ -308,7 +348,7 @@ TEST_F(RegFilesTest, AreNamedWithoutControlCharacters) {
   const Outcome refused = import(hive, {name});
   ASSERT_TRUE(refused.refusal);
   EXPECT_EQ(refused.refusal->message,
-            shown + ", line 3: a value of 0 bytes: hivex can write 1 to 16344");
+            shown + ", line 3, column 1: a value of 0 bytes: hivex can write 1 to 16344");
 }
 
 TEST_F(RegFilesTest, NeitherIntoNorOutOfAHiveThatIsNotClosedAndHasNoLogs) {

@@ -113,7 +113,7 @@ TEST(RegFile, MayHaveBlanksAndCommentsAnywhere) {
       "\"c\"= - ; gone");
   ASSERT_EQ(sections.size(), 1U);
   EXPECT_EQ(sections[0].key, (Path{"HKLM", "S"}));
-  EXPECT_EQ(sections[0].values, (std::vector<RegValue>{{"a", dword(1), 6},
+  EXPECT_EQ(sections[0].values, (std::vector<RegValue>{{"a", dword(1), 6, 3},
                                                        {"", sz("x"), 7},
                                                        {"b", binary({1, 2}), 8},
                                                        {"c", std::nullopt, 11}}));
