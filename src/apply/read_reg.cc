@@ -10,6 +10,7 @@
 #include "hive/error.h"
 #include "hive/merge.h"
 #include "hive/reg_path.h"
+#include "src/apply/reg_messages.h"
 #include "src/plan/record.h"
 
 namespace kvmnet {
@@ -60,7 +61,7 @@ void read_changes(std::span<const std::byte> bytes, const RegQuestion& question,
     for (const hive::KeyEdit& edit : merge.second) add_missing(hive, edit.key, facts.missing);
     facts.changes = std::move(merge.changes);
     facts.right = std::move(merge.right);
-    facts.right.resize(std::min(facts.right.size(), most_recorded + 1));
+    facts.right.resize(std::min(facts.right.size(), most_changes));
   } catch (const hive::UnsupportedInLine& e) {
     facts.unsupported = e.what();
     facts.unsupported_line = e.line();

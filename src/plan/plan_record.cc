@@ -142,18 +142,19 @@ void note(const Facts& facts, const Settings& settings, const WriteFile& edit, R
   if (edit.path == firstboot::script_path) note_commands(facts, settings, record);
 }
 
-bool is_noted(const Record& record, const RecordedKey& place, std::string_view name) {
+bool is_noted(const Record& record, const hive::KeyPath& key, std::string_view name) {
   const auto all = all_values(record);
-  const hive::KeyPath key = hive::KeyPath::parse(place.set) / place.key;
   return std::any_of(all.begin(), all.end(),
                      [&](const RecordedRegValue& value) { return value.is(key, name); });
 }
 
 // Values that are right already are the patch's, too, for status: they may change later. Those of
 // .reg files first: they win over the profile.
-void note_right_values(const Facts& facts, Record& record) {
+enum class RightValues { all, noted_before };
+void note_right_values(const Facts& facts, RightValues which, Record& record) {
   for (const hive::Change& value : facts.reg.right)
-    note(ValueChange{value.key, value.name, value.old, value.value}, record);
+    if (which == RightValues::all || is_noted(record, value.key, value.name))
+      note(ValueChange{value.key, value.name, value.old, value.value}, record);
 }
 
 void note_right_values(const Facts& facts, const Settings& settings, Record& record) {
@@ -164,7 +165,7 @@ void note_right_values(const Facts& facts, const Settings& settings, Record& rec
       const hive::Value wanted = hive::dword(setting.data);
       if (setting.known->legacy == is_legacy(*facts.version) && is_control_set_name(place.set) &&
           value_of(set, setting.known->key, setting.known->name) == wanted &&
-          !is_noted(record, place, setting.known->name))
+          !is_noted(record, hive::KeyPath::parse(place.set) / place.key, setting.known->name))
         record.values.push_back(
             {place.set, place.key, std::string(setting.known->name), wanted, wanted});
     }
@@ -410,14 +411,20 @@ std::variant<std::optional<WriteFile>, Refusal> plan_record(const Facts& facts,
       note(facts, settings, *written, record);
   }
   note_keys(facts, record);
+  const auto with_right_values = [&](RightValues which) {
+    Record all = record;
+    note_right_values(facts, which, all);
+    note_right_values(facts, settings, all);
+    return all;
+  };
   std::string why = "notes how everything was, for revert";
-  if (Record with_right = record; note_right_values(facts, with_right), check(with_right))
-    why += "; not the values of .reg files that are right already: too many for a record";
-  else
-    record = std::move(with_right);
-  note_right_values(facts, settings, record);
-  if (auto refusal = check(record)) return *refusal;
-  return write_record(facts, record, std::move(why));
+  Record whole = with_right_values(RightValues::all);
+  if (check(whole)) {
+    whole = with_right_values(RightValues::noted_before);
+    why += "; no values of .reg files that are right already: too many for a record";
+  }
+  if (auto refusal = check(whole)) return *refusal;
+  return write_record(facts, whole, std::move(why));
 }
 
 }  // namespace kvmnet

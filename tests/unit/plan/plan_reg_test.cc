@@ -52,13 +52,16 @@ KeyPath key(const std::string& path) {
 
 TEST(RequireRevertible, NamesTheLineOfWhatAPatchCouldNotTakeBack) {
   for (const auto& [text, why] : std::vector<std::pair<std::string, std::string>>{
-           {"[-HKLM\\SYSTEM\\A]\n", "a.reg, line 2: a key cannot be removed as a whole"},
-           {"[HKLM\\SYSTEM\\Select]\n\"Default\"=dword:2\n", "a.reg, line 2: Select is left alone"},
+           {"[-HKLM\\SYSTEM\\A]\n", "a.reg, line 2, column 3: a key cannot be removed as a whole"},
+           {"[HKLM\\SYSTEM\\Select]\n\"Default\"=dword:2\n",
+            "a.reg, line 2, column 2: Select is left alone"},
            {"[HKLM\\SYSTEM\\CurrentControlSet\\services\\KVMNET-firstboot\\x]\n", "left alone"},
-           {"[HKLM\\SYSTEM\\A]\n\"a\"=dword:1\n\"b\"=hex:\n", "a.reg, line 4: a value of 0 bytes"},
-           {"[HKLM\\SYSTEM\\A]\n\"a\"=hex(c):01\n", "a.reg, line 3: a value of type 12"},
-           {"[HKLM\\SYSTEM\\A\tb]\n", "a.reg, line 2: a key with control characters"},
-           {"[HKLM\\SYSTEM]\n\"a\"=dword:1\n", "a.reg, line 3: a value of the hive's root"}})
+           {"[HKLM\\SYSTEM\\A]\n\"a\"=dword:1\n  \"b\"=hex:\n",
+            "a.reg, line 4, column 3: a value of 0 bytes"},
+           {"[HKLM\\SYSTEM\\A]\n\"a\"=hex(c):01\n", "a.reg, line 3, column 1: a value of type 12"},
+           {"[HKLM\\SYSTEM\\A\tb]\n", "a.reg, line 2, column 2: a key with control characters"},
+           {"[HKLM\\SYSTEM]\n\"a\"=dword:1\n",
+            "a.reg, line 3, column 1: a value of the hive's root"}})
     EXPECT_NE(complaint(text).find(why), std::string::npos) << complaint(text);
   std::string large = "[HKLM\\SYSTEM\\A]\n\"a\"=hex:00";
   for (int i = 0; i < 16344; ++i) large += ",00";
@@ -227,7 +230,7 @@ TEST(PlanReg, RefusesWhatTheHiveCannotHold) {
   EXPECT_EQ(plan_tests::refusal_of(facts, make_settings({})).reason, Reason::hive_not_editable);
   facts.reg.unsupported_line = 3;
   EXPECT_EQ(plan_tests::refusal_of(facts, settings_with("[HKLM\\SYSTEM\\A]\n")).message,
-            "--reg: a.reg, line 3: key A has a value without data");
+            "--reg: a.reg, line 3, column 1: key A has a value without data");
   facts.reg.unsupported.clear();
   for (const std::string name : {"ControlSet007", "controlset007", "ControlSet7", "CONTROLSET"}) {
     facts.reg.missing = {KeyPath::parse(name), KeyPath::parse(name) / "A"};
@@ -326,6 +329,14 @@ TEST(PlanReg, RecordsNoneThatAreRightAlreadyWhereTheyAreTooMany) {
     return file != nullptr && file->path == record_path &&
            file->why.find("right already: too many") != std::string::npos;
   }));
+  // Those that it has already are kept up to date.
+  Facts later = applied(facts, plan_of(facts, settings).edits);
+  later.reg.changes = {{What::set_value, key("A"), "y", {}, hive::dword(2), 3}};
+  later.reg.right = facts.reg.right;
+  later.reg.right.push_back({What::set_value, key("A"), "x", hive::dword(3), hive::dword(3), 3});
+  EXPECT_EQ(record_after(later, settings).reg_values,
+            (std::vector<RecordedRegValue>{{key("A"), "x", {}, hive::dword(3)},
+                                           {key("A"), "y", {}, hive::dword(2)}}));
   facts.reg.right.pop_back();
   EXPECT_EQ(record_after(facts, settings).reg_values.size(), 1000U);
 }
