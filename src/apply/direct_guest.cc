@@ -58,7 +58,7 @@ void copy_to_table(disk::ServedDisk& disk, const Fd& table, std::uint64_t offset
   kvmnet::write_at(table, offset, bytes);
 }
 
-// Maps a (host) file of that size, which it gives it, to be written.
+// Maps a file in memory of that size, which it gives it, to be written.
 class WritableView {
  public:
   WritableView(int fd, std::uint64_t size) {
@@ -373,6 +373,18 @@ void DirectGuest::read_disk(const std::string& path, std::uint64_t offset,
   }
 }
 
+void DirectGuest::read_extents(const std::string& path, std::span<const disk::Range> extents,
+                               const Taker& take) {
+  std::vector<std::byte> buffer(piece);
+  for (const disk::Range& extent : extents)
+    for (std::uint64_t done = 0; done < extent.length;) {
+      const auto part = std::span(buffer).first(std::min(piece, extent.length - done));
+      read_disk(path, extent.start + done, part);
+      if (!take(part)) return;
+      done += part.size();
+    }
+}
+
 // For what does not lie on the disk as it is.
 void DirectGuest::read_through_child(const std::string& path, const Taker& take) {
   const std::uint64_t whole = size(path);
@@ -389,7 +401,8 @@ void DirectGuest::download(const std::string& path, int fd) {
   if (::ftruncate(fd, 0) != 0) throw system_error("reading " + path, errno);
   const auto extents = extents_of(path);
   downloaded_[path] = extents;
-  if (const std::uint64_t whole = disk::length_of(extents); whole > 0) {
+  const std::uint64_t whole = disk::length_of(extents);
+  if (whole > 0 && is_memory_file(fd)) {
     const WritableView file(fd, whole);
     std::uint64_t done = 0;
     for (const disk::Range& extent : extents) {
@@ -400,11 +413,15 @@ void DirectGuest::download(const std::string& path, int fd) {
   }
   const Fd file(::dup(fd));
   std::uint64_t done = 0;
-  read_through_child(path, [&](std::span<const std::byte> bytes) {
+  const Taker take = [&](std::span<const std::byte> bytes) {
     kvmnet::write_at(file, done, bytes);
     done += bytes.size();
     return true;
-  });
+  };
+  if (whole > 0)
+    read_extents(path, extents, take);
+  else
+    read_through_child(path, take);
 }
 
 bool DirectGuest::child_reads(const std::string& path, std::span<const std::byte> bytes) {
@@ -428,6 +445,14 @@ bool DirectGuest::disk_has(const std::string& path, std::uint64_t offset,
   return true;
 }
 
+std::vector<disk::Range> DirectGuest::held_by_overlay(const std::string& path) {
+  try {
+    return disk_->allocated();
+  } catch (const kvmnet::Error& e) {
+    throw GuestError(path + ": " + e.what());
+  }
+}
+
 // What the overlay does not hold nobody has written, and a commit does not bring anywhere.
 bool DirectGuest::has_content(const std::string& path, std::span<const std::byte> bytes,
                               const std::vector<FilePart>& changed) {
@@ -437,7 +462,7 @@ bool DirectGuest::has_content(const std::string& path, std::span<const std::byte
   if (disk::length_of(extents) != bytes.size()) return false;
   const auto earlier = downloaded_.find(path);
   const bool has_moved = earlier == downloaded_.end() || !begin_with(extents, earlier->second);
-  const auto held = has_moved ? std::vector<disk::Range>() : disk_->allocated();
+  const auto held = has_moved ? std::vector<disk::Range>() : held_by_overlay(path);
   std::uint64_t done = 0;
   for (const disk::Range& extent : extents)
     for (const auto& [range, is_held] :

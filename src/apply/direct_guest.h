@@ -77,6 +77,9 @@ class DirectGuest : public guestfs::GuestFiles {
   // Bytes of a file, one piece after the other; false ends it.
   using Taker = std::function<bool(std::span<const std::byte>)>;
   void read_through_child(const std::string& path, const Taker& take);
+  void read_extents(const std::string& path, std::span<const disk::Range> extents,
+                    const Taker& take);
+  std::vector<disk::Range> held_by_overlay(const std::string& path);
   std::vector<disk::Range> extents_of(const std::string& path);
   void read_disk(const std::string& path, std::uint64_t offset, std::span<std::byte> into);
   bool child_reads(const std::string& path, std::span<const std::byte> bytes);

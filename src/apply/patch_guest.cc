@@ -110,7 +110,8 @@ std::optional<EditedHive> edited_hive(const Probe& probe, const GuestRequest& re
   return edited;
 }
 
-// On a fresh mount: nothing that was read before it proves that the writes arrived.
+// On a fresh mount: nothing that was read before it proves that the writes arrived. `written`: see
+// update_hive().
 void verify(GuestFiles& guest, const WindowsRoot& root, const GuestRequest& request,
             const std::vector<Edit>& edits, const Probe& before, std::span<const std::byte> hive,
             const std::vector<guestfs::FilePart>& written) {

@@ -139,7 +139,7 @@ void ServedDisk::read(std::uint64_t offset, std::span<std::byte> into) {
   nbd_handle* nbd = connection();
   std::deque<std::int64_t> commands;
   std::optional<std::string> problem;
-  while (!commands.empty() || (!into.empty() && !problem)) {
+  while (nbd_ != nullptr && (!commands.empty() || (!into.empty() && !problem))) {
     if (!into.empty() && !problem && commands.size() < most_commands) {
       const std::size_t size = std::min(into.size(), largest_read);
       const std::int64_t command =
@@ -153,18 +153,26 @@ void ServedDisk::read(std::uint64_t offset, std::span<std::byte> into) {
       into = into.subspan(size);
       continue;
     }
-    if (!wait_for(commands.front()) && !problem) problem = last_problem();
+    auto now = problem_of(commands.front());
+    if (!problem) problem = std::move(now);
     commands.pop_front();
   }
   if (problem) fail(std::move(*problem));
 }
 
-// False: it has failed, and what it was for is not touched any more.
-bool ServedDisk::wait_for(std::int64_t command) {
+// Waits for its end; what it was for is then not touched any more. Without a connection that can be
+// waited for there are no commands either.
+std::optional<std::string> ServedDisk::problem_of(std::int64_t command) {
   while (true) {
     const int completed = nbd_aio_command_completed(nbd_, static_cast<std::uint64_t>(command));
-    if (completed != 0) return completed == 1;
-    if (nbd_poll(nbd_, -1) == -1) return false;
+    if (completed == 1) return std::nullopt;
+    if (completed == -1) return last_problem();
+    if (nbd_poll(nbd_, -1) == -1) {
+      std::string problem = last_problem();
+      nbd_close(nbd_);
+      nbd_ = nullptr;
+      return problem;
+    }
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -55,7 +56,7 @@ class ServedDisk {
  private:
   ServedDisk(const std::string& options, Writes writes, const Fd& ruleset);
   nbd_handle* connection();
-  bool wait_for(std::int64_t command);
+  std::optional<std::string> problem_of(std::int64_t command);
   [[noreturn]] void fail();
   [[noreturn]] void fail(std::string problem);
 

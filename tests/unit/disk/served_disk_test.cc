@@ -7,6 +7,7 @@
 
 #include "src/disk/qemu_commit.h"
 #include "src/support/error.h"
+#include "src/support/fd.h"
 #include "src/support/subprocess.h"
 #include "tests/unit/disk/disk_files.h"
 
@@ -67,6 +68,22 @@ TEST_F(ServedDiskTest, AnErrorOfTheDiskIsNotItsEnd) {
   EXPECT_NE(error_of([&] { put(disk, 0, "x"); }), "no error");
   EXPECT_NE(error_of([&] { text_at(disk, 1 << 20, 1); }), "no error");
   EXPECT_EQ(text_at(disk, 0, 1), std::string(1, '\0'));
+}
+
+// Of a large read several parts are on their way at once. QEMU ends the connection of who reads
+// what cannot be read.
+TEST_F(ServedDiskTest, AnErrorInTheMiddleOfALargeReadIsTold) {
+  const std::string content(8 << 20, 'x');  // of holes QEMU reads nothing
+  write_whole(create_private_file(path("image")), std::string_view(content));
+  ServedDisk disk(
+      "driver=raw,file.driver=blkdebug,file.inject-error.0.event=read_aio,"
+      "file.inject-error.0.sector=5000,file.inject-error.0.errno=5,"
+      "file.image.driver=file,file.image.filename=" +
+      path("image"));
+  EXPECT_EQ(text_at(disk, 4 << 20, 4 << 20) == content.substr(4 << 20), true);
+  const std::string error = error_of([&] { text_at(disk, 0, 8 << 20); });
+  EXPECT_NE(error.find("Input/output error"), std::string::npos) << error;
+  EXPECT_EQ(error_of([&] { text_at(disk, 0, 1); }), "using the disk with qemu-nbd: it has ended");
 }
 
 TEST_F(ServedDiskTest, AConfinedServerOpensNoFileThatAnImageNamesAsItsData) {
