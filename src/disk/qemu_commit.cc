@@ -105,28 +105,28 @@ bool write_into(const std::string& overlay, const std::string& path, Format form
 std::vector<std::string> give_back_leaks(const std::string& path, Format format,
                                          const std::string& image) {
   if (format != Format::qcow2) return {};
-  int found = check(path).status;
-  if (found == sound) return {};
+  Finished last = check(path);
+  if (last.status == sound) return {};
   if (loses_snapshots_by_repair(path))
     return {image +
             ": space that writing to the image has lost is not given back, because 'qemu-img check "
             "-r' would drop the internal snapshots of an image with bitmaps"};
-  Finished repaired;
+  // Errors are what such a repair leaves that was interrupted itself: flags that say less than the
+  // reference counts.
+  const std::string what = last.status == leaked_clusters ? "leaks" : "all";
   constexpr int attempts = 2;
-  for (int attempt = 0; attempt < attempts && found != sound; ++attempt) {
-    // Errors are what such a repair leaves that was interrupted itself: flags that say less than
-    // the reference counts.
-    repaired = check(path, {"-r", found == leaked_clusters ? "leaks" : "all"});
-    if (repaired.status == corruptions)
-      throw Error("qemu-img check cannot repair what it finds: " + words_of(repaired));
+  for (int attempt = 0; attempt < attempts && last.status != sound; ++attempt) {
+    last = check(path, {"-r", what});
     // It says so, too, where it could not write its tables (fdatasync: EIO; seen with 7.2.22).
-    found = repaired.status == sound ? check(path).status : repaired.status;
+    if (last.status == sound) last = check(path);
+    if (last.status == corruptions)
+      throw Error("qemu-img check cannot repair what it finds: " + words_of(last));
   }
-  if (found == sound) return {};
+  if (last.status == sound) return {};
   return {
       fmt::format("{}: space that writing to the image has lost is not given back; qemu-img "
                   "check says: {}",
-                  image, words_of(repaired))};
+                  image, words_of(last))};
 }
 
 std::optional<std::string> find_damage(const std::string& path) {
