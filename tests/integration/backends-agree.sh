@@ -13,14 +13,16 @@ fi
 image "$@"
 remember "$@"
 
-# Everything of a report but how and how long.
+# Everything of a report but how and how long, and the words of the file system driver.
 answers() {
   python3 -c '
-import json, sys
+import json, re, sys
 for line in sys.stdin:
     report = json.loads(line)
     for key in ("backend", "accelerator", "phases"):
         report.pop(key, None)
+    if "reason" in report:
+        report["reason"]["message"] = re.sub(r"(: mounting [^ :]+): .*", r"\1", report["reason"]["message"])
     print(json.dumps(report, indent=1))' <out
 }
 
