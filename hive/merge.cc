@@ -10,29 +10,13 @@
 #include "hive/edit.h"
 #include "hive/error.h"
 #include "hive/hive.h"
+#include "hive/merge_names.h"
 #include "hive/new_keys.h"
 #include "hive/reg_path.h"
 #include "hive/stored_name.h"
 
 namespace kvmnet::hive {
 namespace {
-
-// A name as it is compared.
-struct Name {
-  std::string text;
-  Bytes utf16;
-
-  explicit Name(std::string name) : text(std::move(name)), utf16(to_utf16le(text)) {}
-  StoredName stored() const { return {utf16, false}; }
-  bool operator<(const Name& other) const { return is_before(stored(), other.stored()); }
-};
-using Path = std::vector<Name>;
-
-bool starts_with(const Path& path, const Path& start) {
-  return path.size() >= start.size() &&
-         std::equal(start.begin(), start.end(), path.begin(),
-                    [](const Name& a, const Name& b) { return !(a < b) && !(b < a); });
-}
 
 // What all sections together want of a key.
 struct Wanted {
@@ -44,124 +28,12 @@ struct Wanted {
   unsigned removal_line = 0;
 };
 
-// Windows' own table of upper-case letters would decide.
-[[noreturn]] void throw_undecided(const std::string& name, const std::string& other) {
-  throw Unsupported(
-      fmt::format("the hive has '{}', which Windows may or may not take for '{}': spell it as the "
-                  "hive does, or, where another one is meant, make that in Windows itself",
-                  escaped(other), escaped(name)));
-}
-
-// The same of two that the files have.
-[[noreturn]] void throw_alike(const std::string& name, const std::string& other) {
-  throw Unsupported(
-      fmt::format("'{}' is to be changed, too, which Windows may or may not take for '{}': spell "
-                  "them alike, or, where two are meant, make one of them in Windows itself",
-                  escaped(other), escaped(name)));
-}
-
-bool is_ascii(const Name& name) {
-  return std::all_of(name.text.begin(), name.text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
-
-// Names of one key that the hive does not have.
-class NewNames {
- public:
-  // Throws Unsupported if Windows may take it for one of those before.
-  void add(Name name) {
-    Names& names = by_length_[name.utf16.size()];
-    const bool ascii = is_ascii(name);
-    refuse_like(name, names.others);
-    if (!ascii) refuse_like(name, names.ascii);  // of ASCII names just the same ones are alike
-    (ascii ? names.ascii : names.others).push_back(std::move(name));
-  }
-
- private:
-  struct Names {
-    std::vector<Name> ascii;
-    std::vector<Name> others;
-  };
-
-  static void refuse_like(const Name& name, const std::vector<Name>& others) {
-    for (const Name& other : others)
-      if (may_be_same(other.stored(), name.stored())) throw_alike(name.text, other.text);
-  }
-
-  std::map<std::size_t, Names> by_length_;
-};
-
 void require_writable(const Value& value) {
   const std::size_t size = value.data.size();
   if (size == 0 || size > largest_plain_value)
     throw Unsupported(
         fmt::format("a value of {} bytes: hivex can write 1 to {}", size, largest_plain_value));
 }
-
-// A hive's name that is no text reads like one that a .reg file can have, and is another.
-[[noreturn]] void throw_no_text(const std::string& name) {
-  throw Unsupported(fmt::format(
-      "the hive has a name with half a surrogate pair, which reads as '{}': what a .reg "
-      "file means by that cannot be told",
-      escaped(name)));
-}
-
-// Looks for names as Windows does. Each key is read once.
-class Names {
- public:
-  explicit Names(const Tree& tree) : tree_(tree) {}
-
-  struct Found {
-    CellOffset offset = no_cell;
-    std::string name;  // as the hive spells it
-  };
-  std::optional<Found> subkey(CellOffset key, const Name& name) {
-    return find(keys_, key, name, [this](CellOffset offset) {
-      const KeyRecord record = tree_.key(offset);
-      return StoredName{record.name, record.latin1_name};
-    });
-  }
-  std::optional<Found> value(CellOffset key, const Name& name) {
-    return find(values_, key, name, [this](CellOffset offset) {
-      const ValueRecord record = tree_.value(offset);
-      return StoredName{record.name, record.latin1_name};
-    });
-  }
-
- private:
-  struct Entry {
-    CellOffset offset = no_cell;
-    bool is_text = true;
-  };
-  using Listed = std::map<Name, Entry>;
-  using All = std::map<CellOffset, Listed>;
-
-  template <typename NameOf>
-  std::optional<Found> find(All& all, CellOffset key, const Name& name, NameOf name_of) {
-    auto [listed, is_new] = all.try_emplace(key);
-    if (is_new)
-      for (const CellOffset offset : &all == &keys_ ? tree_.subkeys(key) : tree_.values(key))
-        add(name_of(offset), offset, listed->second);
-    if (const auto found = listed->second.find(name); found != listed->second.end()) {
-      if (!found->second.is_text) throw_no_text(name.text);
-      return Found{found->second.offset, found->first.text};
-    }
-    for (const auto& [other, entry] : listed->second)
-      if (may_be_same(other.stored(), name.stored())) throw_undecided(name.text, other.text);
-    return std::nullopt;
-  }
-
-  // Of two that read alike, one is no text.
-  static void add(const StoredName& name, CellOffset offset, Listed& listed) {
-    const auto [entry, is_new] = listed.try_emplace(Name(name.text()));
-    entry->second.is_text = entry->second.is_text && name.is_text();
-    if (is_new) entry->second.offset = offset;
-  }
-
-  const Tree& tree_;
-  All keys_;
-  All values_;
-};
 
 class Merger {
  public:
