@@ -335,9 +335,8 @@ class Parser {
     if (!ansi_)
       at.fail(
           "a string as bytes in a file that is REGEDIT4 and UTF-16: nobody can tell whether they "
-          "are "
-          "ANSI or UTF-16: make the first line 'Windows Registry Editor Version 5.00' if they are "
-          "UTF-16");
+          "are ANSI or UTF-16: make the first line 'Windows Registry Editor Version 5.00' if they "
+          "are UTF-16");
     try {
       return {type, ansi_->to_utf16le(bytes)};
     } catch (const Error& e) {

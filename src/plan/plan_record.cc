@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "src/plan/firstboot.h"
 #include "src/plan/netsh.h"
@@ -152,8 +154,14 @@ bool is_noted(const Record& record, const hive::KeyPath& key, std::string_view n
 // .reg files first: they win over the profile.
 enum class RightValues { all, noted_before };
 void note_right_values(const Facts& facts, RightValues which, Record& record) {
+  const auto folded = [](const hive::KeyPath& key, const std::string& name) {
+    return std::pair(hive::folded(key.to_string()), hive::folded(name));
+  };
+  std::set<std::pair<std::string, std::string>> noted;
+  for (const RecordedRegValue& value : all_values(record))
+    noted.insert(folded(value.key, value.name));
   for (const hive::Change& value : facts.reg.right)
-    if (which == RightValues::all || is_noted(record, value.key, value.name))
+    if (which == RightValues::all || noted.contains(folded(value.key, value.name)))
       note(ValueChange{value.key, value.name, value.old, value.value}, record);
 }
 
@@ -418,8 +426,10 @@ std::variant<std::optional<WriteFile>, Refusal> plan_record(const Facts& facts,
     return all;
   };
   std::string why = "notes how everything was, for revert";
-  Record whole = with_right_values(RightValues::all);
-  if (check(whole)) {
+  Record whole;
+  const bool may_fit = facts.reg.right.size() <= 2 * most_recorded;  // some are noted already
+  if (may_fit) whole = with_right_values(RightValues::all);
+  if (!may_fit || check(whole)) {
     whole = with_right_values(RightValues::noted_before);
     why += "; no values of .reg files that are right already: too many for a record";
   }
