@@ -59,7 +59,7 @@ void add_setting_options(CLI::App& app, SettingOptions& settings, bool bare_hive
     return fmt::format("{}", fmt::join(words, "|"));
   };
   app.add_option("--profile", settings.profile,
-                 "kvm: recommended settings; wiki: the KVM wiki page to the letter")
+                 "kvm: recommended settings; wiki: the KVM wiki page's own")
       ->check(one_of(profile_names()))
       ->type_name(word_list(profile_names()))
       ->capture_default_str()

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "hive/value.h"
@@ -285,10 +286,22 @@ class Text {
                : "has the record of a patch, but not one that can be read or trusted";
   }
 
+  // What makes a guest's status pending.
+  std::string what_is_left() const {
+    const GuestStatus& status = *outcome_.guest_status;
+    if (outcome_.status != Status::pending || status.patch == PatchState::unknown) return {};
+    const bool changed = std::any_of(
+        status.values.begin(), status.values.end(),
+        [](const ValueStatus& value) { return value.state != ValueStatus::State::as_patched; });
+    const bool waits =
+        status.patch == PatchState::restoring ||
+        (status.firstboot != FirstBootState::none && status.firstboot != FirstBootState::done);
+    return std::string(changed ? ", changed since" : "") + (waits ? ", pending" : "");
+  }
+
   void conclusion() {
     if (outcome_.guest_status) {
-      const bool pending = outcome_.status == Status::pending;
-      line(fmt::format("{}: {}{}", image(), patch_word(), pending ? ", pending" : ""));
+      line(fmt::format("{}: {}{}", image(), patch_word(), what_is_left()));
       return;
     }
     const std::string image = this->image();

@@ -96,7 +96,8 @@ constexpr std::array<Row, 47> rows = {{
      shut_down_fully},
     {Reason::unclean_ntfs, "unclean-ntfs", "the NTFS was not cleanly unmounted",
      "start the guest, let it check its disk, shut it down with 'shutdown /s /t 0', and try again; "
-     "--unclean-ntfs accept goes on and loses what is only in its journal"},
+     "--unclean-ntfs accept (with --backend libguestfs) goes on and loses what is only in its "
+     "journal"},
     {Reason::damaged_ntfs, "damaged-ntfs", "the NTFS is damaged",
      "start the guest and run 'chkdsk /f' in it, or restore the image"},
     {Reason::read_only_mount, "read-only-mount", "the NTFS can be mounted read-only only",
