@@ -91,10 +91,24 @@ void refuse_unusual_values(const Tree& tree, CellOffset key, const KeyPath& path
           fmt::format("key '{}' has a value that hides another one", path.to_string()));
 }
 
+// hivex takes names for C strings: it would find that key, and not make the one that is missing.
+void refuse_name_that_ends_in_nul(const Tree& tree, const Way& way, const KeyPath& path) {
+  const std::string& missing = path.elements()[path.elements().size() - way.missing];
+  for (const CellOffset subkey : tree.subkeys(way.last)) {
+    const KeyRecord record = tree.key(subkey);
+    const std::string name = StoredName{record.name, record.latin1_name}.text();
+    const std::size_t end = name.find('\0');
+    if (end != std::string::npos && same_name(name.substr(0, end), missing))
+      throw Unsupported(fmt::format("'{}' is missing, and hivex would take '{}' for it",
+                                    escaped(path.to_string()), escaped(name)));
+  }
+}
+
 // What is sound, but more than hivex knows of.
 void refuse_what_hivex_overlooks(const Tree& tree, const Way& way, const KeyPath& path) {
   if (way.missing > 0) {
     refuse_wrapping_count(tree, way.last, path);
+    refuse_name_that_ends_in_nul(tree, way, path);
   } else {
     refuse_unusual_values(tree, way.last, path);
   }

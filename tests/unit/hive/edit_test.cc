@@ -17,6 +17,7 @@
 #include "hive/file.h"
 #include "hive/hive.h"
 #include "hive/record.h"
+#include "hive/stored_name.h"
 #include "src/support/fd.h"
 #include "src/support/temp_dir.h"
 #include "tests/support/log_writer.h"
@@ -173,6 +174,27 @@ TEST_F(EditTest, IsRefusedBesideANameThatHivexCannotRead) {
   expect_clean(edit(hive, {new_value()}, {}));
   EXPECT_THROW(edit(hive, {{KeyPath::parse("Zulu"), {{"New", dword(7)}}}}, {}), Unsupported);
   EXPECT_EQ(read_file(fd_, 0, file_size(fd_)), hive);
+}
+
+// It takes a name up to its first NUL.
+TEST_F(EditTest, IsRefusedForAKeyThatHivexWouldTakeAnotherFor) {
+  const TempDir directory;
+  const std::string file = directory.path() + "/hive";
+  test::write_file(file, test::fixture_hive("nt61.system"));
+  test::merge(file, "[\\Zulu_]\n");
+  Bytes odd = test::read_file(file);
+  const auto found = std::ranges::search(odd, std::as_bytes(std::span(std::string_view("Zulu_"))));
+  ASSERT_NE(found.begin(), odd.end());
+  found.back() = std::byte{0};
+  const auto name = static_cast<std::size_t>(found.begin() - odd.begin());
+  const auto cell = static_cast<std::uint32_t>(name - key_fixed_size - 4 - 4096);
+  const auto hash = name_hash({std::span(odd).subspan(name, 5), true});
+  ASSERT_TRUE(hash);
+  for (std::size_t at = 4096; at + 8 <= odd.size(); at += 4)
+    if (load_u32(odd, at) == cell) store_u32(odd, at + 4, *hash);
+  ASSERT_TRUE(check(odd).sound());
+  EXPECT_THROW(edit(odd, {{KeyPath::parse("zulu\\New"), {{"New", dword(7)}}}}, {}), Unsupported);
+  EXPECT_NO_THROW(edit(odd, {{KeyPath::parse("Zul"), {{"New", dword(7)}}}}, {}));
 }
 
 TEST_F(EditTest, NamesTheKeyOfWhatIsRefused) {
