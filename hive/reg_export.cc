@@ -8,7 +8,6 @@
 #include <string_view>
 
 #include "hive/error.h"
-#include "hive/key_path.h"
 #include "hive/stored_name.h"
 #include "hive/value.h"
 

@@ -289,14 +289,9 @@ class Text {
   // What makes a guest's status pending.
   std::string what_is_left() const {
     const GuestStatus& status = *outcome_.guest_status;
-    if (outcome_.status != Status::pending || status.patch == PatchState::unknown) return {};
-    const bool changed = std::any_of(
-        status.values.begin(), status.values.end(),
-        [](const ValueStatus& value) { return value.state != ValueStatus::State::as_patched; });
-    const bool waits =
-        status.patch == PatchState::restoring ||
-        (status.firstboot != FirstBootState::none && status.firstboot != FirstBootState::done);
-    return std::string(changed ? ", changed since" : "") + (waits ? ", pending" : "");
+    if (status.patch == PatchState::unknown) return {};
+    return std::string(status.has_changed() ? ", changed since" : "") +
+           (status.waits() ? ", pending" : "");
   }
 
   void conclusion() {

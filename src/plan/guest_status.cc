@@ -172,13 +172,20 @@ std::string_view to_string(FirstBootState state) {
                                                      "failed", "unknown"});
 }
 
-bool GuestStatus::is_pending() const {
+bool GuestStatus::waits() const {
   const bool came_to_its_end =
       firstboot == FirstBootState::none || firstboot == FirstBootState::done;
-  return !came_to_its_end || patch == PatchState::restoring || patch == PatchState::unknown ||
-         std::any_of(values.begin(), values.end(), [](const ValueStatus& value) {
-           return value.state != ValueStatus::State::as_patched;
-         });
+  return !came_to_its_end || patch == PatchState::restoring;
+}
+
+bool GuestStatus::has_changed() const {
+  return std::any_of(values.begin(), values.end(), [](const ValueStatus& value) {
+    return value.state != ValueStatus::State::as_patched;
+  });
+}
+
+bool GuestStatus::is_pending() const {
+  return waits() || has_changed() || patch == PatchState::unknown;
 }
 
 GuestStatus status_of(const Facts& facts) {

@@ -59,6 +59,9 @@ struct GuestStatus {
 
   // Something is still to happen, or is not as the patch has left it.
   bool is_pending() const;
+  // Two reasons for that: the first boot has not come to a good end, a value is not as it was left.
+  bool waits() const;
+  bool has_changed() const;
 };
 
 // The facts need not have passed any check.

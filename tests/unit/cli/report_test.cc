@@ -236,6 +236,21 @@ TEST(Report, NamesAKeysDefaultValue) {
   EXPECT_NE(text.find("HKLM\\SYSTEM\\ControlSet001\\X\\(default)"), std::string::npos) << text;
 }
 
+TEST(Report, TellsAChangedGuestFromOneThatWaits) {
+  Outcome looked_at = outcome(Status::pending);
+  GuestStatus& status = looked_at.guest_status.emplace();
+  status.patch = PatchState::patched;
+  status.values = {{{hive::KeyPath::parse("ControlSet001\\X"), "x", {}, hive::dword(1)},
+                    hive::dword(2),
+                    ValueStatus::State::changed}};
+  EXPECT_NE(report(looked_at, as_text).find(": patched, changed since\n"), std::string::npos);
+  status.firstboot = FirstBootState::pending;
+  EXPECT_NE(report(looked_at, as_text).find(": patched, changed since, pending\n"),
+            std::string::npos);
+  status.values.clear();
+  EXPECT_NE(report(looked_at, as_text).find(": patched, pending\n"), std::string::npos);
+}
+
 TEST(Report, JsonLeavesOutWhatIsNotKnown) {
   Outcome bare;
   bare.image = "x";

@@ -41,6 +41,8 @@ TEST(GuestStatus, FollowsAPatchThroughItsFirstBoot) {
   EXPECT_FALSE(status.version.empty());
   EXPECT_EQ(status.firstboot, FirstBootState::pending);
   EXPECT_TRUE(status.is_pending());
+  EXPECT_TRUE(status.waits());
+  EXPECT_FALSE(status.has_changed());
   plan_tests::put_file(facts, "kvmnet/firstboot.boot1", "");
   EXPECT_EQ(status_of(facts).firstboot, FirstBootState::begun);
   plan_tests::boot(facts);
@@ -112,6 +114,8 @@ TEST(GuestStatus, FindsTheDriftOfEachValue) {
   EXPECT_EQ(status.values[4].state, State::changed);
   EXPECT_EQ(status.values[4].present, hive::dword(1));
   EXPECT_TRUE(status.is_pending());
+  EXPECT_TRUE(status.has_changed());
+  EXPECT_FALSE(status.waits());
   facts.control_sets.clear();
   EXPECT_EQ(status_of(facts).values[0].state, State::set_is_gone);
 }
