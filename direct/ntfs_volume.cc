@@ -26,7 +26,6 @@ extern "C" {
 #undef min
 #undef max
 
-#include "direct/block_cache.h"
 #include "direct/error.h"
 #include "direct/ntfs_device.h"
 
@@ -145,6 +144,12 @@ class Attribute {
   };
   std::unique_ptr<ntfs_attr, Close> attribute_;
 };
+
+// A damaged volume may say anything.
+std::uint64_t size_of(const Attribute& data, const std::string& path) {
+  if (data->data_size < 0) fail(path, EIO);
+  return static_cast<std::uint64_t>(data->data_size);
+}
 
 void write_all(const Attribute& data, std::uint64_t offset, std::span<const std::byte> bytes,
                const std::string& path) {
@@ -295,14 +300,13 @@ void NtfsVolume::Release::operator()(_ntfs_volume* volume) const {
 }
 
 NtfsState NtfsVolume::state(const BlockDevice& device) {
-  const BlockDevice block = cached(device);
-  const std::unique_ptr<ntfs_volume, Release> volume(mount(block, Access::read_write));
+  const std::unique_ptr<ntfs_volume, Release> volume(mount(device, Access::read_write));
   if (!volume) return state_of(errno);
   return is_dirty(*volume) ? NtfsState::unclean : NtfsState::clean;
 }
 
 NtfsVolume::NtfsVolume(const BlockDevice& device, Access access)
-    : block_(std::make_unique<BlockDevice>(cached(device))) {
+    : block_(std::make_unique<BlockDevice>(device)) {
   volume_.reset(mount(*block_, access));
   check(volume_ != nullptr, "opening the NTFS");
   if (access == Access::read_write && is_dirty(*volume_))
@@ -390,14 +394,14 @@ std::vector<DirectoryEntry> NtfsVolume::list(const std::string& directory) {
 
 std::uint64_t NtfsVolume::size(const std::string& path) {
   const Inode inode = open_file(path);
-  return static_cast<std::uint64_t>(Attribute(inode.get(), AT_DATA, path)->data_size);
+  return size_of(Attribute(inode.get(), AT_DATA, path), path);
 }
 
 std::vector<std::byte> NtfsVolume::read_at(const std::string& path, std::uint64_t offset,
                                            std::size_t size) {
   const Inode inode = open_file(path);
   const Attribute data(inode.get(), AT_DATA, path);
-  const auto end = static_cast<std::uint64_t>(std::max<s64>(data->data_size, 0));
+  const std::uint64_t end = size_of(data, path);
   std::vector<std::byte> bytes(offset < end ? std::min<std::uint64_t>(size, end - offset) : 0);
   for (std::size_t done = 0; done < bytes.size();) {
     errno = 0;
@@ -421,7 +425,7 @@ std::optional<std::vector<Extent>> NtfsVolume::extents(const std::string& path) 
     return std::nullopt;
   check(ntfs_attr_map_whole_runlist(data.get()) == 0, path);
   std::vector<Extent> extents;
-  auto left = static_cast<std::uint64_t>(std::max<s64>(data->data_size, 0));
+  std::uint64_t left = size_of(data, path);
   for (const runlist_element* run = data->rl; left > 0; ++run) {
     if (run == nullptr || run->length <= 0) fail(path, EIO);
     if (run->lcn < 0) return std::nullopt;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <utility>
 
 #include "direct/partitions.h"
 #include "ntfs/security_descriptor.h"
@@ -34,19 +35,6 @@ BlockDevice disk_of(const Call& call, std::uint64_t size) {
     if (!write_at(direct_file::disk, offset, bytes)) throw Error("the disk cannot be written");
   };
   return disk;
-}
-
-// The part of the disk that the message names: start and length.
-BlockDevice part_of_disk(const Call& call, MessageReader& message) {
-  const std::uint64_t start = message.number();
-  const std::uint64_t length = message.number();
-  return direct::part_of(disk_of(call, start + length), start, length);
-}
-
-std::string state(const Call& call) {
-  MessageReader message(call.message);
-  const auto state = direct::NtfsVolume::state(part_of_disk(call, message));
-  return MessageWriter().number(static_cast<std::uint64_t>(state)).take();
 }
 
 std::string list(direct::NtfsVolume& volume, const std::string& directory) {
@@ -95,17 +83,11 @@ std::string DirectChild::handle(const Call& call) {
   if (call.operation == operation::volumes) return volumes(call);
   if (call.operation == operation::state) return state(call);
   if (call.operation == operation::mount) {
-    MessageReader message(call.message);
-    const BlockDevice part = part_of_disk(call, message);
-    const auto access =
-        message.number() != 0 ? direct::Access::read_write : direct::Access::read_only;
-    mounted_.reset();
-    mounted_ = std::make_unique<direct::NtfsVolume>(part, access);
+    mount(call);
     return {};
   }
   if (call.operation == operation::unmount) {
-    const auto volume = std::move(mounted_);
-    if (volume) volume->close();
+    unmount();
     return {};
   }
   return work_on_volume(call);
@@ -122,6 +104,44 @@ std::string DirectChild::volumes(const Call& call) const {
         .number(volume.length)
         .number(static_cast<std::uint64_t>(volume.content));
   return answer.take();
+}
+
+// The part of the disk that the message names.
+DirectChild::Part& DirectChild::part(const Call& call, MessageReader& message) {
+  const std::uint64_t start = message.number();
+  const std::uint64_t length = message.number();
+  if (!part_ || part_->start != start || part_->length != length) {
+    part_.reset();
+    const BlockDevice device = direct::part_of(disk_of(call, start + length), start, length);
+    part_.reset(new Part{start, length, direct::BlockCache(device)});
+  }
+  return *part_;
+}
+
+std::string DirectChild::state(const Call& call) {
+  if (mounted_ && is_writable_) throw Error("a volume is mounted");
+  MessageReader message(call.message);
+  direct::BlockCache& cache = part(call, message).cache;
+  const auto state = direct::NtfsVolume::state(cache.device());
+  cache.flush();
+  return MessageWriter().number(static_cast<std::uint64_t>(state)).take();
+}
+
+// After it was open for writing it is read anew: what is in memory proves nothing.
+void DirectChild::mount(const Call& call) {
+  mounted_.reset();
+  if (std::exchange(is_writable_, false)) part_.reset();
+  MessageReader message(call.message);
+  const BlockDevice device = part(call, message).cache.device();
+  is_writable_ = message.number() != 0;
+  mounted_ = std::make_unique<direct::NtfsVolume>(
+      device, is_writable_ ? direct::Access::read_write : direct::Access::read_only);
+}
+
+void DirectChild::unmount() {
+  const auto volume = std::move(mounted_);
+  if (volume) volume->close();
+  if (part_) part_->cache.flush();
 }
 
 direct::NtfsVolume& DirectChild::mounted() const {

@@ -77,6 +77,21 @@ TEST(NtfsVolume, TheExtentsOfAFileAreWhereItsBytesAre) {
   EXPECT_THROW(volume.extents("/none"), Error);
 }
 
+TEST(NtfsVolume, AFileOfLessThanNoBytesIsAnError) {
+  const VolumeFile file;
+  const std::string content = numbered_text(300'001);
+  file.copy_in(content, "/file");
+  const auto stored = [](std::int64_t size) {
+    return std::string(reinterpret_cast<const char*>(&size), sizeof size);
+  };
+  const std::string size = stored(300'001);
+  file.replace_all(size + size, stored(-300'001) + size);  // the second: as far as it is written
+  NtfsVolume volume(file.device(), Access::read_only);
+  EXPECT_THROW(volume.size("/file"), Error);
+  EXPECT_THROW(volume.read_at("/file", 0, 1), Error);
+  EXPECT_EQ(volume.extents("/file"), std::nullopt);
+}
+
 TEST(NtfsVolume, ADiskWithSectorsOf4096BytesIsRead) {
   const VolumeFile file({4096, 4096, 48 << 20});
   file.copy_in("4Kn", "/file.txt");
