@@ -148,7 +148,7 @@ HivexHeader::~HivexHeader() {
 // hivex reads the file when it is opened, so that its header may be another one until then.
 Hive open_for_edit(int fd) {
   const HivexHeader header(fd);
-  return {fmt::format("/proc/self/fd/{}", fd), Hive::Mode::edit};
+  return {fmt::format("/proc/self/fd/{}", fd), Hive::Mode::edit_sound};
 }
 
 bool sets(const KeyEdit& edit) {
@@ -180,23 +180,6 @@ void remove_from(int fd, const std::vector<KeyEdit>& edits) {
   write_file(fd, 0, hive);
 }
 
-void prove(std::span<const std::byte> before, std::span<const std::byte> after,
-           const std::vector<KeyEdit>& edits) {
-  const auto start = after.first(std::min(base_block_size, after.size()));
-  if (const BaseBlock base = read_base_block(start, after.size());
-      base.condition != Condition::clean)
-    throw Error("the edited hive is not clean: " + base.reason);
-  const CheckResult result = check(after, ChangedPages(before, after));
-  try {
-    check_sound(result);
-  } catch (const Error& e) {
-    throw Error(fmt::format("the edit has damaged the hive: {}", e.what()));
-  }
-  const auto differences = unexplained_differences(before, after, edits, result.touched);
-  if (!differences.empty())
-    throw Error("the edit has changed more than it was to change: " + differences.front());
-}
-
 }  // namespace
 
 // Only what the logs have is written: the rest is in its place.
@@ -221,9 +204,8 @@ void outnumber(int fd, std::span<const Source> logs) {
   write_header(fd, std::move(header));
 }
 
-void require_sound(int fd) {
-  const MappedFile file(fd);
-  check_sound(check(file.bytes()));
+void require_sound(std::span<const std::byte> hive) {
+  check_sound(check(hive));
 }
 
 void require_rewritable(std::span<const std::byte> hive, const KeyPath& key) {
@@ -270,13 +252,26 @@ void make_edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<co
   finish_header(to, before.bytes(), sequence);
 }
 
-void prove_edit(int from, int to, const std::vector<KeyEdit>& edits) {
-  prove(MappedFile(from).bytes(), MappedFile(to).bytes(), edits);
+void prove_edit(std::span<const std::byte> before, std::span<const std::byte> after,
+                const std::vector<KeyEdit>& edits) {
+  const auto start = after.first(std::min(base_block_size, after.size()));
+  if (const BaseBlock base = read_base_block(start, after.size());
+      base.condition != Condition::clean)
+    throw Error("the edited hive is not clean: " + base.reason);
+  const CheckResult result = check(after, ChangedPages(before, after));
+  try {
+    check_sound(result);
+  } catch (const Error& e) {
+    throw Error(fmt::format("the edit has damaged the hive: {}", e.what()));
+  }
+  const auto differences = unexplained_differences(before, after, edits, result.touched);
+  if (!differences.empty())
+    throw Error("the edit has changed more than it was to change: " + differences.front());
 }
 
 void edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs) {
   make_edit(from, to, edits, logs);
-  prove_edit(from, to, edits);
+  prove_edit(MappedFile(from).bytes(), MappedFile(to).bytes(), edits);
 }
 
 }  // namespace kvmnet::hive

@@ -36,7 +36,7 @@ void apply(int fd, const Replay& replay, std::span<const Source> logs);
 void outnumber(int fd, std::span<const Source> logs);
 
 // Throws hive::Error with the first fatal finding unless the hive's structure is sound.
-void require_sound(int fd);
+void require_sound(std::span<const std::byte> hive);
 
 // Throws Unsupported unless values of a key that is there could be set, for all that is in it now:
 // so that one that is removed could come back.
@@ -66,6 +66,7 @@ inline constexpr std::uint64_t largest_hive = 256 << 20;
 // larger than `largest` bytes, too.
 void make_edit(int from, int to, const std::vector<KeyEdit>& edits, std::span<const Source> logs,
                std::uint64_t largest = largest_hive);
-void prove_edit(int from, int to, const std::vector<KeyEdit>& edits);
+void prove_edit(std::span<const std::byte> before, std::span<const std::byte> after,
+                const std::vector<KeyEdit>& edits);
 
 }  // namespace kvmnet::hive

@@ -124,8 +124,9 @@ Hive::Hive(const std::string& path, Mode mode) {
   const FileDescriptor file(path);
   const BaseBlock block = read_base_block(file.get());
   if (block.condition != Condition::clean) throw Error("hive is not clean: " + block.reason);
-  check_bins(MappedFile(file.get()).bytes().subspan(base_block_size, block.bins_size));
-  handle_.reset(hivex_open(path.c_str(), mode == Mode::edit ? HIVEX_OPEN_WRITE : 0));
+  if (mode != Mode::edit_sound)
+    check_bins(MappedFile(file.get()).bytes().subspan(base_block_size, block.bins_size));
+  handle_.reset(hivex_open(path.c_str(), mode == Mode::read ? 0 : HIVEX_OPEN_WRITE));
   if (!handle_) fail("opening the hive");
 }
 

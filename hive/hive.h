@@ -35,10 +35,14 @@ void require_creatable(const std::string& name);
 
 class Hive {
  public:
-  enum class Mode { read, edit };
+  enum class Mode {
+    read,
+    edit,        // hivex reads the file whole, and nothing reaches it before commit()
+    edit_sound,  // the same for one that check() has found sound: its bins are not looked at again
+  };
 
-  // `path` may be /proc/self/fd/N. In mode `edit` hivex reads the file whole and nothing reaches
-  // it before commit(). Throws hive::Error unless the hive is clean and its bins are sound.
+  // `path` may be /proc/self/fd/N. Throws hive::Error unless the hive is clean and its bins are
+  // sound.
   Hive(const std::string& path, Mode mode);
 
   bool has_key(const KeyPath& key) const;

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 
 #include "hive/base_block.h"
 #include "hive/check.h"
@@ -91,9 +92,20 @@ HiveFacts make_clean(const Files& files, const Cleaning& cleaning) {
   return facts;
 }
 
+// The file's content now. This process lives for one session, in which a file is mapped once: to
+// map one costs as much as to read it.
+std::span<const std::byte> mapped(int fd) {
+  static std::map<int, hive::MappedFile> files;
+  const auto found = files.find(fd);
+  if (found != files.end()) {
+    if (found->second.bytes().size() == hive::file_size(fd)) return found->second.bytes();
+    files.erase(found);
+  }
+  return files.try_emplace(fd, fd).first->second.bytes();
+}
+
 void read_facts(int fd, Facts& facts) {
-  const hive::MappedFile file(fd);
-  read_system(hive::Contents(file.bytes()), facts);
+  read_system(hive::Contents(mapped(fd)), facts);
 }
 
 std::string probe(const Call& call) {
@@ -102,7 +114,7 @@ std::string probe(const Call& call) {
   facts.system = make_clean(files, decode_cleaning(call.message));
   if (facts.system.condition != Condition::clean) return encode(facts);
   try {
-    hive::require_sound(files.hive);
+    hive::require_sound(mapped(files.hive));
     read_facts(files.hive, facts);
   } catch (const hive::Error& e) {
     facts.system = {Condition::damaged, e.what(), 0, false};
@@ -133,7 +145,7 @@ std::string edit(const Call& call) {
 
 std::string prove(const Call& call) {
   const auto& [files, result] = files_with_result(call);
-  hive::prove_edit(files.hive, result, decode_edits(call.message));
+  hive::prove_edit(mapped(files.hive), mapped(result), decode_edits(call.message));
   Facts facts;
   facts.system.condition = Condition::clean;
   read_facts(result, facts);
@@ -183,7 +195,7 @@ HiveFacts make_usable(const Files& files, const Cleaning& cleaning) {
   HiveFacts facts = make_clean(files, cleaning);
   if (facts.condition != Condition::clean) return facts;
   try {
-    hive::require_sound(files.hive);
+    hive::require_sound(mapped(files.hive));
   } catch (const hive::Error& e) {
     facts = {Condition::damaged, e.what(), 0, false};
   }

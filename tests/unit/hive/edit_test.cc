@@ -44,7 +44,7 @@ class EditTest : public testing::Test {
     write_file(fd_, 0, hive);
     std::vector<Source> sources;
     for (const Bytes& log : logs) sources.push_back(source_of(log));
-    require_sound(fd_);
+    require_sound(hive);
     const Fd edited = make_memory_file("edited hive");
     hive::edit(fd_, edited.get(), edits, sources);
     EXPECT_EQ(read_file(fd_, 0, file_size(fd_)), hive);
