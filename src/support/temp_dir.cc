@@ -54,6 +54,7 @@ TempDir::TempDir() {
     if (::mkdtemp(path_.data()) == nullptr) throw system_error("creating " + pattern, errno);
     lock_ = lock_directory(path_);
   }
+  path_ = real_path(path_);  // what is in it can be named through no link then
 }
 
 TempDir::~TempDir() {

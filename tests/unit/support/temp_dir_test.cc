@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -41,6 +42,17 @@ TEST(TempDir, DoesNotFollowLinksWhenItGoes) {
     fs::create_directory_symlink(kept.path(), directory.path() + "/link");
   }
   EXPECT_TRUE(fs::exists(kept.path() + "/file"));
+}
+
+TEST(TempDir, ItsNameLeadsThroughNoLink) {
+  const TempDir place;
+  const char* const before = ::getenv("TMPDIR");
+  const std::string kept = before == nullptr ? "" : before;
+  fs::create_directory_symlink(place.path(), place.path() + "/link");
+  ::setenv("TMPDIR", (place.path() + "/link").c_str(), 1);
+  const TempDir directory;
+  kept.empty() ? ::unsetenv("TMPDIR") : ::setenv("TMPDIR", kept.c_str(), 1);
+  EXPECT_EQ(fs::path(directory.path()).parent_path(), fs::canonical(place.path()));
 }
 
 TEST(TempDir, NoTwoAreTheSame) {
