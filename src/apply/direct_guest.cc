@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -57,25 +56,6 @@ void copy_to_table(disk::ServedDisk& disk, const Fd& table, std::uint64_t offset
   disk.read(offset, bytes);
   kvmnet::write_at(table, offset, bytes);
 }
-
-// Maps a file in memory of that size, which it gives it, to be written.
-class WritableView {
- public:
-  WritableView(int fd, std::uint64_t size) {
-    void* memory = MAP_FAILED;
-    if (::ftruncate(fd, static_cast<off_t>(size)) == 0)
-      memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (memory == MAP_FAILED) throw system_error("making room for a file of the guest", errno);
-    bytes_ = {static_cast<std::byte*>(memory), size};
-  }
-  WritableView(const WritableView&) = delete;
-  WritableView& operator=(const WritableView&) = delete;
-  ~WritableView() { ::munmap(bytes_.data(), bytes_.size()); }
-  std::span<std::byte> bytes() const { return bytes_; }
-
- private:
-  std::span<std::byte> bytes_;
-};
 
 // Whether a file that lay in `earlier` still does, if it has grown since.
 bool begin_with(const std::vector<disk::Range>& extents, const std::vector<disk::Range>& earlier) {
@@ -211,9 +191,14 @@ std::string DirectGuest::ask(std::string_view operation, const std::string& mess
   }
 }
 
+std::vector<disk::Change> DirectGuest::changes(disk::ServedDisk& image) {
+  disk_->flush();
+  return disk::compare(*disk_, image);
+}
+
 void DirectGuest::finish() {
   unmount();
-  child_->finish();
+  child_->stop();
   disk_->finish();
 }
 
@@ -288,6 +273,7 @@ void DirectGuest::mount(const std::string& device, guestfs::Access access) {
   const disk::Range range = part(device);
   const bool writable = access == guestfs::Access::read_write;
   mounted_ = range;
+  has_written_ = false;
   writable_.reset();
   if (writable) writable_ = range;
   try {
@@ -351,6 +337,7 @@ std::vector<std::byte> DirectGuest::read_at(const std::string& path, std::uint64
 // not go through it: what it says of that it could as well say of them.
 std::vector<disk::Range> DirectGuest::extents_of(const std::string& path) {
   std::vector<disk::Range> extents;
+  if (has_written_) return extents;  // the child still has some of it in memory
   std::uint64_t left = largest_file;
   const std::string answer = ask(operation::extents, with_path(path));
   for (MessageReader reader(answer); !reader.at_end();) {
@@ -364,25 +351,12 @@ std::vector<disk::Range> DirectGuest::extents_of(const std::string& path) {
   return extents;
 }
 
-void DirectGuest::read_disk(const std::string& path, std::uint64_t offset,
-                            std::span<std::byte> into) {
+void DirectGuest::read_disk(const std::string& path, const disk::Range& range, const Taker& take) {
   try {
-    disk_->read(offset, into);
+    disk_->read(range.start, range.length, take);
   } catch (const kvmnet::Error& e) {
     throw GuestError(path + ": " + e.what());
   }
-}
-
-void DirectGuest::read_extents(const std::string& path, std::span<const disk::Range> extents,
-                               const Taker& take) {
-  std::vector<std::byte> buffer(piece);
-  for (const disk::Range& extent : extents)
-    for (std::uint64_t done = 0; done < extent.length;) {
-      const auto part = std::span(buffer).first(std::min(piece, extent.length - done));
-      read_disk(path, extent.start + done, part);
-      if (!take(part)) return;
-      done += part.size();
-    }
 }
 
 // For what does not lie on the disk as it is.
@@ -401,16 +375,6 @@ void DirectGuest::download(const std::string& path, int fd) {
   if (::ftruncate(fd, 0) != 0) throw system_error("reading " + path, errno);
   const auto extents = extents_of(path);
   downloaded_[path] = extents;
-  const std::uint64_t whole = disk::length_of(extents);
-  if (whole > 0 && is_memory_file(fd)) {
-    const WritableView file(fd, whole);
-    std::uint64_t done = 0;
-    for (const disk::Range& extent : extents) {
-      read_disk(path, extent.start, file.bytes().subspan(done, extent.length));
-      done += extent.length;
-    }
-    return;
-  }
   const Fd file(::dup(fd));
   std::uint64_t done = 0;
   const Taker take = [&](std::span<const std::byte> bytes) {
@@ -418,10 +382,8 @@ void DirectGuest::download(const std::string& path, int fd) {
     done += bytes.size();
     return true;
   };
-  if (whole > 0)
-    read_extents(path, extents, take);
-  else
-    read_through_child(path, take);
+  for (const disk::Range& extent : extents) read_disk(path, extent, take);
+  if (extents.empty()) read_through_child(path, take);
 }
 
 bool DirectGuest::child_reads(const std::string& path, std::span<const std::byte> bytes) {
@@ -436,13 +398,13 @@ bool DirectGuest::child_reads(const std::string& path, std::span<const std::byte
 
 bool DirectGuest::disk_has(const std::string& path, std::uint64_t offset,
                            std::span<const std::byte> bytes) {
-  std::vector<std::byte> there(std::min<std::size_t>(piece, bytes.size()));
-  for (; !bytes.empty(); bytes = bytes.subspan(there.size()), offset += there.size()) {
-    there.resize(std::min(there.size(), bytes.size()));
-    read_disk(path, offset, there);
-    if (std::memcmp(there.data(), bytes.data(), there.size()) != 0) return false;
-  }
-  return true;
+  bool same = true;
+  read_disk(path, {offset, bytes.size()}, [&](std::span<const std::byte> part) {
+    same = std::memcmp(part.data(), bytes.data(), part.size()) == 0;
+    bytes = bytes.subspan(part.size());
+    return same;
+  });
+  return same;
 }
 
 std::vector<disk::Range> DirectGuest::held_by_overlay(const std::string& path) {
@@ -485,31 +447,37 @@ std::uint64_t DirectGuest::free_space() {
 bool DirectGuest::is_writable(const std::string& directory) {
   std::string file = directory + "/kvmnet-write-test";
   while (resolve(file)) file += '-';  // the guest's own
+  const bool had_written = has_written_;
   write(file, "");
   remove(file);
+  has_written_ = had_written;  // no other file has changed
   return true;
 }
 
 void DirectGuest::write_at(const std::string& path, std::uint64_t offset,
                            std::span<const std::byte> bytes) {
+  has_written_ = true;
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   ask(operation::write_at, MessageWriter().text(path).number(offset).text(text).take());
 }
 
 void DirectGuest::write(const std::string& path, std::string_view content) {
+  has_written_ = true;
   ask(operation::write, MessageWriter().text(path).text(content).take());
 }
 
 void DirectGuest::make_directory(const std::string& path) {
+  has_written_ = true;
   ask(operation::make_directory, with_path(path));
 }
 
 void DirectGuest::remove(const std::string& path) {
+  has_written_ = true;
   ask(operation::remove, with_path(path));
 }
 
 void DirectGuest::remove_directory(const std::string& path) {
-  ask(operation::remove, with_path(path));
+  remove(path);
 }
 
 void DirectGuest::set_private(const std::string& path, guestfs::FileType type) {

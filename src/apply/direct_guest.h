@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "guestfs/guest_files.h"
+#include "src/disk/changes.h"
 #include "src/disk/range.h"
 #include "src/disk/served_disk.h"
 #include "src/support/fd.h"
@@ -29,7 +29,10 @@ class DirectGuest : public guestfs::GuestFiles {
   explicit DirectGuest(std::unique_ptr<disk::ServedDisk> disk);
   ~DirectGuest() override;
 
-  // Unmounts, and lets child and server end: only then nobody has the image open, and all that was
+  // All that has been written, and is on the host's disk, beside what the image below has there.
+  std::vector<disk::Change> changes(disk::ServedDisk& image);
+
+  // Unmounts, and lets the server end: only then nobody has the image open, and all that was
   // written is on the host's disk. Of no use afterwards.
   void finish();
 
@@ -74,14 +77,11 @@ class DirectGuest : public guestfs::GuestFiles {
   void start_child();
   std::string ask(std::string_view operation, const std::string& message);
   disk::Range part(const std::string& device);
-  // Bytes of a file, one piece after the other; false ends it.
-  using Taker = std::function<bool(std::span<const std::byte>)>;
+  using Taker = disk::ServedDisk::Taker;
   void read_through_child(const std::string& path, const Taker& take);
-  void read_extents(const std::string& path, std::span<const disk::Range> extents,
-                    const Taker& take);
   std::vector<disk::Range> held_by_overlay(const std::string& path);
   std::vector<disk::Range> extents_of(const std::string& path);
-  void read_disk(const std::string& path, std::uint64_t offset, std::span<std::byte> into);
+  void read_disk(const std::string& path, const disk::Range& range, const Taker& take);
   bool child_reads(const std::string& path, std::span<const std::byte> bytes);
   bool disk_has(const std::string& path, std::uint64_t offset, std::span<const std::byte> bytes);
   std::vector<std::byte> serve_read(unsigned file, std::uint64_t offset, std::size_t size);
@@ -96,6 +96,7 @@ class DirectGuest : public guestfs::GuestFiles {
   bool has_unknown_layout_ = false;
   std::map<std::string, std::vector<disk::Range>> downloaded_;  // where these files were then
   std::optional<disk::Range> mounted_;                          // the volume
+  bool has_written_ = false;                                    // since that was mounted
   std::optional<disk::Range> writable_;                         // where the child may write
   std::string disk_problem_;  // the last one, since the child was asked
 };

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 #include <utility>
 
 #include "hive/error.h"
@@ -107,16 +108,6 @@ std::vector<hive::LogKind> checked(std::vector<hive::LogKind> kinds, const HiveF
   return kinds;
 }
 
-// What the child may ask for.
-wall::ReadAt checked_reader(const DistantHive& hive) {
-  return [&hive](unsigned file, std::uint64_t offset, std::size_t size) {
-    if (file >= hive.sizes.size())
-      throw Error("the process that reads the hive asks for what there is not");
-    if (offset >= hive.sizes[file]) return std::vector<std::byte>();
-    return hive.read_at(file, offset, size);
-  };
-}
-
 // All edits of a key go into one: hivex rewrites its values each time.
 std::vector<hive::KeyEdit> by_key(const std::vector<Edit>& edits) {
   std::vector<hive::KeyEdit> keys;
@@ -152,6 +143,25 @@ std::string with_edit(const std::vector<Edit>& edits, const hive::KeyPath& key,
       return fmt::format("{} ({}): {}", text.target, text.why, what);
     }
   return what;
+}
+
+template <typename Ask>
+RecordReading record_from(const Ask& ask) {
+  try {
+    return decode_record(ask());
+  } catch (const wall::Breach& e) {
+    return {std::nullopt, fmt::format("it brings down the process that reads it: {}", e.what()),
+            false};
+  }
+}
+
+std::exception_ptr error_of(const std::function<void()>& work) {
+  try {
+    work();
+    return nullptr;
+  } catch (...) {
+    return std::current_exception();
+  }
 }
 
 }  // namespace
@@ -208,11 +218,15 @@ Facts SystemHive::probe(DirtyHive policy) {
   return finish_probe();
 }
 
-EditedHive SystemHive::edit(const std::vector<Edit>& edits) {
+EditedHive SystemHive::edit(const std::vector<Edit>& edits,
+                            const std::function<void()>& meanwhile) {
   const std::string message = encode(by_key(edits));
-  Edited edited = decode_edited(or_refuse([&] { return ask(hive_operation::edit, message); }));
+  or_refuse([&] { begin(hive_operation::edit, message); });
+  const std::exception_ptr error = error_of(meanwhile);
+  Edited edited = decode_edited(or_refuse([&] { return answer(); }));
   if (!edited.unsupported.empty())
     throw hive::Unsupported(with_edit(edits, edited.unsupported_key, edited.unsupported));
+  if (error) std::rethrow_exception(error);
   or_refuse([&] { begin(hive_operation::prove, message); });
   is_proving_ = true;
   return {duplicate(edited_), checked(std::move(edited.logs), files_)};
@@ -238,19 +252,41 @@ RegFacts SystemHive::ask(const RegQuestion& question, State state) {
 }
 
 RecordReading SystemHive::read_record(const std::string& text) {
-  try {
-    return decode_record(ask(hive_operation::record, text));
-  } catch (const wall::Breach& e) {
-    return {std::nullopt, fmt::format("it brings down the process that reads it: {}", e.what()),
-            false};
-  }
+  return record_from([&] { return ask(hive_operation::record, text); });
 }
 
-SoftwareFacts probe_software_hive(const DistantHive& hive, DirtyHive policy) {
-  wall::Request request =
-      request_for(hive_operation::software, encode(RemoteHive{policy, hive.sizes}), {});
-  request.read_at = checked_reader(hive);
-  return decode_software(answer_to(request));
+RecordReading SystemHive::read_foreign_record(const std::string& text) {
+  return record_from([&] { return wall::call(request_for(hive_operation::record, text, {})); });
+}
+
+// A patch asks twice.
+SoftwareHive::SoftwareHive() {
+  wall::Means means;
+  means.limits.read *= 2;
+  means.limits.cpu *= 2;
+  means.read_at = [this](unsigned file, std::uint64_t offset, std::size_t size) {
+    return read_at(file, offset, size);
+  };
+  process_ = std::make_unique<wall::Session>(std::move(means));
+}
+
+SoftwareHive::~SoftwareHive() = default;
+
+std::vector<std::byte> SoftwareHive::read_at(unsigned file, std::uint64_t offset,
+                                             std::size_t size) const {
+  if (asked_ == nullptr || file >= asked_->sizes.size())
+    throw Error("the process that reads the hive asks for what there is not");
+  if (offset >= asked_->sizes[file]) return {};
+  return asked_->read_at(file, offset, size);
+}
+
+SoftwareFacts SoftwareHive::probe(const DistantHive& hive, DirtyHive policy) {
+  asked_ = &hive;
+  const std::string answer = or_refuse([&] {
+    return process_->ask(hive_operation::software, encode(RemoteHive{policy, hive.sizes}));
+  });
+  asked_ = nullptr;
+  return decode_software(answer);
 }
 
 HiveCheck check_hive(const HiveFiles& files, DirtyHive policy) {

@@ -56,6 +56,8 @@ class SystemHive {
   void start() { start(0); }
   // Nobody else has the files any more.
   void end();
+  // The process, if there is one, which is not asked any more.
+  std::unique_ptr<wall::Session> retire() { return std::move(process_); }
 
   // The facts that the hive gives. If that goes well, the file is the clean hive afterwards.
   Facts probe(DirtyHive policy);
@@ -66,7 +68,10 @@ class SystemHive {
   // What the registry edits, and nothing else, make of a hive that probe() has made clean, and that
   // stays as it is. There must be such edits; it is done once. Throws hive::Unsupported for an edit
   // that would damage the hive, and Error. The file is final, but it is of use only if proven().
-  EditedHive edit(const std::vector<Edit>& edits);
+  // `meanwhile`: what else is to be done, which asks nothing here. If it throws, so does this,
+  // unless the edits cannot be made.
+  EditedHive edit(
+      const std::vector<Edit>& edits, const std::function<void()>& meanwhile = [] {});
   // Waits for the proof, which goes on meanwhile, that the edits have done what they were to do and
   // nothing else, and that the hive is sound. Throws Error if there is none. The facts that the
   // edited hive gives.
@@ -78,6 +83,8 @@ class SystemHive {
   // The record that an earlier patch has left in the guest, from its text. One that brings down its
   // reader is damaged, too.
   RecordReading read_record(const std::string& text);
+  // The same in a process of its own, for a record that others than SYSTEM may have written.
+  static RecordReading read_foreign_record(const std::string& text);
 
  private:
   void start(std::size_t message);
@@ -100,7 +107,22 @@ struct DistantHive {
   std::function<std::vector<std::byte>(unsigned file, std::uint64_t offset, std::size_t size)>
       read_at;
 };
-SoftwareFacts probe_software_hive(const DistantHive& hive, DirtyHive policy);
+class SoftwareHive {
+ public:
+  SoftwareHive();  // starts the process that answers
+  SoftwareHive(const SoftwareHive&) = delete;
+  SoftwareHive& operator=(const SoftwareHive&) = delete;
+  ~SoftwareHive();
+
+  SoftwareFacts probe(const DistantHive& hive, DirtyHive policy);
+  std::unique_ptr<wall::Session> retire() { return std::move(process_); }
+
+ private:
+  std::vector<std::byte> read_at(unsigned file, std::uint64_t offset, std::size_t size) const;
+
+  const DistantHive* asked_ = nullptr;
+  std::unique_ptr<wall::Session> process_;
+};
 
 // Any hive, and its structure. If its condition and the structure are good, the file is the clean
 // hive afterwards.

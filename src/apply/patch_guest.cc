@@ -4,8 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "src/apply/apply.h"
 #include "src/apply/backup.h"
@@ -84,51 +87,141 @@ void mount_writable(GuestFiles& guest, const WindowsRoot& root, Access access) {
 }
 
 // An NTFS keeps small files in its tables, which may have to grow for them.
-void check_space(GuestFiles& guest, const std::vector<Edit>& edits, std::size_t hive_growth) {
-  constexpr std::uint64_t margin = 1 << 20;
-  std::uint64_t needed = margin + hive_growth;
+std::uint64_t size_of_files(const std::vector<Edit>& edits) {
+  std::uint64_t size = 0;
   for (const Edit& edit : edits)
-    if (const auto* written = std::get_if<WriteFile>(&edit)) needed += written->content.size();
-  const std::uint64_t there = guest.free_space();
+    if (const auto* written = std::get_if<WriteFile>(&edit)) size += written->content.size();
+  return size;
+}
+
+void check_space(std::uint64_t there, std::uint64_t growth) {
+  constexpr std::uint64_t margin = 1 << 20;
+  const std::uint64_t needed = margin + growth;
   if (there >= needed) return;
   throw Refused{{Reason::no_guest_space,
                  fmt::format("the guest's system volume has {} bytes left, and {} are needed",
                              there, needed)}};
 }
 
-// Also for `plan`: an edit that hivex cannot make is to be foretold, and what .reg files change of
-// that by which the plan was made. Only memory is touched. Nothing: it stays as it is. The proof is
-// still to come: it takes as long as writing to the overlay.
-std::optional<EditedHive> edited_hive(const Probe& probe, const GuestRequest& request,
-                                      const std::vector<Edit>& edits) {
-  if (!has_registry_edits(edits)) return std::nullopt;
-  EditedHive edited = probe.hive->work.edit(edits);
-  if (!request.reg.empty())
-    if (const auto refusal =
-            check_settled(request.decide(facts_after(probe, edits, request.reg)), edits))
-      throw Refused{*refusal};
-  return edited;
+WindowsRoot mount_root(GuestFiles& guest, const GuestRequest& request, Outcome& outcome) {
+  WindowsRoot root = value_or_refuse(choose_root(find_windows(guest, request.keys), request.root));
+  outcome.device = root.device;
+  const Access access = check_state(guest, root, request.accept_unclean_ntfs);
+  if (access == Access::read_write_unclean)
+    outcome.warnings.emplace_back(
+        "the NTFS was not cleanly unmounted: what is only in its journal is lost, as "
+        "--unclean-ntfs accept says");
+  mount_writable(guest, root, access);
+  return root;
 }
 
-// On a fresh mount: nothing that was read before it proves that the writes arrived. `written`: see
-// update_hive().
-void verify(GuestFiles& guest, const WindowsRoot& root, const GuestRequest& request,
-            const std::vector<Edit>& edits, const Probe& before, std::span<const std::byte> hive,
-            const std::vector<guestfs::FilePart>& written) {
-  guest.mount(root.device, Access::read_only);
-  if (!guest.has_content(before.system_path, hive, written))
+void tell(const Plan& plan, Outcome& outcome) {
+  outcome.edits = plan.edits;
+  outcome.firstboot = plan.firstboot;
+  outcome.restored = plan.restored;
+  outcome.warnings.insert(outcome.warnings.end(), plan.warnings.begin(), plan.warnings.end());
+  outcome.status = plan.edits.empty() ? Status::unchanged : Status::pending;
+}
+
+// What is done to a guest of which it is known what is to be done.
+class Change {
+ public:
+  Change(GuestFiles& guest, const GuestRequest& request, const WindowsRoot& root,
+         const Probe& probe, const std::vector<Edit>& edits)
+      : guest_(guest), request_(request), root_(root), probe_(probe), edits_(edits) {}
+
+  // Also for `plan`: an edit that hivex cannot make is to be foretold, and what .reg files change
+  // of that by which the plan was made. For `patch` files are written meanwhile; the SYSTEM hive
+  // comes last: until then nothing refers to them. The proof of the edit is still to come.
+  void prepare();
+  // Writes the hive, and what has not been written yet.
+  void apply();
+  // On a fresh mount: nothing that was read before it proves that the writes arrived.
+  void verify();
+  std::string keep_backup() { return backup_ ? backup_->keep() : std::string(); }
+
+ private:
+  bool has_reg() const { return !request_.reg.empty(); }
+  // A backup is made before anything changes, and of the hive as nobody works on it: hivex gets
+  // some with another header. What .reg files want is judged when it has been edited.
+  bool writes_files_meanwhile() const {
+    return request_.mode == Mode::patch && !has_reg() && request_.backup_directory.empty();
+  }
+  std::span<const std::byte> before() const { return probe_.downloaded.bytes(); }
+  std::span<const std::byte> after() const {
+    return has_registry_edits_ ? view_.bytes() : before();
+  }
+  void while_hive_is_edited();
+  void change_files();
+
+  GuestFiles& guest_;
+  const GuestRequest& request_;
+  const WindowsRoot& root_;
+  const Probe& probe_;
+  const std::vector<Edit>& edits_;
+  const bool has_registry_edits_ = has_registry_edits(edits_);
+  std::uint64_t space_ = 0;                 // in the guest, before anything was written
+  MemoryView view_;                         // of the edited hive
+  std::optional<Backup> backup_;            // goes again unless it is kept
+  std::vector<guestfs::FilePart> written_;  // of the hive, see update_hive()
+};
+
+void Change::prepare() {
+  if (has_registry_edits_)
+    view_ = MemoryView(probe_.hive->work.edit(edits_, [this] { while_hive_is_edited(); }).file);
+  else
+    while_hive_is_edited();
+  if (has_registry_edits_ && has_reg())
+    if (const auto refusal =
+            check_settled(request_.decide(facts_after(probe_, edits_, request_.reg)), edits_))
+      throw Refused{*refusal};
+  if (after().size() < before().size()) throw Error("the edited hive is shorter than before");
+  check_space(space_, size_of_files(edits_) + after().size() - before().size());
+  if (has_registry_edits_ && request_.mode == Mode::plan) probe_.hive->work.proven();
+}
+
+void Change::while_hive_is_edited() {
+  if (auto refusal = check_places(guest_, root_.directory, edits_)) throw Refused{*refusal};
+  space_ = guest_.free_space();
+  check_space(space_, size_of_files(edits_));
+  if (request_.mode == Mode::plan) return;
+  request_.meanwhile.edited();
+  probe_.downloaded.load();
+  if (writes_files_meanwhile()) change_files();
+}
+
+void Change::change_files() {
+  if (!request_.backup_directory.empty()) {
+    backup_.emplace(request_.backup_directory, request_.backup_name);
+    backup_->save(guest_, probe_.system_path, before());
+  }
+  apply_files(guest_, root_.directory, edits_);
+}
+
+void Change::apply() {
+  if (!writes_files_meanwhile()) change_files();
+  written_ = update_hive(guest_, probe_.system_path, before(), after());
+  if (has_registry_edits_) neutralise(guest_, probe_.logs);
+  guest_.unmount();
+}
+
+void Change::verify() {
+  guest_.mount(root_.device, Access::read_only);
+  if (!guest_.has_content(probe_.system_path, after(), written_))
     throw Error("verification failed: the SYSTEM hive reads back differently");
-  const Probe again = has_registry_edits(edits)
-                          ? probe_again(before, guest, root.directory, request.reg)
-                          : probe_guest(guest, root.directory, DirtyHive::use_primary, request.reg);
+  request_.meanwhile.proven();
+  const Probe again = has_registry_edits_
+                          ? probe_again(probe_, guest_, root_.directory, request_.reg)
+                          : probe_guest(guest_, root_.directory, DirtyHive::use_primary,
+                                        request_.reg, probe_.software);
   for (const GuestLog& log : again.logs)
-    if (has_registry_edits(edits) && !is_neutral(guest, log))
+    if (has_registry_edits_ && !is_neutral(guest_, log))
       throw Error(fmt::format("verification failed: {} is still valid", log.path));
-  const auto open = find_open_files(guest, root.directory, edits);
+  const auto open = find_open_files(guest_, root_.directory, edits_);
   if (!open.empty())
     throw Error(fmt::format("verification failed: {} has other permissions than it was given",
                             open.front()));
-  const auto decision = request.decide(again.facts);
+  const auto decision = request_.decide(again.facts);
   if (const auto* refusal = std::get_if<Refusal>(&decision))
     throw Error("verification failed: " + refusal->message);
   const Plan& left = std::get<Plan>(decision);
@@ -151,56 +244,38 @@ Decision to_revert(RevertOptions options) {
   return [options](const Facts& facts) { return make_revert(facts, options); };
 }
 
-void patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clock,
-                 Outcome& outcome) {
+Remains patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clock,
+                    Outcome& outcome) {
   clock.begin(Phase::inspect);
-  const WindowsRoot root =
-      value_or_refuse(choose_root(find_windows(guest, request.keys), request.root));
-  outcome.device = root.device;
-  const Access access = check_state(guest, root, request.accept_unclean_ntfs);
-  if (access == Access::read_write_unclean)
-    outcome.warnings.emplace_back(
-        "the NTFS was not cleanly unmounted: what is only in its journal is lost, as "
-        "--unclean-ntfs accept says");
-  mount_writable(guest, root, access);
+  auto software = std::make_shared<SoftwareHive>();  // starts meanwhile
+  const WindowsRoot root = mount_root(guest, request, outcome);
 
   clock.begin(Phase::probe);
-  const Probe probe = probe_guest(guest, root.directory, request.dirty_hive, request.reg);
+  const Probe probe = probe_guest(guest, root.directory, request.dirty_hive, request.reg,
+                                  std::move(software), request.meanwhile.probed);
   outcome.facts = probe.facts;
   const Plan plan = value_or_refuse(request.decide(probe.facts));
-  outcome.edits = plan.edits;
-  outcome.firstboot = plan.firstboot;
-  outcome.restored = plan.restored;
-  outcome.warnings.insert(outcome.warnings.end(), plan.warnings.begin(), plan.warnings.end());
-  outcome.status = plan.edits.empty() ? Status::unchanged : Status::pending;
-  if (plan.edits.empty()) return;
-  const auto before = probe.downloaded.bytes();
-  const auto edited = edited_hive(probe, request, plan.edits);
-  const MemoryView edited_view = edited ? MemoryView(edited->file) : MemoryView();
-  const auto after = edited ? edited_view.bytes() : before;
-  if (auto refusal = check_places(guest, root.directory, plan.edits)) throw Refused{*refusal};
-  check_space(guest, plan.edits, after.size() - std::min(before.size(), after.size()));
+  tell(plan, outcome);
+  if (plan.edits.empty()) return {};
+  Change change(guest, request, root, probe, plan.edits);
   if (request.mode == Mode::plan) {
-    if (edited) probe.hive->work.proven();
-    return;
+    change.prepare();
+    return {};
   }
 
   clock.begin(Phase::apply);
-  std::optional<Backup> backup;  // goes again if anything below fails
-  if (!request.backup_directory.empty()) {
-    backup.emplace(request.backup_directory, request.backup_name);
-    backup->save(guest, probe.system_path, before);
-  }
-  // The SYSTEM hive last: until then nothing refers to the files.
-  apply_files(guest, root.directory, plan.edits);
-  const auto written = update_hive(guest, probe.system_path, before, after);
-  if (has_registry_edits(plan.edits)) neutralise(guest, probe.logs);
-  guest.unmount();
+  change.prepare();
+  change.apply();
 
   clock.begin(Phase::verify);
-  verify(guest, root, request, plan.edits, probe, after, written);
-  if (backup) outcome.backup = backup->keep();
+  change.verify();
+  outcome.backup = change.keep_backup();
   outcome.status = request.done;
+  Remains remains;
+  remains.push_back(probe.hive->work.retire());
+  remains.push_back(probe.software->retire());
+  std::erase(remains, nullptr);
+  return remains;
 }
 
 void look_at_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& clock,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "src/plan/facts.h"
 #include "src/plan/plan_revert.h"
 #include "src/plan/settings.h"
+#include "src/wall/wall.h"
 
 namespace kvmnet {
 
@@ -27,6 +29,14 @@ using Decision = std::function<std::variant<Plan, Refusal>(const Facts&)>;
 Decision to_patch(Settings settings);
 Decision to_revert(RevertOptions options);
 
+// What the caller has to do where there is time. It asks nothing of the guest but what is said.
+struct Meanwhile {
+  std::function<void()> probed = [] {};  // while the SYSTEM hive is being checked
+  std::function<void()> edited = [] {};  // while it is being edited; for `patch`
+  // While the edit is being proven: all has been written by then, and nothing more will be.
+  std::function<void()> proven = [] {};
+};
+
 struct GuestRequest {
   Mode mode = Mode::plan;
   Decision decide;
@@ -37,8 +47,12 @@ struct GuestRequest {
   DirtyHive dirty_hive = DirtyHive::replay;
   bool accept_unclean_ntfs = false;  // and lose what is only in its journal
   std::vector<VolumeKey> keys = {};
+  Meanwhile meanwhile = {};
   Status done = Status::patched;  // what an outcome says when every edit is made: or `reverted`
 };
+
+// Processes that have nothing to do any more, and memory that takes a while to be freed.
+using Remains = std::vector<std::unique_ptr<wall::Session>>;
 
 // Fills in `outcome`: `unchanged`, `pending` (plan), or `request.done`, which means that every edit
 // has been read back on a fresh mount and nothing is left to be done; the caller then has to bring
@@ -46,8 +60,8 @@ struct GuestRequest {
 // must not be used. A backup is made before anything changes, and stays if it is done. `plan`,
 // too, mounts as `patch` does, so that it foretells the same refusals: give it a disk that can be
 // thrown away.
-void patch_guest(guestfs::GuestFiles& guest, const GuestRequest& request, PhaseClock& clock,
-                 Outcome& outcome);
+Remains patch_guest(guestfs::GuestFiles& guest, const GuestRequest& request, PhaseClock& clock,
+                    Outcome& outcome);
 
 // Fills in `outcome` with what the guest says of patches: `reported`, or `pending` where something
 // is still to happen. The guest is only read.

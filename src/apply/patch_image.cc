@@ -61,7 +61,8 @@ class Patch {
     const ImageLock lock = take(image, disk::Use::read);
     // Under the lock: another kvmnet may have begun meanwhile.
     refuse_if(disk::check_committed(name()));
-    const Overlay overlay = Overlay::in(context_.temporary_directory, image);
+    const Overlay overlay =
+        Overlay::in(context_.temporary_directory, image, while_it_is_made(image));
     work_on(overlay, image);
   }
 
@@ -71,11 +72,14 @@ class Patch {
     refuse_if(check_in_place(image));
     refuse_if(check_room(image));
     const ImageLock lock = take(image, disk::Use::write);
-    Overlay overlay = Overlay::beside(image);
+    Overlay overlay = Overlay::beside(image, while_it_is_made(image));
     work_on(overlay, image);
     if (!is_changed()) return;
     clock_.begin(Phase::prepare);
-    warn(disk::commit(std::move(overlay), image, lock, [this] { begin_writing(); }));
+    const auto before_writing = [this] { begin_writing(); };
+    warn(changes_ ? disk::commit(std::move(overlay), image, std::move(*changes_),
+                                 std::move(commit_), lock, before_writing)
+                  : disk::commit(std::move(overlay), image, lock, before_writing));
   }
 
   // The copy has another name until all is well, so it needs no journal.
@@ -84,7 +88,7 @@ class Patch {
     const ImageInfo image = identify(disk::BlockDevices::allow);
     disk::Copy copy = copy_of(image);
     {
-      const Overlay overlay = Overlay::beside(copy.info());
+      const Overlay overlay = Overlay::beside(copy.info(), while_it_is_made(copy.info()));
       work_on(overlay, copy.info());
       begin_writing();
       if (is_changed()) warn(disk::commit_to_private_file(overlay, copy.info()));
@@ -164,7 +168,7 @@ class Patch {
   // Ends with the overlay at rest, and nobody that has it open.
   void work_on(const Overlay& overlay, const ImageInfo& image) {
     clock_.begin(Phase::launch);
-    if (request_.backend == Backend::libguestfs || !work_directly(overlay.path(), image))
+    if (request_.backend == Backend::libguestfs || !work_directly(overlay, image))
       work_in_appliance(overlay, image);
   }
 
@@ -191,11 +195,23 @@ class Patch {
 
   // False: nothing was done, because the disk has a layout that only an appliance reads, and there
   // is one. No other refusal is put to a second judge.
-  bool work_directly(const std::string& overlay, const ImageInfo& image) {
+  bool work_directly(const Overlay& overlay, const ImageInfo& image) {
     outcome_.backend = "direct";
-    DirectGuest guest(serve(overlay, image));
+    server_->go();
+    DirectGuest guest(std::move(server_));
+    std::unique_ptr<disk::ServedDisk> beneath;
+    const bool is_committed = request_.guest.mode == Mode::patch && request_.output.empty();
     try {
-      work_in(guest);
+      Meanwhile meanwhile;
+      if (is_committed) {
+        meanwhile.probed = [&] { beneath = serve_beneath(overlay, image); };
+        meanwhile.edited = [&] { start_commit(image); };
+        meanwhile.proven = [&] {
+          changes_ = guest.changes(*beneath);
+          beneath->leave();
+        };
+      }
+      work_in(guest, std::move(meanwhile));
     } catch (const Refused& e) {
       if (!guest.is_for_appliance(e.refusal.reason, !request_.guest.keys.empty())) throw;
       const std::string why_none = guestfs::why_absent();
@@ -211,29 +227,51 @@ class Patch {
            (why_none.empty() ? ": --backend auto" : ", but " + why_none);
   }
 
+  // The server starts, too.
+  Overlay::Meanwhile while_it_is_made(const ImageInfo& image) {
+    if (request_.backend == Backend::libguestfs) return {};
+    return [this, &image](const std::string& overlay) { server_ = serve(overlay, image); };
+  }
+
   std::unique_ptr<disk::ServedDisk> serve(const std::string& overlay,
                                           const ImageInfo& image) const {
     using disk::ServedDisk;
     using landlock::Access;
     const std::string options = disk::overlay_options(overlay, image.path, image.format);
+    const disk::ServerStart how = {context_.temporary_directory, true};
     const auto writes = request_.guest.mode == Mode::plan || request_.only_look
                             ? ServedDisk::Writes::thrown_away
                             : ServedDisk::Writes::kept;
-    if (!request_.sandboxed) return ServedDisk::unconfined(options, writes);
+    if (!request_.sandboxed) return ServedDisk::unconfined(options, writes, how);
     std::vector<landlock::Rule> files = {disk::users_file(overlay, Access::read_write),
                                          disk::users_file(image.path, Access::read)};
     for (const std::string& backing : image.backing_files)
       files.push_back(disk::users_file(backing, Access::read));
-    return std::make_unique<ServedDisk>(options, writes, files);
+    return std::make_unique<ServedDisk>(options, writes, std::move(files), how);
   }
 
-  void work_in(guestfs::GuestFiles& guest) {
+  void start_commit(const ImageInfo& image) {
+    commit_ = disk::prepare_commit(image.path, image.format);
+    commit_->start(image.path, context_.temporary_directory);
+  }
+
+  std::unique_ptr<disk::ServedDisk> serve_beneath(const Overlay& overlay,
+                                                  const ImageInfo& image) const {
+    return std::make_unique<disk::ServedDisk>(
+        disk::image_options(image.path, image.format),
+        disk::confine_to_image(image.path, image.format, overlay.path()),
+        context_.temporary_directory);
+  }
+
+  void work_in(guestfs::GuestFiles& guest, Meanwhile meanwhile = {}) {
     GuestRequest of_this_guest = request_.guest;
+    of_this_guest.meanwhile = std::move(meanwhile);
     of_this_guest.backup_name = std::filesystem::path(name()).filename().string();
     if (request_.only_look)
       look_at_guest(guest, of_this_guest, clock_, outcome_);
     else
-      patch_guest(guest, of_this_guest, clock_, outcome_);
+      remains_ = patch_guest(guest, of_this_guest, clock_, outcome_);
+    for (const auto& process : remains_) process->stop();
   }
 
   bool is_changed() const { return outcome_.status == request_.guest.done; }
@@ -242,6 +280,10 @@ class Patch {
   const JobContext& context_;
   Outcome& outcome_;
   PhaseClock clock_;
+  std::unique_ptr<disk::ServedDisk> server_;  // of the overlay, for who works directly
+  std::unique_ptr<disk::QemuCommit> commit_;
+  Remains remains_;
+  std::optional<std::vector<disk::Change>> changes_;  // of a guest that was changed directly
 };
 
 }  // namespace

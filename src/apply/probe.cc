@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "hive/edit.h"
 #include "hive/key_path.h"
@@ -62,7 +63,7 @@ void probe_software(GuestFiles& guest, const std::string& path, DirtyHive policy
   hive.read_at = [&](unsigned file, std::uint64_t offset, std::size_t size) {
     return guest.read_at(paths.at(file), offset, size);
   };
-  const SoftwareFacts software = probe_software_hive(hive, policy);
+  const SoftwareFacts software = probe.software->probe(hive, policy);
   Facts& facts = probe.facts;
   facts.software = software.condition;
   facts.version = software.version;
@@ -124,12 +125,12 @@ void read_record(SystemHive& hive, Facts& facts) {
     facts.record_damage = "not one plain file of 1 MiB at most";
   const auto text = facts.files.find(path);
   if (text == facts.files.end()) return;
-  RecordReading reading = hive.read_record(text->second);
+  // What it makes of its reader must not reach the hive.
+  RecordReading reading = facts.open_paths.empty() ? hive.read_record(text->second)
+                                                   : SystemHive::read_foreign_record(text->second);
   facts.record = std::move(reading.record);
   facts.record_damage = std::move(reading.damage);
   facts.record_is_newer = reading.is_newer;
-  // Others than SYSTEM may have written it: what it may have made of its reader answers no more.
-  if (!facts.open_paths.empty()) hive.end();
 }
 
 void read_files(GuestFiles& guest, const std::string& root, Facts& facts) {
@@ -201,8 +202,10 @@ HiveInMemory::HiveInMemory(const std::vector<GuestLog>& found, std::uint64_t siz
       work({file, logs, count_in_use(found)}, size) {}
 
 Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy,
-                  const std::vector<hive::RegSection>& reg) {
+                  const std::vector<hive::RegSection>& reg, std::shared_ptr<SoftwareHive> software,
+                  const std::function<void()>& meanwhile) {
   Probe probe;
+  probe.software = std::move(software);
   probe.system_path = find_hive(guest, root, "SYSTEM");
   const std::uint64_t size = guest.size(probe.system_path);
   const bool is_too_large = size > hive::largest_hive;
@@ -215,6 +218,7 @@ Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy,
   }
   // While the hive is being checked.
   probe_files(guest, root, policy, probe);
+  meanwhile();
   Facts of_hive;
   if (is_too_large) {
     of_hive.system.reason = "larger than any SYSTEM hive";
@@ -231,6 +235,7 @@ Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy,
 Probe probe_again(const Probe& before, GuestFiles& guest, const std::string& root,
                   const std::vector<hive::RegSection>& reg) {
   Probe probe;
+  probe.software = before.software;
   probe.system_path = find_hive(guest, root, "SYSTEM");
   probe.logs = find_logs(guest, probe.system_path);
   probe_files(guest, root, DirtyHive::use_primary, probe);

@@ -2,6 +2,7 @@
 // Gathers the facts of a guest; decides nothing.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,14 +32,19 @@ struct Probe {
   MemoryView downloaded;               // the hive as it is there
   std::unique_ptr<HiveInMemory> hive;  // the same in memory
   std::vector<GuestLog> logs;          // beside it
-  bool is_generalised = false;         // by its SOFTWARE hive
+  std::shared_ptr<SoftwareHive> software;
+  bool is_generalised = false;  // by its SOFTWARE hive
 };
 
 // The guest's root volume is mounted; `root` is the system root's directory on it. Throws Refused
 // for a hive that brings down its reader. `reg`: what .reg files are to be merged, see
-// RegInput::sections().
-Probe probe_guest(guestfs::GuestFiles& guest, const std::string& root, DirtyHive policy,
-                  const std::vector<hive::RegSection>& reg = {});
+// RegInput::sections(). `software`: who is to answer for that hive. `meanwhile`: called when there
+// is nothing to do but to wait for the SYSTEM hive to be checked.
+Probe probe_guest(
+    guestfs::GuestFiles& guest, const std::string& root, DirtyHive policy,
+    const std::vector<hive::RegSection>& reg = {},
+    std::shared_ptr<SoftwareHive> software = std::make_shared<SoftwareHive>(),
+    const std::function<void()>& meanwhile = [] {});
 
 // The same of a guest that `before` is about, and whose SYSTEM hive has been edited as there: its
 // child has checked and read it, and neither is done again. Throws Error if there is no proof of

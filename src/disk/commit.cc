@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "src/disk/changes.h"
+#include "src/disk/beside.h"
 #include "src/disk/commit_steps.h"
 #include "src/disk/confinement.h"
 #include "src/disk/host_space.h"
@@ -37,11 +37,7 @@ TableUndo undo_of(const std::vector<Change>& changes, const ImageInfo& image) {
   return undo_for(open_file(image.path, O_RDONLY | O_NOFOLLOW), image.path, ranges_of(changes));
 }
 
-Journal write_journal(const Overlay& overlay, const ImageInfo& image) {
-  const Fd ruleset = confine_to_image(image.path, image.format, overlay.path());
-  ServedDisk after(overlay_options(overlay.path(), image.path, image.format), ruleset);
-  ServedDisk before(image_options(image.path, image.format), ruleset);
-  auto changes = compare(after, before);
+Journal write_journal(const Overlay& overlay, const ImageInfo& image, std::vector<Change> changes) {
   TableUndo undo = undo_of(changes, image);
   check_room(image, overlay.path(), undo.tables);
   return Journal::create(image,
@@ -50,20 +46,43 @@ Journal write_journal(const Overlay& overlay, const ImageInfo& image) {
                          undo.cleared);
 }
 
+std::vector<Change> find_changes(const Overlay& overlay, const ImageInfo& image) {
+  const Fd ruleset = confine_to_image(image.path, image.format, overlay.path());
+  ServedDisk after(overlay_options(overlay.path(), image.path, image.format), ruleset);
+  ServedDisk before(image_options(image.path, image.format), ruleset);
+  return compare(after, before);
+}
+
+void refuse_changed(const ImageInfo& image) {
+  if (identity_of(image.path) != image.identity) throw Refused{changed_meanwhile(image.path)};
+}
+
 }  // namespace
+
+std::unique_ptr<QemuCommit> prepare_commit(const std::string& image, Format format) {
+  return std::make_unique<QemuCommit>(overlay_path(image), commit_path(image), format);
+}
+
+std::vector<std::string> commit(Overlay overlay, const ImageInfo& image,
+                                std::vector<Change> changes, std::unique_ptr<QemuCommit> qemu,
+                                const ImageLock& lock, const BeforeWriting& before_writing) {
+  sync_file(open_file(overlay.path(), O_RDONLY), overlay.path());
+  refuse_changed(image);
+  Journal journal = write_journal(overlay, image, std::move(changes));
+  overlay.keep();  // from here on the journal decides what becomes of it
+  return Commit(image.path, std::move(journal), lock, before_writing, std::move(qemu)).run();
+}
 
 std::vector<std::string> commit(Overlay overlay, const ImageInfo& image, const ImageLock& lock,
                                 const BeforeWriting& before_writing) {
-  sync_file(open_file(overlay.path(), O_RDONLY), overlay.path());
-  if (identity_of(image.path) != image.identity) throw Refused{changed_meanwhile(image.path)};
-  Journal journal = write_journal(overlay, image);
-  overlay.keep();  // from here on the journal decides what becomes of it
-  return Commit(image.path, std::move(journal), lock, before_writing).run();
+  refuse_changed(image);
+  std::vector<Change> changes = find_changes(overlay, image);
+  return commit(std::move(overlay), image, std::move(changes), nullptr, lock, before_writing);
 }
 
 std::vector<std::string> commit_to_private_file(const Overlay& overlay, const ImageInfo& file) {
   sync_file(open_file(overlay.path(), O_RDONLY), overlay.path());
-  if (!write_into(overlay.path(), file.path, file.format)) return {};
+  if (!QemuCommit(overlay.path(), file.path, file.format).write()) return {};
   return give_back_leaks(file.path, file.format, file.path);
 }
 

@@ -8,22 +8,33 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "src/disk/changes.h"
 #include "src/disk/image_info.h"
 #include "src/disk/image_lock.h"
 #include "src/disk/overlay.h"
+#include "src/disk/qemu_commit.h"
 
 namespace kvmnet::disk {
 
 // Called when all is prepared, before the image is touched; may throw, and nothing has happened.
 using BeforeWriting = std::function<void()>;
 
-// Nothing else may have the overlay open, and `lock` is the image's, for writing. Throws Refused if
-// somebody uses the image or has changed it, and Error for all else that goes wrong: the image is
-// then as it was, unless the error says that it is half written and what to do. Refused, too, if
-// there is no room for the changes. Returns warnings.
+// What commit() will run, for the image of that path. Does nothing yet.
+std::unique_ptr<QemuCommit> prepare_commit(const std::string& image, Format format);
+
+// `changes`: what compare() has found; `qemu`: from prepare_commit(), or null. Nothing else may
+// have the overlay open, and `lock` is the image's, for writing. Throws Refused if somebody uses
+// the image or has changed it, and Error for all else that goes wrong: the image is then as it was,
+// unless the error says that it is half written and what to do. Refused, too, if there is no room
+// for the changes. Returns warnings.
+std::vector<std::string> commit(Overlay overlay, const ImageInfo& image,
+                                std::vector<Change> changes, std::unique_ptr<QemuCommit> qemu,
+                                const ImageLock& lock, const BeforeWriting& before_writing);
+// Finds them, with servers of its own.
 std::vector<std::string> commit(Overlay overlay, const ImageInfo& image, const ImageLock& lock,
                                 const BeforeWriting& before_writing);
 

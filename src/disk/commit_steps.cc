@@ -38,8 +38,9 @@ std::vector<std::string> Commit::write() {
   const bool untouched = journal_.state() == State::ready;
   bool leaks = true;
   try {
+    if (!qemu_) qemu_ = prepare_commit(image_, content().format);
     journal_.set_state(State::writing);
-    leaks = write_into(overlay_path(image_), path, content().format);
+    leaks = qemu_->write();
     // What was written to may have been another file.
     if (!lock_.is_of(path)) throw Error("another file is in the image's place");
     journal_.set_state(State::done);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <exception>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,12 +23,14 @@ Refusal changed_meanwhile(const std::string& image);
 // The files are named by the image's path.
 class Commit {
  public:
+  // `qemu`: from prepare_commit(); null: write() prepares it.
   Commit(std::string image, Journal journal, const ImageLock& lock,
-         const BeforeWriting& before_writing)
+         const BeforeWriting& before_writing, std::unique_ptr<QemuCommit> qemu = nullptr)
       : image_(std::move(image)),
         journal_(std::move(journal)),
         lock_(lock),
-        before_writing_(before_writing) {}
+        before_writing_(before_writing),
+        qemu_(std::move(qemu)) {}
 
   // From `ready`, the image under its own name: away with it, write, and back. Returns warnings.
   std::vector<std::string> run();
@@ -60,6 +63,7 @@ class Commit {
   Journal journal_;
   const ImageLock& lock_;
   const BeforeWriting& before_writing_;
+  std::unique_ptr<QemuCommit> qemu_;
 };
 
 }  // namespace kvmnet::disk

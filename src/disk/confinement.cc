@@ -69,9 +69,11 @@ bool others_may_exchange(const std::string& image, Format format) {
   return std::any_of(backing.begin(), backing.end(), others_may_write_on_the_way_to);
 }
 
-Fd confine_to_image(const std::string& image, Format format, const std::string& overlay) {
+Fd confine_to_image(const std::string& image, Format format, const std::string& overlay,
+                    const std::vector<landlock::Rule>& more) {
   if (!landlock::why_unavailable().empty() || !others_may_exchange(image, format)) return {};
-  std::vector<landlock::Rule> files = {users_file(image, Access::read_write)};
+  std::vector<landlock::Rule> files = more;
+  files.push_back(users_file(image, Access::read_write));
   if (!overlay.empty()) files.push_back(users_file(overlay, Access::read_write));
   for (const std::string& backing : backing_files_of(image, format))
     files.push_back(users_file(backing, Access::read));

@@ -4,6 +4,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "src/disk/image_info.h"
 #include "src/support/fd.h"
@@ -26,7 +27,8 @@ bool others_may_exchange(const std::string& image, Format format);
 // For a program that works on such an image: without a wall it could be led to any file that we may
 // read or write. It gets the image, the overlay (empty: none) and the backing files that the header
 // names now, as far as they are safe. A closed descriptor: nobody else may write there, or the
-// kernel has no Landlock; then QEMU is not confined. Throws Error.
-Fd confine_to_image(const std::string& image, Format format, const std::string& overlay);
+// kernel has no Landlock; then QEMU is not confined. `more`: what else it gets. Throws Error.
+Fd confine_to_image(const std::string& image, Format format, const std::string& overlay,
+                    const std::vector<landlock::Rule>& more = {});
 
 }  // namespace kvmnet::disk

@@ -97,23 +97,29 @@ std::string disk_size(const ImageInfo& image) {
   return std::to_string((size + sector - 1) / sector * sector);
 }
 
+// The file is inherited by nobody else.
+Running start_making(const Fd& file, const std::string& cluster_size, const ImageInfo& image) {
+  const InheritedFile inherited(file);
+  return Running({"qemu-img", "create", "-q", "-u", "-f", "qcow2", "-o",
+                  "cluster_size=" + cluster_size, "-F", std::string(to_string(image.format)), "-b",
+                  image.path, inherited.path(), disk_size(image)});
+}
+
 }  // namespace
 
 // qemu-img would make the file readable for everyone, and truncates one that is there. It gets the
 // file by its descriptor: in a directory of others the name may lead elsewhere by then. The image
 // itself is not opened (-u).
-Overlay::Overlay(std::string path, const ImageInfo& image) : path_(std::move(path)) {
+Overlay::Overlay(std::string path, const ImageInfo& image, const Meanwhile& meanwhile)
+    : path_(std::move(path)) {
   ImageCheck check(image);
   const Fd file = create_private_file(path_);
   const Identity made = identity_of(proc_path(file));
   device_ = made.device;
   inode_ = made.inode;
   try {
-    const InheritedFile inherited(file);
-    Running create({"qemu-img", "create", "-q", "-u", "-f", "qcow2", "-o",
-                    "cluster_size=" + cluster_size(image, check), "-F",
-                    std::string(to_string(image.format)), "-b", image.path, inherited.path(),
-                    disk_size(image)});
+    Running create = start_making(file, cluster_size(image, check), image);
+    if (meanwhile) meanwhile(path_);
     image_is_compressed_ = check.finds_compressed();
     create.wait_checked();
   } catch (...) {
@@ -126,12 +132,13 @@ bool Overlay::is(const struct stat& file) const {
   return file.st_dev == device_ && file.st_ino == inode_;
 }
 
-Overlay Overlay::beside(const ImageInfo& image) {
-  return {overlay_path(image.path), image};
+Overlay Overlay::beside(const ImageInfo& image, const Meanwhile& meanwhile) {
+  return {overlay_path(image.path), image, meanwhile};
 }
 
-Overlay Overlay::in(const std::string& directory, const ImageInfo& image) {
-  return {directory + "/overlay.qcow2", image};
+Overlay Overlay::in(const std::string& directory, const ImageInfo& image,
+                    const Meanwhile& meanwhile) {
+  return {directory + "/overlay.qcow2", image, meanwhile};
 }
 
 Overlay::Overlay(Overlay&& other) noexcept

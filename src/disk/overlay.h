@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include <functional>
 #include <string>
 
 #include "src/disk/image_info.h"
@@ -17,9 +18,12 @@ class Overlay {
   // caller holds the image's lock, and has recovered what a dead run had left. Its mode is 0600 and
   // its owner we: it will hold the guest's boot key, and who owns it could have QEMU led elsewhere.
   // Throws Error, and Refused if the image is damaged (`qemu-img check`).
-  static Overlay beside(const ImageInfo& image);
+  // `meanwhile`: called with its path while the overlay is made: the file is there, but not ready.
+  using Meanwhile = std::function<void(const std::string& path)>;
+  static Overlay beside(const ImageInfo& image, const Meanwhile& meanwhile = {});
   // An overlay in `directory`, to be thrown away.
-  static Overlay in(const std::string& directory, const ImageInfo& image);
+  static Overlay in(const std::string& directory, const ImageInfo& image,
+                    const Meanwhile& meanwhile = {});
 
   Overlay(Overlay&& other) noexcept;
   Overlay& operator=(Overlay&&) = delete;
@@ -36,7 +40,7 @@ class Overlay {
   bool image_is_compressed() const { return image_is_compressed_; }
 
  private:
-  Overlay(std::string path, const ImageInfo& image);
+  Overlay(std::string path, const ImageInfo& image, const Meanwhile& meanwhile);
   std::string path_;
   dev_t device_ = 0;
   ino_t inode_ = 0;

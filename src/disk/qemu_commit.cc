@@ -6,8 +6,10 @@
 
 #include <sstream>
 #include <string_view>
+#include <utility>
 
 #include "src/disk/confinement.h"
+#include "src/disk/gate.h"
 #include "src/disk/qcow2_header.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
@@ -16,24 +18,31 @@
 namespace kvmnet::disk {
 namespace {
 
-// A value inside --image-opts, where a comma ends an option unless it is doubled.
-std::string option_value(const std::string& text) {
-  std::string out;
-  for (const char c : text) out.append(c == ',' ? 2 : 1, c);
-  return out;
-}
-
 // Of `qemu-img check`.
 constexpr int sound = 0;
 constexpr int not_checked = 1;
 constexpr int corruptions = 2;
 constexpr int leaked_clusters = 3;
 
+std::vector<std::string> qemu_img(const std::vector<std::string>& first,
+                                  const std::vector<std::string>& then) {
+  std::vector<std::string> command = {"qemu-img"};
+  command.insert(command.end(), first.begin(), first.end());
+  command.insert(command.end(), then.begin(), then.end());
+  return command;
+}
+
+std::vector<std::string> check_words(const std::string& path,
+                                     const std::vector<std::string>& options) {
+  std::vector<std::string> words = {"check", "-q", "-f", "qcow2"};
+  words.insert(words.end(), options.begin(), options.end());
+  words.push_back(path);
+  return words;
+}
+
 Finished check(const std::string& path, const std::vector<std::string>& options = {}) {
-  std::vector<std::string> command = {"qemu-img", "check", "-q", "-f", "qcow2"};
-  command.insert(command.end(), options.begin(), options.end());
-  command.push_back(path);
-  return ::kvmnet::run(command, confine_to_image(path, Format::qcow2, ""));
+  return ::kvmnet::run(qemu_img({}, check_words(path, options)),
+                       confine_to_image(path, Format::qcow2, ""));
 }
 
 // With both, QEMU 7.2's repair writes the header before it has read the snapshots, and so loses
@@ -61,7 +70,7 @@ std::optional<std::string> damage_of(const Finished& found, const std::string& p
 
 // qemu-img ends with status 0 when it could not write its tables as it closes the image; then only
 // its words tell ("Failed to flush the refcount block cache"; seen with 7.2.22).
-void check_words(const std::string& output) {
+void refuse_words(const std::string& output) {
   constexpr std::string_view speaker = "qemu-img: ";
   std::istringstream lines(output);
   for (std::string line; std::getline(lines, line);)
@@ -70,6 +79,12 @@ void check_words(const std::string& output) {
 }
 
 }  // namespace
+
+std::string option_value(const std::string& text) {
+  std::string out;
+  for (const char c : text) out.append(c == ',' ? 2 : 1, c);
+  return out;
+}
 
 std::string image_options(const std::string& path, Format format) {
   return fmt::format("driver={},file.driver=file,file.filename={}", to_string(format),
@@ -83,22 +98,73 @@ std::string overlay_options(const std::string& overlay, const std::string& image
       option_value(overlay), to_string(format), option_value(image));
 }
 
-bool write_into(const std::string& overlay, const std::string& path, Format format) {
-  std::string options = overlay_options(overlay, path, format);
+// A qemu-img that has been started.
+class QemuCommit::Waiting {
+ public:
+  // `image`: the file that it works on, as it is called now.
+  Waiting(const std::string& directory, const std::vector<std::string>& words,
+          const std::string& image, Format format, const std::string& overlay)
+      : gate_(directory, words.front()),
+        running_(qemu_img(gate_.words(), words),
+                 confine_to_image(image, format, overlay, {gate_.rule()})) {}
+
+  // Nothing: it had ended before it was to begin, as when this host runs out of memory.
+  std::optional<Finished> finish() {
+    if (!gate_.open(running_)) return std::nullopt;
+    return running_.wait();
+  }
+
+ private:
+  Gate gate_;
+  Running running_;
+};
+
+QemuCommit::QemuCommit(std::string overlay, std::string path, Format format)
+    : overlay_(std::move(overlay)), path_(std::move(path)), format_(format) {}
+
+QemuCommit::~QemuCommit() = default;
+
+std::vector<std::string> QemuCommit::commit_words() const {
+  std::string options = overlay_options(overlay_, path_, format_);
   // Reference counts that are brought to disk late would let QEMU, after a flush that failed, take
   // its tables' own clusters for free, and leave an image that cannot be told from one that
   // somebody else has opened.
-  if (format == Format::qcow2) options += ",backing.lazy-refcounts=off";
-  check_words(run_checked({"qemu-img", "commit", "-q", "-d", "--image-opts", options},
-                          confine_to_image(path, format, overlay)));
+  if (format_ == Format::qcow2) options += ",backing.lazy-refcounts=off";
+  return {"commit", "-q", "-d", "--image-opts", options};
+}
+
+void QemuCommit::start(const std::string& path_now, const std::string& directory) {
+  commit_ = std::make_unique<Waiting>(directory, commit_words(), path_now, format_, overlay_);
+  if (format_ == Format::qcow2)
+    check_ = std::make_unique<Waiting>(directory, check_words(path_, {}), path_now, format_, "");
+}
+
+Finished QemuCommit::commit() {
+  if (commit_)
+    if (auto finished = commit_->finish()) return std::move(*finished);
+  return ::kvmnet::run(qemu_img({}, commit_words()), confine_to_image(path_, format_, overlay_));
+}
+
+Finished QemuCommit::check_afterwards() {
+  if (check_)
+    if (auto finished = check_->finish()) return std::move(*finished);
+  return check(path_);
+}
+
+bool QemuCommit::write() {
+  const Finished written = commit();
+  if (written.status != 0)
+    throw Error(
+        fmt::format("qemu-img commit failed with status {}: {}", written.status, written.output));
+  refuse_words(written.output);
   bool leaks = false;
-  if (format == Format::qcow2) {
-    const Finished found = check(path);
-    if (const auto damage = damage_of(found, path))
+  if (format_ == Format::qcow2) {
+    const Finished found = check_afterwards();
+    if (const auto damage = damage_of(found, path_))
       throw Error("qemu-img check finds errors after it: " + *damage);
     leaks = found.status != sound;
   }
-  sync_file(open_file(path, O_RDONLY), path);
+  sync_file(open_file(path_, O_RDONLY), path_);
   return leaks;
 }
 

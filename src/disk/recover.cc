@@ -206,7 +206,7 @@ class Recoverer {
     }
   }
 
-  // We write to no image that was not closed, and leave none so (see write_into()).
+  // We write to no image that was not closed, and leave none so (see QemuCommit).
   void check_closed(const std::string& path) const {
     if (content_.format == Format::qcow2 &&
         read_qcow2_header(open_file(path, O_RDONLY), path).is_dirty)

@@ -5,11 +5,13 @@
 #include <libnbd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <exception>
 #include <optional>
 
 #include "src/disk/confinement.h"
@@ -26,11 +28,11 @@ struct Sockets {
   Fd connected;
 };
 
-Sockets make_sockets() {
-  const TempDir directory;
+// `directory`: one that is ours alone, for the moment that the socket has a name.
+Sockets make_sockets(const std::string& directory) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  const std::string path = directory.path() + "/nbd";
+  const std::string path = directory + "/nbd";
   if (path.size() >= sizeof address.sun_path)
     throw Error(fmt::format("{}: the name of the temporary directory is too long", path));
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
@@ -40,9 +42,15 @@ Sockets make_sockets() {
   if (!sockets.listening.is_open() || !sockets.connected.is_open() ||
       ::bind(sockets.listening.get(), generic, sizeof address) != 0 ||
       ::listen(sockets.listening.get(), 1) != 0 ||
-      ::connect(sockets.connected.get(), generic, sizeof address) != 0)
+      ::connect(sockets.connected.get(), generic, sizeof address) != 0 ||
+      ::unlink(path.c_str()) != 0)
     throw system_error(path, errno);
   return sockets;
+}
+
+Sockets make_sockets() {
+  const TempDir directory;
+  return make_sockets(directory.path());
 }
 
 // Called by libnbd for a part of a disk: 1 means that the image itself holds it.
@@ -64,7 +72,7 @@ void append(std::vector<Range>& ranges, const Range& range) {
 }
 
 constexpr std::size_t largest_call = 2 << 20;
-constexpr std::size_t largest_read = 512 << 10;
+constexpr std::size_t largest_read = 256 << 10;
 constexpr std::size_t most_commands = 4;  // at a time
 
 // What the last call of libnbd has complained of.
@@ -73,10 +81,23 @@ std::string last_problem() {
   return reason != nullptr ? reason : "unknown error";
 }
 
+bool is_taken(std::span<const std::byte> piece, const ServedDisk::Taker& take,
+              std::exception_ptr& error) {
+  try {
+    return take(piece);
+  } catch (...) {
+    error = std::current_exception();
+    return false;
+  }
+}
+
 constexpr const char* allocation_depth = "qemu:allocation-depth";
 
-std::vector<std::string> server_command(const std::string& options, ServedDisk::Writes writes) {
+std::vector<std::string> server_command(const std::string& options, ServedDisk::Writes writes,
+                                        const std::optional<Gate>& gate) {
   std::vector<std::string> command = {"qemu-nbd", "--allocation-depth"};
+  if (gate)
+    for (std::string& word : gate->words()) command.push_back(std::move(word));
   if (writes == ServedDisk::Writes::none) command.emplace_back("--read-only");
   if (writes == ServedDisk::Writes::thrown_away) command.emplace_back("--cache=unsafe");
   command.insert(command.end(), {"--image-opts", options});
@@ -85,24 +106,46 @@ std::vector<std::string> server_command(const std::string& options, ServedDisk::
 
 }  // namespace
 
-ServedDisk::ServedDisk(const std::string& options, const Fd& ruleset)
-    : ServedDisk(options, Writes::none, ruleset) {}
+ServedDisk::ServedDisk(const std::string& options, const Fd& ruleset,
+                       const std::string& directory) {
+  start(options, Writes::none, ruleset, directory);
+}
 
-ServedDisk::ServedDisk(const std::string& options, Writes writes,
-                       std::span<const landlock::Rule> files)
-    : ServedDisk(options, writes, confine_to(files)) {}
+ServedDisk::ServedDisk(const std::string& options, Writes writes, std::vector<landlock::Rule> files,
+                       const ServerStart& how) {
+  if (how.waits) files.push_back(gate_.emplace(how.directory, "server").rule());
+  start(options, writes, confine_to(files), how.directory);
+}
 
-ServedDisk::ServedDisk(const std::string& options, Writes writes, const Fd& ruleset) {
-  Sockets sockets = make_sockets();
-  server_ = std::make_unique<Running>(server_command(options, writes), ruleset, sockets.listening);
+std::unique_ptr<ServedDisk> ServedDisk::unconfined(const std::string& options, Writes writes,
+                                                   const ServerStart& how) {
+  std::unique_ptr<ServedDisk> disk(new ServedDisk());
+  if (how.waits) disk->gate_.emplace(how.directory, "server");
+  disk->start(options, writes, Fd(), how.directory);
+  return disk;
+}
+
+void ServedDisk::start(const std::string& options, Writes writes, const Fd& ruleset,
+                       const std::string& directory) {
+  Sockets sockets = directory.empty() ? make_sockets() : make_sockets(directory);
+  server_ =
+      std::make_unique<Running>(server_command(options, writes, gate_), ruleset, sockets.listening);
   socket_ = std::move(sockets.connected);
+}
+
+void ServedDisk::go() {
+  if (gate_) gate_->open(*server_);
+  gate_.reset();
 }
 
 // Of the listening socket we have nothing any more, so that a server that ends early is noticed.
 nbd_handle* ServedDisk::connection() {
   if (socket_.is_open()) {
+    go();
     nbd_ = nbd_create();
-    if (nbd_ == nullptr || nbd_add_meta_context(nbd_, allocation_depth) == -1 ||
+    // What a read that failed has left in its buffer is not looked at.
+    if (nbd_ == nullptr || nbd_set_pread_initialize(nbd_, false) == -1 ||
+        nbd_add_meta_context(nbd_, allocation_depth) == -1 ||
         nbd_connect_socket(nbd_, socket_.release()) == -1)
       fail();
   }
@@ -133,31 +176,56 @@ std::uint64_t ServedDisk::size() {
   return static_cast<std::uint64_t>(size);
 }
 
-// While the server reads from the image we take what it has read before. Each command writes into
-// `into`, so that none may be left when this ends.
 void ServedDisk::read(std::uint64_t offset, std::span<std::byte> into) {
+  while (!into.empty()) {
+    const std::size_t size = std::min(into.size(), largest_call);
+    if (nbd_pread(connection(), into.data(), size, offset, 0) == -1) fail();
+    offset += size;
+    into = into.subspan(size);
+  }
+}
+
+std::span<std::byte> ServedDisk::buffer(std::size_t number) {
+  if (!buffers_)
+    buffers_ = std::make_unique_for_overwrite<std::byte[]>(largest_read * most_commands);
+  return {buffers_.get() + number % most_commands * largest_read, largest_read};
+}
+
+// Each command writes into its buffer, so that none may be left when this ends.
+void ServedDisk::read(std::uint64_t offset, std::uint64_t size, const Taker& take) {
+  struct Command {
+    std::int64_t number;
+    std::span<const std::byte> piece;
+  };
   nbd_handle* nbd = connection();
-  std::deque<std::int64_t> commands;
+  std::deque<Command> commands;
   std::optional<std::string> problem;
-  while (nbd_ != nullptr && (!commands.empty() || (!into.empty() && !problem))) {
-    if (!into.empty() && !problem && commands.size() < most_commands) {
-      const std::size_t size = std::min(into.size(), largest_read);
-      const std::int64_t command =
-          nbd_aio_pread(nbd, into.data(), size, offset, NBD_NULL_COMPLETION, 0);
-      if (command == -1) {
+  std::exception_ptr error;
+  bool goes_on = true;
+  for (std::size_t next = 0; nbd_ != nullptr && ((goes_on && size > 0) || !commands.empty());) {
+    if (goes_on && size > 0 && commands.size() < most_commands) {
+      const auto piece = buffer(next++).first(std::min<std::uint64_t>(size, largest_read));
+      const std::int64_t number =
+          nbd_aio_pread(nbd, piece.data(), piece.size(), offset, NBD_NULL_COMPLETION, 0);
+      if (number == -1) {
         problem = last_problem();
+        goes_on = false;
         continue;
       }
-      commands.push_back(command);
-      offset += size;
-      into = into.subspan(size);
+      commands.push_back({number, piece});
+      offset += piece.size();
+      size -= piece.size();
       continue;
     }
-    auto now = problem_of(commands.front());
-    if (!problem) problem = std::move(now);
+    const Command done = commands.front();
     commands.pop_front();
+    auto problem_now = problem_of(done.number);
+    if (!goes_on) continue;
+    problem = std::move(problem_now);
+    goes_on = !problem && is_taken(done.piece, take, error);
   }
   if (problem) fail(std::move(*problem));
+  if (error) std::rethrow_exception(error);
 }
 
 // Waits for its end; what it was for is then not touched any more. Without a connection that can be
@@ -200,6 +268,12 @@ void ServedDisk::finish() {
   server_.reset();
   if (finished.status != 0 || !finished.output.empty())
     throw Error(fmt::format("qemu-nbd ended with status {}: {}", finished.status, finished.output));
+}
+
+// It ends when its only client has gone.
+void ServedDisk::leave() {
+  nbd_close(nbd_);
+  nbd_ = nullptr;
 }
 
 std::vector<Range> ServedDisk::allocated() {

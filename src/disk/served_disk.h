@@ -5,12 +5,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "src/disk/gate.h"
 #include "src/disk/range.h"
 #include "src/support/landlock.h"
 #include "src/support/subprocess.h"
@@ -18,6 +20,14 @@
 struct nbd_handle;
 
 namespace kvmnet::disk {
+
+// How a server is started.
+struct ServerStart {
+  // Where sockets can be made that nobody else sees; empty: in a directory that is made for that.
+  std::string directory = {};
+  // Before it is needed: it waits for the first call, and opens nothing. Needs a directory.
+  bool waits = false;
+};
 
 class ServedDisk {
  public:
@@ -30,39 +40,53 @@ class ServedDisk {
   // it cannot open the image.
   // `options`: what --image-opts takes; name every driver, so that QEMU probes nothing.
   // `ruleset`: of Landlock, that holds for the server; closed: none.
-  explicit ServedDisk(const std::string& options, const Fd& ruleset = Fd());
+  // `directory`: see ServerStart.
+  explicit ServedDisk(const std::string& options, const Fd& ruleset = Fd(),
+                      const std::string& directory = {});
   // The server can open nothing but `files` and what it needs to run, whatever images name.
   // Throws Error where the kernel has no Landlock.
-  ServedDisk(const std::string& options, Writes writes, std::span<const landlock::Rule> files);
+  ServedDisk(const std::string& options, Writes writes, std::vector<landlock::Rule> files,
+             const ServerStart& how = {});
   // The same without that, for the user who knowingly does without.
-  static std::unique_ptr<ServedDisk> unconfined(const std::string& options, Writes writes) {
-    return std::unique_ptr<ServedDisk>(new ServedDisk(options, writes, Fd()));
-  }
+  static std::unique_ptr<ServedDisk> unconfined(const std::string& options, Writes writes,
+                                                const ServerStart& how = {});
   ServedDisk(const ServedDisk&) = delete;
   ServedDisk& operator=(const ServedDisk&) = delete;
   ~ServedDisk();  // what has not been flushed may be lost
 
   // All throw Error. After an error of the disk itself it can still be used.
+  void go();             // lets a server that waits begin
   std::uint64_t size();  // of the disk, bytes
   void read(std::uint64_t offset, std::span<std::byte> into);
+  // The same for much at once: `take` gets it piece by piece, while the server reads on; false ends
+  // it.
+  using Taker = std::function<bool(std::span<const std::byte> piece)>;
+  void read(std::uint64_t offset, std::uint64_t size, const Taker& take);
   void write(std::uint64_t offset, std::span<const std::byte> bytes);
   void flush();  // brings to the host's disk what was written
   // Flushes, and lets the server end; nobody has the image open then. Of no use afterwards.
   void finish();
+  // Lets the server of what nobody has written to end, and does not wait. Of no use afterwards.
+  void leave();
   // What the image itself holds and does not take from its backing file, in order, adjoining
   // ranges as one.
   std::vector<Range> allocated();
 
  private:
-  ServedDisk(const std::string& options, Writes writes, const Fd& ruleset);
+  ServedDisk() = default;
+  void start(const std::string& options, Writes writes, const Fd& ruleset,
+             const std::string& directory);
   nbd_handle* connection();
+  std::span<std::byte> buffer(std::size_t number);
   std::optional<std::string> problem_of(std::int64_t command);
   [[noreturn]] void fail();
   [[noreturn]] void fail(std::string problem);
 
+  std::optional<Gate> gate_;  // closed
   std::unique_ptr<Running> server_;
   Fd socket_;  // to the server, until we have spoken to it
   nbd_handle* nbd_ = nullptr;
+  std::unique_ptr<std::byte[]> buffers_;  // one after the other, each for one command
 };
 
 }  // namespace kvmnet::disk

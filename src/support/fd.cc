@@ -96,12 +96,6 @@ Fd make_memory_file(const char* name) {
   return fd;
 }
 
-// Of other files the kernel knows no seals, or none can be added.
-bool is_memory_file(int fd) {
-  const int seals = ::fcntl(fd, F_GET_SEALS);
-  return seals >= 0 && (seals & F_SEAL_SEAL) == 0;
-}
-
 std::string proc_path(const Fd& fd) {
   return fmt::format("/proc/self/fd/{}", fd.get());
 }

@@ -53,8 +53,6 @@ std::string real_path(const std::string& path);
 
 // A file in memory, for what must not lie on a disk: a SYSTEM hive holds the boot key.
 Fd make_memory_file(const char* name);  // can be sealed
-// Whether it is such a one: no other can run out of room under whoever has mapped it.
-bool is_memory_file(int fd);
 // The file at `path` for nothing but to name it (O_PATH), if no symbolic link is on the way to it.
 // A closed descriptor: errno says why not.
 Fd open_through_no_link(const std::string& path);

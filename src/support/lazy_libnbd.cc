@@ -77,9 +77,18 @@ int nbd_poll(nbd_handle* h, int timeout) {
   return in_library<decltype(nbd_poll)>(__func__)(h, timeout);
 }
 
+int nbd_pread(nbd_handle* h, void* buf, std::size_t count, std::uint64_t offset,
+              std::uint32_t flags) {
+  return in_library<decltype(nbd_pread)>(__func__)(h, buf, count, offset, flags);
+}
+
 int nbd_pwrite(nbd_handle* h, const void* buf, std::size_t count, std::uint64_t offset,
                std::uint32_t flags) {
   return in_library<decltype(nbd_pwrite)>(__func__)(h, buf, count, offset, flags);
+}
+
+int nbd_set_pread_initialize(nbd_handle* h, bool request) {
+  return in_library<decltype(nbd_set_pread_initialize)>(__func__)(h, request);
 }
 
 int nbd_shutdown(nbd_handle* h, std::uint32_t flags) {

@@ -25,6 +25,8 @@ class MemoryView {
   MemoryView& operator=(const MemoryView&) = delete;
   ~MemoryView();
 
+  // Maps all of it now, and not each page when it is first looked at.
+  void load() const;
   std::span<const std::byte> bytes() const { return bytes_; }
 
  private:

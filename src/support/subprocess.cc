@@ -107,7 +107,7 @@ Started start_with_output(const std::vector<std::string>& command, int socket, i
     // Its buffers, a new one for each request, are then taken from memory that it has, and not from
     // fresh pages, which the kernel clears: an eighth of the time of a whole patch.
     program.environment.emplace_back(
-        "GLIBC_TUNABLES=glibc.malloc.mmap_threshold=67108864:glibc.malloc.trim_threshold="
+        "GLIBC_TUNABLES=glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold="
         "134217728");
     program.listens = true;
   }
@@ -151,7 +151,7 @@ pid_t start(const Program& program) {
   }
   Pipe failure = make_pipe();
   const pid_t parent = ::getpid();
-  const pid_t pid = ::fork();
+  const pid_t pid = ::vfork();
   if (pid < 0) throw system_error("starting " + program.command[0], errno);
   if (pid == 0) become(image, failure.write_end.get(), parent);
   failure.write_end.reset();
@@ -173,6 +173,12 @@ Running::Running(const std::vector<std::string>& command, const Fd& ruleset, con
 
 Running::~Running() {
   if (pid_ > 0) stop();
+}
+
+bool Running::has_ended() const {
+  siginfo_t end{};
+  return ::waitid(P_PID, static_cast<id_t>(pid_), &end, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         end.si_pid == pid_;
 }
 
 std::string Running::stop() {

@@ -43,6 +43,7 @@ class Running {
   Running& operator=(const Running&) = delete;
   ~Running();
 
+  bool has_ended() const;
   // Ends it; what it has said, at most 64 KiB.
   std::string stop();
   // Waits until it ends by itself.

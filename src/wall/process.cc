@@ -41,9 +41,13 @@ SocketPair make_socket_pair() {
 
 // Nothing of ours but what the loader and the sanitizers go by. A leak check at exit would need
 // what the child has lost. Large blocks of memory are to have large pages where the kernel grants
-// them: a hive in pages of 4 KiB is thousands of page faults.
+// them, and what is freed is kept for what comes: a hive in pages of 4 KiB is thousands of page
+// faults.
 std::vector<std::string> environment() {
-  std::vector<std::string> all = {"LC_ALL=C", "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"};
+  std::vector<std::string> all = {"LC_ALL=C",
+                                  "GLIBC_TUNABLES=glibc.malloc.hugetlb=1:"
+                                  "glibc.malloc.mmap_threshold=33554432:"
+                                  "glibc.malloc.trim_threshold=1073741824"};
   for (const char* name : {"LD_LIBRARY_PATH", "UBSAN_OPTIONS"})
     if (const char* value = std::getenv(name)) all.push_back(fmt::format("{}={}", name, value));
   const char* asan = std::getenv("ASAN_OPTIONS");
@@ -250,8 +254,12 @@ void Process::hear() {
   if (n == 0) errors_.reset();  // poll() skips it from now on
 }
 
+void Process::stop() const {
+  if (pid_ > 0) ::kill(pid_, SIGKILL);
+}
+
 void Process::kill() {
-  ::kill(pid_, SIGKILL);
+  stop();
   rusage used{};
   reap(used);
 }

@@ -52,6 +52,8 @@ class Process {
   void close_sending();
   // Waits for its end; throws, as breach() does, unless it has ended as it should.
   void join();
+  // Has it killed; it may still be there.
+  void stop() const;
   // Ends it, and throws Breach, or Error if it was not ready yet.
   [[noreturn]] void breach(Breach::How how, std::string_view what);
   // The same, for what it says of itself.

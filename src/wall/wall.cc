@@ -79,6 +79,8 @@ class Session::Conversation {
     return hear();
   }
 
+  void stop() { process_.stop(); }
+
   // After a reply nothing may come but the end.
   void finish() {
     process_.close_sending();
@@ -189,6 +191,10 @@ std::string Session::ask(std::string_view operation, std::string_view message) {
 void Session::finish() {
   conversation_->finish();
   conversation_.reset();
+}
+
+void Session::stop() {
+  conversation_->stop();
 }
 
 std::string call(const Request& request) {

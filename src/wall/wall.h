@@ -102,6 +102,9 @@ class Session {
   std::string answer();
   // Lets the child end; throws, as call() does, unless it ends as it should.
   void finish();
+  // Has the child killed, and does not wait until it is gone, as the destructor does: what it had
+  // is freed meanwhile. Of no use afterwards.
+  void stop();
 
  private:
   class Conversation;

@@ -104,7 +104,7 @@ journal=images/image.qcow2.kvmnet-journal
 # The next commits of qemu-img are killed at their third write, and leave images/in-commit.
 cut_off_commits() {
   cat >bin/qemu-img <<SCRIPT
-#!/bin/sh
+$qemu_img_start
 [ "\$1" = commit ] || exec $(command -v qemu-img) "\$@"
 strace -f -o /dev/null -e trace=pwrite64 -e inject=pwrite64:signal=KILL:when=3 \
   $(command -v qemu-img) "\$@"

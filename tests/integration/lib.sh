@@ -21,6 +21,11 @@ fail() {
   exit 1
 }
 
+# How a qemu-img of ours begins: like the real one it does nothing before it is told to.
+# shellcheck disable=SC2016,SC2034 # for others
+qemu_img_start='#!/bin/sh
+[ "$1" != --trace ] || { : <"${2#events=}"; shift 2; }'
+
 # A test that needs hives of real machines is skipped without them; scripts/test counts that.
 requires_real_hives() {
   if [ -z "${KVMNET_TEST_HIVES-}" ]; then

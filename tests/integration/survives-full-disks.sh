@@ -72,16 +72,17 @@ under_strace() {
 }
 
 if [ "${KVMNET_BACKEND-}" = direct ]; then
-  # While qemu-nbd writes: before its first writes of all, and later ones.
-  for write in 2 4 6 8; do
-    echo "== full at write $write"
+  # While the overlay is made, and while qemu-nbd writes: before its first writes of all, and later.
+  for write in pwrite64:2 pwritev:1 pwritev:2; do
+    echo "== full at $write"
     rm -f trace
-    under_strace "pwrite64,pwritev:delay_enter=5000000:when=$write"
+    under_strace "${write%:*}:delay_enter=5000000:when=${write#*:}"
     start
     for _ in $(seq 600); do # held in a call: then the trace ends within a line
       if [ -s trace ] && [ "$(tail -c 1 trace | wc -l)" = 0 ]; then break; fi
       sleep 0.1
     done
+    grep -q INJECTED trace || kill -0 "$pid" || fail "no such write"
     fill
     ended 120 'failed: '
   done
@@ -115,7 +116,7 @@ fi
 
 # In the commit. What was freed by then lets it be finished.
 cat >bin/qemu-img <<SCRIPT
-#!/bin/sh
+$qemu_img_start
 [ "\$1" != commit ] || head -c 1G /dev/zero >$work/disk/filler 2>/dev/null
 exec $(command -v qemu-img) "\$@"
 SCRIPT

@@ -58,7 +58,7 @@ kill "$(cat sleeper)" || fail "kvmnet ended a process that is not its own"
 # Once the commit has begun, neither a signal to kvmnet nor one to all its processes stops it.
 mkdir bin
 cat >bin/qemu-img <<SCRIPT
-#!/bin/sh
+$qemu_img_start
 if [ "\$1" = commit ]; then
   touch "$work/committing"
   sleep 3

@@ -21,9 +21,9 @@ is_after() {
 if [ "${KVMNET_BACKEND-}" = direct ]; then
   # Too fast to be watched: held at a write of qemu-img create, or of a thread of
   # qemu-nbd, which has several.
-  for write in 1 4 6 8 10; do
-    delayed pwrite64,pwritev /image.qcow2.kvmnet-overlay "$write"
-    killed "overlay-write-$write" before held
+  for write in pwrite64:1 pwrite64:4 pwritev:1 pwritev:2; do
+    delayed "${write%:*}" /image.qcow2.kvmnet-overlay "${write#*:}"
+    killed "overlay-$write" before held
   done
 else
   killed overlay-created before said ': launch'

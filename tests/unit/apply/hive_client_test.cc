@@ -78,7 +78,7 @@ Guest unclosed(const Bytes& clean, const Bytes& next) {
 TEST(ProbeSoftwareHive, AsksForLittleOfAnUnclosedHiveOf80MiB) {
   const Bytes clean = enlarged(test::fixture_hive("nt100-19045.software"), 80 << 20);
   Guest guest = unclosed(clean, with_build(clean, "26100"));
-  const SoftwareFacts facts = probe_software_hive(guest.hive(), DirtyHive::replay);
+  const SoftwareFacts facts = SoftwareHive().probe(guest.hive(), DirtyHive::replay);
   EXPECT_EQ(facts.condition.condition, hive::Condition::clean) << facts.condition.reason;
   EXPECT_EQ(facts.condition.replayed, 1U);
   EXPECT_EQ(facts.version, (WindowsVersion{10, 0, 26100}));
@@ -90,11 +90,11 @@ TEST(ProbeSoftwareHive, SaysWhyTheLogsDoNotApply) {
   const Bytes clean = test::fixture_hive("nt100-19045.software");
   Guest guest = unclosed(clean, with_build(clean, "26100"));
   test::spoil(guest.files[1], 700);
-  const SoftwareFacts facts = probe_software_hive(guest.hive(), DirtyHive::replay);
+  const SoftwareFacts facts = SoftwareHive().probe(guest.hive(), DirtyHive::replay);
   EXPECT_EQ(facts.condition.condition, hive::Condition::dirty);
   EXPECT_NE(facts.condition.reason, "");
   EXPECT_FALSE(facts.version);
-  const SoftwareFacts without = probe_software_hive(guest.hive(), DirtyHive::use_primary);
+  const SoftwareFacts without = SoftwareHive().probe(guest.hive(), DirtyHive::use_primary);
   EXPECT_TRUE(without.condition.logs_given_up);
   EXPECT_EQ(without.version, (WindowsVersion{10, 0, 19045}));
 }
@@ -105,7 +105,7 @@ TEST(ProbeSoftwareHive, PassesOnWhatTheGuestThrows) {
   hive.read_at = [](unsigned, std::uint64_t, std::size_t) -> Bytes {
     throw guestfs::Error("the disk has gone");
   };
-  EXPECT_THROW(probe_software_hive(hive, DirtyHive::replay), guestfs::Error);
+  EXPECT_THROW(SoftwareHive().probe(hive, DirtyHive::replay), guestfs::Error);
 }
 
 TEST(CheckHive, MakesAHiveCleanOrSaysWhyNot) {
@@ -135,6 +135,27 @@ TEST(EditHive, TakesOutWhatIsToGo) {
   EXPECT_FALSE(has_key(set, "Services\\nsi"));
   EXPECT_THROW(SystemHive({file}).edit({DeleteValue{key, "Nothing", hive::dword(0), "test"}}),
                hive::Unsupported);
+}
+
+TEST(EditHive, WhatIsDoneMeanwhileFailsAfterAnEditThatCannotBeMade) {
+  const Fd file = make_memory_file("hive");
+  write_whole(file, test::fixture_hive("nt61.system"));
+  const auto key = hive::KeyPath::parse("ControlSet001\\Services\\Tcpip\\Parameters");
+  const SetValue set = {key, "New", std::nullopt, hive::dword(1), "test"};
+  const DeleteValue missing = {key, "Nothing", hive::dword(0), "test"};
+  int calls = 0;
+  const auto fail = [&calls] {
+    ++calls;
+    throw guestfs::Error("the guest is full");
+  };
+  EXPECT_THROW(SystemHive({file}).edit({set}, fail), guestfs::Error);
+  EXPECT_THROW(SystemHive({file}).edit({missing}, fail), hive::Unsupported);
+  EXPECT_EQ(calls, 2);
+  SystemHive hive({file});
+  hive.edit({set}, [&calls] { ++calls; });
+  EXPECT_EQ(calls, 3);
+  EXPECT_EQ(value_of(hive.proven().control_sets.front(), "Services\\Tcpip\\Parameters", "New"),
+            hive::dword(1));
 }
 
 TEST(ProbeSystemHive, FindsAStructureThatIsNotSoundBeforeAnythingElseReadsIt) {
@@ -170,6 +191,15 @@ TEST(SystemHive, WithoutAProofNothingComesOfAnEdit) {
 std::string children() {
   return read_text(open_file(fmt::format("/proc/self/task/{}/children", ::gettid()), O_RDONLY),
                    4096);
+}
+
+TEST(SoftwareHive, AnswersAgainInTheSameProcess) {
+  Guest guest{{test::fixture_hive("nt100-19045.software")}};
+  SoftwareHive software;
+  const auto processes = children();
+  EXPECT_EQ(software.probe(guest.hive(), DirtyHive::replay).version,
+            software.probe(guest.hive(), DirtyHive::replay).version);
+  EXPECT_EQ(children(), processes);
 }
 
 TEST(SystemHive, AnswersAllInOneProcess) {

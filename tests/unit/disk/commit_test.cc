@@ -121,9 +121,9 @@ TEST_F(CommitTest, OfRootLeadsToNoFileThatTheImagesOwnerNames) {
     fs::rename(victim, this->path("data"));  // what the header names now
     ASSERT_EQ(::chown(path.c_str(), of_others ? 1234 : 0, 0), 0);
     if (of_others)
-      EXPECT_THROW(write_into(overlay, path, Format::qcow2), Error);
+      EXPECT_THROW(QemuCommit(overlay, path, Format::qcow2).write(), Error);
     else
-      EXPECT_NO_THROW(write_into(overlay, path, Format::qcow2)) << "nothing would be seen";
+      EXPECT_NO_THROW(QemuCommit(overlay, path, Format::qcow2).write()) << "nothing would be seen";
     for (const std::string& name : names()) fs::remove(this->path(name));
   }
 }
@@ -147,7 +147,8 @@ TEST_F(CommitTest, OfRootFollowsNoLinkInTheDirectoryOfOthers) {
       ASSERT_EQ(::chown(this->path("").c_str(), 1234, 0), 0);
       const std::string before = text_of(victim);
       EXPECT_THROW(
-          write_into(overlay, path, std::string(format) == "raw" ? Format::raw : Format::qcow2),
+          QemuCommit(overlay, path, std::string(format) == "raw" ? Format::raw : Format::qcow2)
+              .write(),
           Error)
           << format;
       EXPECT_TRUE(text_of(victim) == before) << format << ": was written to";

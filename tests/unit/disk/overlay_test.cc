@@ -48,6 +48,20 @@ void commit_into(const std::string& path, Overlay overlay) {
   commit(std::move(overlay), identified(path), lock, [] {});
 }
 
+TEST_F(OverlayTest, ItsFileIsThereWhileItIsMade) {
+  const std::string path = image("disk", "raw");
+  std::string meanwhile;
+  const Overlay overlay = Overlay::beside(identified(path), [&](const std::string& made) {
+    meanwhile = made;
+    EXPECT_EQ(status_of(made).st_mode & 07777, 0600U);
+  });
+  EXPECT_EQ(meanwhile, overlay.path());
+  EXPECT_THROW(Overlay::in(this->path(""), identified(path),
+                           [](const std::string& /*made*/) { throw Error("no server"); }),
+               Error);
+  EXPECT_EQ(names(), (Names{"disk", "disk.kvmnet-overlay"})) << "the other one has gone";
+}
+
 class OverlayOf : public OverlayTest, public testing::WithParamInterface<const char*> {};
 
 TEST_P(OverlayOf, ReachesTheImageOnCommitOnly) {

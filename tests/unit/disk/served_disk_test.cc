@@ -9,12 +9,14 @@
 #include "src/support/error.h"
 #include "src/support/fd.h"
 #include "src/support/subprocess.h"
+#include "tests/unit/direct/volume_file.h"
 #include "tests/unit/disk/disk_files.h"
 
 namespace kvmnet::disk {
 namespace {
 
 using landlock::Access;
+using test::numbered_text;
 using Writes = ServedDisk::Writes;
 
 std::string error_of(const std::function<void()>& step) {
@@ -30,6 +32,13 @@ std::string text_at(ServedDisk& disk, std::uint64_t offset, std::size_t size) {
   std::string text(size, '\0');
   disk.read(offset, std::as_writable_bytes(std::span(text)));
   return text;
+}
+
+ServedDisk::Taker append_to(std::string& text) {
+  return [&text](std::span<const std::byte> piece) {
+    text.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+    return true;
+  };
 }
 
 void put(ServedDisk& disk, std::uint64_t offset, std::string_view text) {
@@ -73,17 +82,56 @@ TEST_F(ServedDiskTest, AnErrorOfTheDiskIsNotItsEnd) {
 // Of a large read several parts are on their way at once. QEMU ends the connection of who reads
 // what cannot be read.
 TEST_F(ServedDiskTest, AnErrorInTheMiddleOfALargeReadIsTold) {
-  const std::string content(8 << 20, 'x');  // of holes QEMU reads nothing
+  const std::string content = numbered_text(8 << 20);  // of holes QEMU reads nothing
   write_whole(create_private_file(path("image")), std::string_view(content));
-  ServedDisk disk(
+  const std::string options =
       "driver=raw,file.driver=blkdebug,file.inject-error.0.event=read_aio,"
       "file.inject-error.0.sector=5000,file.inject-error.0.errno=5,"
       "file.image.driver=file,file.image.filename=" +
-      path("image"));
-  EXPECT_EQ(text_at(disk, 4 << 20, 4 << 20) == content.substr(4 << 20), true);
-  const std::string error = error_of([&] { text_at(disk, 0, 8 << 20); });
-  EXPECT_NE(error.find("Input/output error"), std::string::npos) << error;
-  EXPECT_EQ(error_of([&] { text_at(disk, 0, 1); }), "using the disk with qemu-nbd: it has ended");
+      path("image");
+  for (const bool in_pieces : {false, true}) {
+    ServedDisk disk(options);
+    EXPECT_EQ(text_at(disk, 4 << 20, 4 << 20) == content.substr(4 << 20), true);
+    std::string read;
+    const std::string error = error_of([&] {
+      if (in_pieces)
+        disk.read(0, content.size(), append_to(read));
+      else
+        text_at(disk, 0, 8 << 20);
+    });
+    EXPECT_NE(error.find("Input/output error"), std::string::npos) << error;
+    EXPECT_EQ(content.starts_with(read), true);
+    EXPECT_LE(read.size(), 5000U * 512);
+    EXPECT_EQ(error_of([&] { text_at(disk, 0, 1); }), "using the disk with qemu-nbd: it has ended");
+  }
+}
+
+TEST_F(ServedDiskTest, MuchIsReadInPiecesThatComeInOrder) {
+  const std::string content = numbered_text((9 << 20) + 512);
+  write_whole(create_private_file(path("image")), std::string_view(content));
+  ServedDisk disk(image_options(path("image"), Format::raw));
+  std::string read;
+  disk.read(1024, content.size() - 1024, append_to(read));
+  EXPECT_EQ(read == content.substr(1024), true);
+  disk.read(0, 0, [](auto /*piece*/) -> bool { throw Error("there is none"); });
+}
+
+TEST_F(ServedDiskTest, WhoTakesThePiecesMayEndIt) {
+  const std::string content = numbered_text(9 << 20);
+  write_whole(create_private_file(path("image")), std::string_view(content));
+  ServedDisk disk(image_options(path("image"), Format::raw));
+  int pieces = 0;
+  disk.read(0, content.size(), [&](auto /*piece*/) { return ++pieces < 3; });
+  EXPECT_EQ(pieces, 3);
+  EXPECT_EQ(error_of([&] {
+              disk.read(0, content.size(), [&](auto /*piece*/) -> bool {
+                ++pieces;
+                throw Error("no room for it");
+              });
+            }),
+            "no room for it");
+  EXPECT_EQ(pieces, 4);
+  EXPECT_EQ(text_at(disk, 1 << 20, 3 << 20) == content.substr(1 << 20, 3 << 20), true);
 }
 
 TEST_F(ServedDiskTest, AConfinedServerOpensNoFileThatAnImageNamesAsItsData) {

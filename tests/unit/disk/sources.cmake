@@ -6,6 +6,7 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/commit_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/copy_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/disk_files.cc
+  ${CMAKE_CURRENT_LIST_DIR}/gate_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/host_space_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/image_info_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/image_lock_test.cc
