@@ -13,6 +13,7 @@
 #include "src/apply/guest_logs.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
+#include "src/support/memory_view.h"
 
 namespace kvmnet {
 namespace {
@@ -60,16 +61,17 @@ std::string rename_directory(const std::string& from, const std::string& first) 
   }
 }
 
-void save_hive(const std::string& path, std::span<const std::byte> hive) {
+void save_file(const std::string& path, std::span<const std::byte> content) {
   const Fd fd = create_private_file(path);
-  write_whole(fd, hive);
+  write_whole(fd, content);
   sync_file(fd, path);
 }
 
+// By way of memory: of a file that it cannot write libguestfs does not say why.
 void save_log(GuestFiles& guest, const std::string& log, const std::string& path) {
-  const Fd fd = create_private_file(path);
-  guest.download(log, fd.get());
-  sync_file(fd, path);
+  const Fd copy = make_memory_file("log");
+  guest.download(log, copy.get());
+  save_file(path, MemoryView(copy).bytes());
 }
 
 void save_logs(GuestFiles& guest, const std::string& system_path, const std::string& path) {
@@ -93,7 +95,7 @@ void Backup::save(GuestFiles& guest, const std::string& system_path,
   try {
     if (::chmod(path_.c_str(), 0700) != 0) throw system_error(path_, errno);  // whatever the umask
     const std::string file = path_ + "/SYSTEM";
-    save_hive(file, hive);
+    save_file(file, hive);
     save_logs(guest, system_path, path_);
     sync_directory_of(file);
     path_ = rename_directory(path_, name_);
