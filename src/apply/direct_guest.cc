@@ -481,6 +481,7 @@ void DirectGuest::remove_directory(const std::string& path) {
 }
 
 void DirectGuest::set_private(const std::string& path, guestfs::FileType type) {
+  has_written_ = true;
   ask(operation::set_private, MessageWriter().text(path).number(is_directory(type)).take());
 }
 

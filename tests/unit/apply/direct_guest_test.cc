@@ -109,6 +109,9 @@ TEST_F(DirectGuestTest, AGuestsFilesAreReadWrittenAndSeenByOthers) {
   guest.set_private("/Windows/kvmnet", FileType::directory);
   guest.set_private("/Windows/kvmnet/firstboot.cmd", FileType::regular);
   guest.write_at(system, 5'000'000, std::as_bytes(std::span(std::string_view("patched"))));
+  std::string patched = hive_;
+  patched.replace(5'000'000, 7, "patched");
+  EXPECT_TRUE(guest.has_content(system, bytes_of(patched), {{5'000'000, 7}})) << "still mounted";
   guest.unmount();
   guest.mount("/dev/sda1", Access::read_only);
   EXPECT_TRUE(guest.is_private("/Windows/kvmnet", FileType::directory));
@@ -117,8 +120,6 @@ TEST_F(DirectGuestTest, AGuestsFilesAreReadWrittenAndSeenByOthers) {
   const std::vector<guestfs::DirectoryEntry> entries = {{"firstboot.cmd", FileType::regular}};
   EXPECT_EQ(guest.list("/Windows/kvmnet"), entries);
   EXPECT_THROW(guest.write("/Windows/new", "x"), guestfs::Error);
-  std::string patched = hive_;
-  patched.replace(5'000'000, 7, "patched");
   EXPECT_TRUE(guest.has_content(system, bytes_of(patched), {{5'000'000, 7}}));
   guest.finish();
   EXPECT_EQ(content(system) == patched, true);
