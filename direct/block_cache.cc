@@ -12,11 +12,12 @@ namespace kvmnet::direct {
 namespace {
 
 constexpr std::uint64_t block_size = 32 << 10;
-constexpr std::size_t places = 64;  // each for all blocks whose number has the same remainder
+constexpr std::size_t places = 64;
 
 struct Block {
   std::uint64_t number = 0;
   std::vector<std::byte> bytes;  // none: nothing is known
+  std::uint64_t last_used = 0;   // counts uses of all blocks
   // What the device has not got yet, from the first such byte to the last: it may end where our
   // part of a disk does, within the block.
   std::size_t changed_from = 0;
@@ -117,7 +118,8 @@ class BlockCache::Blocks {
 
   // Null: it cannot be read as a whole.
   Block* load(std::uint64_t number) {
-    Block& block = blocks_.at(number % places);
+    Block& block = place_for(number);
+    block.last_used = ++uses_;
     if (block.number == number && !block.bytes.empty()) return &block;
     write_back(block);
     block.bytes.clear();
@@ -132,8 +134,20 @@ class BlockCache::Blocks {
     }
   }
 
+  // Where it is, or else the place that has not been used for longest. (A place of its own for each
+  // block would have to be shared: an NTFS is laid out in powers of two.)
+  Block& place_for(std::uint64_t number) {
+    Block* oldest = blocks_.data();
+    for (Block& block : blocks_) {
+      if (block.number == number && !block.bytes.empty()) return block;
+      if (block.last_used < oldest->last_used) oldest = &block;
+    }
+    return *oldest;
+  }
+
   const BlockDevice device_;
   std::array<Block, places> blocks_;
+  std::uint64_t uses_ = 0;
 };
 
 BlockCache::BlockCache(BlockDevice device) : blocks_(std::make_shared<Blocks>(std::move(device))) {}

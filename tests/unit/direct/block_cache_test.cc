@@ -72,6 +72,21 @@ TEST_F(BlockCacheTest, AllOfTheDeviceIsReadRightInAnyOrderAndToItsEnd) {
   expect_content(device, content_.size() - 700, 700);
 }
 
+TEST_F(BlockCacheTest, WhatWasNotUsedForLongestGoesFirst) {
+  const BlockDevice device = cache().device();
+  constexpr std::uint64_t block = 32 * kibibyte;
+  for (std::uint64_t i = 0; i < 64; ++i) expect_content(device, (i % 2 * 64 + i) * block, 512);
+  for (std::uint64_t i = 0; i < 64; ++i) expect_content(device, (i % 2 * 64 + i) * block, 512);
+  EXPECT_EQ(reads_.size(), 64U) << "all are kept, wherever they lie";
+  expect_content(device, 0, 512);
+  expect_content(device, 150 * block, 512);
+  EXPECT_EQ(reads_.size(), 65U);
+  expect_content(device, 0, 512);
+  EXPECT_EQ(reads_.size(), 65U);
+  expect_content(device, 65 * block, 512);
+  EXPECT_EQ(reads_.size(), 66U) << "the next one after the first had to go";
+}
+
 TEST_F(BlockCacheTest, WhatIsLargeIsNotKept) {
   const BlockDevice device = cache().device();
   for (int time = 0; time < 2; ++time) expect_content(device, 100, 33 * kibibyte);
@@ -147,11 +162,11 @@ TEST_F(BlockCacheTest, WhatCouldNotBeWrittenIsNotForgotten) {
   BlockCache cache = this->cache();
   const BlockDevice device = cache.device();
   device.write_at(30 * kibibyte, std::vector<std::byte>(5, std::byte{0xee}));
+  for (std::uint64_t i = 1; i < 64; ++i) expect_content(device, i * 32 * kibibyte, 512);
   full_ = true;
   EXPECT_THROW(cache.flush(), Error);
   std::vector<std::byte> sector(512);
-  EXPECT_THROW(device.read_at(30 * kibibyte + 64 * 32 * kibibyte, sector), Error)
-      << "there is no place for it";
+  EXPECT_THROW(device.read_at(64 * 32 * kibibyte, sector), Error) << "there is no place for it";
   EXPECT_THROW(device.write_at(0, std::vector<std::byte>(40 * kibibyte)), Error);
   full_ = false;
   cache.flush();
