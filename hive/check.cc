@@ -88,6 +88,7 @@ class Checker {
   std::size_t subkeys_found_ = 0;
   std::optional<StoredName> previous_name_;
   std::vector<StoredName> value_names_;
+  std::vector<std::uint32_t> value_hashes_;
 };
 
 void Checker::run() {
@@ -294,6 +295,11 @@ std::optional<StoredName> Checker::check_value(CellOffset offset, CellOffset key
 
 // Values are searched from the first to the last by everybody: the second one is only hidden.
 void Checker::check_value_names(CellOffset key) {
+  value_hashes_.clear();
+  for (const StoredName& name : value_names_) value_hashes_.push_back(folded_hash(name));
+  std::sort(value_hashes_.begin(), value_hashes_.end());
+  const auto twins = std::adjacent_find(value_hashes_.begin(), value_hashes_.end());
+  if (twins == value_hashes_.end()) return;
   std::sort(value_names_.begin(), value_names_.end(), is_before);
   for (std::size_t i = 1; i < value_names_.size(); ++i)
     if (!is_before(value_names_[i - 1], value_names_[i]))

@@ -71,10 +71,12 @@ inline std::optional<std::size_t> key_name_size(Cell fixed) {
   if (!is_record(fixed, tag('n', 'k'), key_fixed_size)) return std::nullopt;
   return read_u16(fixed, 72);
 }
+// Made where it is returned, as values are: a copy of fields just written waits for each of them.
 inline std::optional<KeyNode> read_key_node(Cell cell) {
+  std::optional<KeyNode> found;
   const auto name_size = key_name_size(cell);
-  if (!name_size || *name_size > cell.size() - key_fixed_size) return std::nullopt;
-  KeyNode key;
+  if (!name_size || *name_size > cell.size() - key_fixed_size) return found;
+  KeyNode& key = found.emplace();
   key.flags = read_u16(cell, 2);
   key.last_written = read_u32(cell, 4) | (std::uint64_t{read_u32(cell, 8)} << 32);
   key.access_bits = read_u32(cell, 12);
@@ -88,7 +90,7 @@ inline std::optional<KeyNode> read_key_node(Cell cell) {
   key.control_flags = read_u16(cell, 54);
   key.class_size = read_u16(cell, 74);
   key.name = {cell.subspan(key_fixed_size, *name_size), (key.flags & KeyNode::latin1_name) != 0};
-  return key;
+  return found;
 }
 
 // One of `li`, `lf`, `lh` (lists of keys) and `ri` (list of such lists).
@@ -130,10 +132,11 @@ inline std::optional<std::size_t> value_name_size(Cell fixed) {
 inline std::optional<ValueNode> read_value_node(Cell cell) {
   constexpr std::uint32_t stored_inline = 0x80000000;
   constexpr std::uint16_t latin1_name = 1;
+  std::optional<ValueNode> found;
   const auto name_size = value_name_size(cell);
-  if (!name_size || *name_size > cell.size() - value_fixed_size) return std::nullopt;
+  if (!name_size || *name_size > cell.size() - value_fixed_size) return found;
   const std::uint32_t raw_size = read_u32(cell, 4);
-  ValueNode value;
+  ValueNode& value = found.emplace();
   value.flags = read_u16(cell, 16);
   value.name = {cell.subspan(value_fixed_size, *name_size), (value.flags & latin1_name) != 0};
   value.size = raw_size & ~stored_inline;
@@ -141,7 +144,7 @@ inline std::optional<ValueNode> read_value_node(Cell cell) {
   value.data = read_u32(cell, 8);
   value.data_field = cell.subspan(8, 4);
   value.type = read_u32(cell, 12);
-  return value;
+  return found;
 }
 
 struct SecurityNode {

@@ -48,6 +48,9 @@ bool is_before(const StoredName& a, const StoredName& b);
 // A form in which just those names are equal that neither is_before() the other.
 std::u16string folded(const StoredName& name);
 
+// Names that are equal in that form have the same one.
+std::uint32_t folded_hash(const StoredName& name);
+
 // The hash of a key's name in an `lh` list; nothing if a letter's upper case is unknown.
 std::optional<std::uint32_t> name_hash(const StoredName& name);
 

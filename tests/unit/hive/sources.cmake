@@ -32,6 +32,7 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/replay_real_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/replay_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/sound_hive.cc
+  ${CMAKE_CURRENT_LIST_DIR}/stored_name_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/tree_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/utf16_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/value_test.cc)
