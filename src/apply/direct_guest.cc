@@ -171,6 +171,7 @@ bool DirectGuest::serve_write(unsigned file, std::uint64_t offset,
   if (file != direct_file::disk || !writable_ || !contains(*writable_, offset, bytes.size()))
     return false;
   try {
+    originals_.keep(*disk_, {offset, bytes.size()});
     disk_->write(offset, bytes);
     return true;
   } catch (const kvmnet::Error& e) {
@@ -191,9 +192,9 @@ std::string DirectGuest::ask(std::string_view operation, const std::string& mess
   }
 }
 
-std::vector<disk::Change> DirectGuest::changes(disk::ServedDisk& image) {
-  disk_->flush();
-  return disk::compare(*disk_, image);
+std::optional<std::vector<disk::Change>> DirectGuest::changes() {
+  if (!originals_.are_complete()) return std::nullopt;
+  return disk::compare(*disk_, originals_);
 }
 
 void DirectGuest::finish() {
@@ -287,9 +288,7 @@ void DirectGuest::mount(const std::string& device, guestfs::Access access) {
 void DirectGuest::unmount() {
   ask(operation::unmount, {});
   mounted_.reset();
-  if (!writable_) return;
   writable_.reset();
-  disk_->flush();
 }
 
 std::optional<std::string> DirectGuest::resolve(const std::string& path) {

@@ -29,8 +29,9 @@ class DirectGuest : public guestfs::GuestFiles {
   explicit DirectGuest(std::unique_ptr<disk::ServedDisk> disk);
   ~DirectGuest() override;
 
-  // All that has been written, and is on the host's disk, beside what the image below has there.
-  std::vector<disk::Change> changes(disk::ServedDisk& image);
+  // All that has been written, beside what was there before; nothing where it is too much to be
+  // kept.
+  std::optional<std::vector<disk::Change>> changes();
 
   // Unmounts, and lets the server end: only then nobody has the image open, and all that was
   // written is on the host's disk. Of no use afterwards.
@@ -88,6 +89,7 @@ class DirectGuest : public guestfs::GuestFiles {
   bool serve_write(unsigned file, std::uint64_t offset, std::span<const std::byte> bytes);
 
   std::unique_ptr<disk::ServedDisk> disk_;
+  disk::Originals originals_;
   Fd table_;               // with what libblkid has to see of the disk
   Fd table_for_reading_;   // the same for the child
   std::size_t chain_ = 0;  // sectors that the child has asked to be in it

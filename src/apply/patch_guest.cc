@@ -251,8 +251,8 @@ Remains patch_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& 
   const WindowsRoot root = mount_root(guest, request, outcome);
 
   clock.begin(Phase::probe);
-  const Probe probe = probe_guest(guest, root.directory, request.dirty_hive, request.reg,
-                                  std::move(software), request.meanwhile.probed);
+  const Probe probe =
+      probe_guest(guest, root.directory, request.dirty_hive, request.reg, std::move(software));
   outcome.facts = probe.facts;
   const Plan plan = value_or_refuse(request.decide(probe.facts));
   tell(plan, outcome);

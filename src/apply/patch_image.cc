@@ -168,7 +168,7 @@ class Patch {
   // Ends with the overlay at rest, and nobody that has it open.
   void work_on(const Overlay& overlay, const ImageInfo& image) {
     clock_.begin(Phase::launch);
-    if (request_.backend == Backend::libguestfs || !work_directly(overlay, image))
+    if (request_.backend == Backend::libguestfs || !work_directly(image))
       work_in_appliance(overlay, image);
   }
 
@@ -195,21 +195,16 @@ class Patch {
 
   // False: nothing was done, because the disk has a layout that only an appliance reads, and there
   // is one. No other refusal is put to a second judge.
-  bool work_directly(const Overlay& overlay, const ImageInfo& image) {
+  bool work_directly(const ImageInfo& image) {
     outcome_.backend = "direct";
     server_->go();
     DirectGuest guest(std::move(server_));
-    std::unique_ptr<disk::ServedDisk> beneath;
     const bool is_committed = request_.guest.mode == Mode::patch && request_.output.empty();
     try {
       Meanwhile meanwhile;
       if (is_committed) {
-        meanwhile.probed = [&] { beneath = serve_beneath(overlay, image); };
         meanwhile.edited = [&] { start_commit(image); };
-        meanwhile.proven = [&] {
-          changes_ = guest.changes(*beneath);
-          beneath->leave();
-        };
+        meanwhile.proven = [&] { changes_ = guest.changes(); };
       }
       work_in(guest, std::move(meanwhile));
     } catch (const Refused& e) {
@@ -239,9 +234,7 @@ class Patch {
     using landlock::Access;
     const std::string options = disk::overlay_options(overlay, image.path, image.format);
     const disk::ServerStart how = {context_.temporary_directory, true};
-    const auto writes = request_.guest.mode == Mode::plan || request_.only_look
-                            ? ServedDisk::Writes::thrown_away
-                            : ServedDisk::Writes::kept;
+    const auto writes = ServedDisk::Writes::unsynced;  // a commit syncs the overlay first
     if (!request_.sandboxed) return ServedDisk::unconfined(options, writes, how);
     std::vector<landlock::Rule> files = {disk::users_file(overlay, Access::read_write),
                                          disk::users_file(image.path, Access::read)};
@@ -253,14 +246,6 @@ class Patch {
   void start_commit(const ImageInfo& image) {
     commit_ = disk::prepare_commit(image.path, image.format);
     commit_->start(image.path, context_.temporary_directory);
-  }
-
-  std::unique_ptr<disk::ServedDisk> serve_beneath(const Overlay& overlay,
-                                                  const ImageInfo& image) const {
-    return std::make_unique<disk::ServedDisk>(
-        disk::image_options(image.path, image.format),
-        disk::confine_to_image(image.path, image.format, overlay.path()),
-        context_.temporary_directory);
   }
 
   void work_in(guestfs::GuestFiles& guest, Meanwhile meanwhile = {}) {

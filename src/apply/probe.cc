@@ -202,8 +202,8 @@ HiveInMemory::HiveInMemory(const std::vector<GuestLog>& found, std::uint64_t siz
       work({file, logs, count_in_use(found)}, size) {}
 
 Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy,
-                  const std::vector<hive::RegSection>& reg, std::shared_ptr<SoftwareHive> software,
-                  const std::function<void()>& meanwhile) {
+                  const std::vector<hive::RegSection>& reg,
+                  std::shared_ptr<SoftwareHive> software) {
   Probe probe;
   probe.software = std::move(software);
   probe.system_path = find_hive(guest, root, "SYSTEM");
@@ -218,7 +218,6 @@ Probe probe_guest(GuestFiles& guest, const std::string& root, DirtyHive policy,
   }
   // While the hive is being checked.
   probe_files(guest, root, policy, probe);
-  meanwhile();
   Facts of_hive;
   if (is_too_large) {
     of_hive.system.reason = "larger than any SYSTEM hive";

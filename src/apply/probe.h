@@ -38,13 +38,10 @@ struct Probe {
 
 // The guest's root volume is mounted; `root` is the system root's directory on it. Throws Refused
 // for a hive that brings down its reader. `reg`: what .reg files are to be merged, see
-// RegInput::sections(). `software`: who is to answer for that hive. `meanwhile`: called when there
-// is nothing to do but to wait for the SYSTEM hive to be checked.
-Probe probe_guest(
-    guestfs::GuestFiles& guest, const std::string& root, DirtyHive policy,
-    const std::vector<hive::RegSection>& reg = {},
-    std::shared_ptr<SoftwareHive> software = std::make_shared<SoftwareHive>(),
-    const std::function<void()>& meanwhile = [] {});
+// RegInput::sections(). `software`: who is to answer for that hive.
+Probe probe_guest(guestfs::GuestFiles& guest, const std::string& root, DirtyHive policy,
+                  const std::vector<hive::RegSection>& reg = {},
+                  std::shared_ptr<SoftwareHive> software = std::make_shared<SoftwareHive>());
 
 // The same of a guest that `before` is about, and whose SYSTEM hive has been edited as there: its
 // child has checked and read it, and neither is done again. Throws Error if there is no proof of

@@ -12,11 +12,22 @@ namespace {
 constexpr std::size_t sector = 512;
 constexpr std::size_t chunk = 1 << 20;
 
+// What the image has where the overlay has `new_bytes`.
+void read_before(ServedDisk& image, std::uint64_t offset, std::span<const std::byte> /*new_bytes*/,
+                 std::span<std::byte> into) {
+  image.read(offset, into);
+}
+void read_before(const Originals& originals, std::uint64_t offset,
+                 std::span<const std::byte> new_bytes, std::span<std::byte> into) {
+  std::copy(new_bytes.begin(), new_bytes.end(), into.begin());
+  originals.restore(offset, into);
+}
+
 // Reads a range of both disks piece by piece; `use` gets each piece of the overlay and of the image
 // and the piece's offset in the range. What lies behind the end of the image (an overlay's last
 // cluster) is not there to be compared.
-template <typename Use>
-void read_both(const Range& range, ServedDisk& overlay, ServedDisk& image, Use use) {
+template <typename Image, typename Use>
+void read_both(const Range& range, ServedDisk& overlay, Image& image, Use use) {
   // A range is a few clusters, as a rule.
   std::vector<std::byte> after(std::min<std::uint64_t>(chunk, range.length));
   std::vector<std::byte> before(after.size());
@@ -25,7 +36,7 @@ void read_both(const Range& range, ServedDisk& overlay, ServedDisk& image, Use u
     const auto new_bytes = std::span(after).first(size);
     const auto old_bytes = std::span(before).first(size);
     overlay.read(range.start + at, new_bytes);
-    image.read(range.start + at, old_bytes);
+    read_before(image, range.start + at, new_bytes, old_bytes);
     use(new_bytes, old_bytes, at);
     at += size;
   }
@@ -39,7 +50,8 @@ bool equal(std::span<const std::byte> a, std::span<const std::byte> b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end());
 }
 
-Change compare_range(const Range& range, ServedDisk& overlay, ServedDisk& image) {
+template <typename Image>
+Change compare_range(const Range& range, ServedDisk& overlay, Image& image) {
   Change change;
   change.range = range;
   Sha256 after;
@@ -54,6 +66,14 @@ Change compare_range(const Range& range, ServedDisk& overlay, ServedDisk& image)
   });
   change.after = after.hex();
   return change;
+}
+
+template <typename Image>
+std::vector<Change> compare_all(ServedDisk& overlay, Image& image) {
+  std::vector<Change> changes;
+  for (const Range& range : overlay.allocated())
+    changes.push_back(compare_range(range, overlay, image));
+  return changes;
 }
 
 void add_foreign(Progress& progress, const Range& found) {
@@ -110,10 +130,11 @@ std::vector<Range> ranges_of(const std::vector<Change>& changes) {
 }
 
 std::vector<Change> compare(ServedDisk& overlay, ServedDisk& image) {
-  std::vector<Change> changes;
-  for (const Range& range : overlay.allocated())
-    changes.push_back(compare_range(range, overlay, image));
-  return changes;
+  return compare_all(overlay, image);
+}
+
+std::vector<Change> compare(ServedDisk& overlay, const Originals& originals) {
+  return compare_all(overlay, originals);
 }
 
 Progress look(const std::vector<Change>& changes, ServedDisk& overlay, ServedDisk& image,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/disk/image_info.h"
+#include "src/disk/originals.h"
 #include "src/disk/served_disk.h"
 #include "src/support/error.h"
 
@@ -29,6 +30,9 @@ std::vector<Range> ranges_of(const std::vector<Change>& changes);
 
 // Reads what the overlay holds and what the image has there.
 std::vector<Change> compare(ServedDisk& overlay, ServedDisk& image);
+// The same of an overlay that has been written to through this server alone, which has kept what
+// was there before: all of it.
+std::vector<Change> compare(ServedDisk& overlay, const Originals& originals);
 
 class OverlayHasChanged : public Error {
  public:

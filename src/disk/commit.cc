@@ -66,7 +66,7 @@ std::unique_ptr<QemuCommit> prepare_commit(const std::string& image, Format form
 std::vector<std::string> commit(Overlay overlay, const ImageInfo& image,
                                 std::vector<Change> changes, std::unique_ptr<QemuCommit> qemu,
                                 const ImageLock& lock, const BeforeWriting& before_writing) {
-  sync_file(open_file(overlay.path(), O_RDONLY), overlay.path());
+  overlay.sync();
   refuse_changed(image);
   Journal journal = write_journal(overlay, image, std::move(changes));
   overlay.keep();  // from here on the journal decides what becomes of it
@@ -81,7 +81,7 @@ std::vector<std::string> commit(Overlay overlay, const ImageInfo& image, const I
 }
 
 std::vector<std::string> commit_to_private_file(const Overlay& overlay, const ImageInfo& file) {
-  sync_file(open_file(overlay.path(), O_RDONLY), overlay.path());
+  overlay.sync();
   if (!QemuCommit(overlay.path(), file.path, file.format).write()) return {};
   return give_back_leaks(file.path, file.format, file.path);
 }

@@ -113,12 +113,12 @@ Running start_making(const Fd& file, const std::string& cluster_size, const Imag
 Overlay::Overlay(std::string path, const ImageInfo& image, const Meanwhile& meanwhile)
     : path_(std::move(path)) {
   ImageCheck check(image);
-  const Fd file = create_private_file(path_);
-  const Identity made = identity_of(proc_path(file));
+  file_ = create_private_file(path_);
+  const Identity made = identity_of(proc_path(file_));
   device_ = made.device;
   inode_ = made.inode;
   try {
-    Running create = start_making(file, cluster_size(image, check), image);
+    Running create = start_making(file_, cluster_size(image, check), image);
     if (meanwhile) meanwhile(path_);
     image_is_compressed_ = check.finds_compressed();
     create.wait_checked();
@@ -126,6 +126,10 @@ Overlay::Overlay(std::string path, const ImageInfo& image, const Meanwhile& mean
     ::unlink(path_.c_str());
     throw;
   }
+}
+
+void Overlay::sync() const {
+  sync_file(file_, path_);
 }
 
 bool Overlay::is(const struct stat& file) const {
@@ -143,6 +147,7 @@ Overlay Overlay::in(const std::string& directory, const ImageInfo& image,
 
 Overlay::Overlay(Overlay&& other) noexcept
     : path_(std::exchange(other.path_, {})),
+      file_(std::move(other.file_)),
       device_(other.device_),
       inode_(other.inode_),
       kept_(other.kept_),

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "src/disk/image_info.h"
+#include "src/support/fd.h"
 
 namespace kvmnet::disk {
 
@@ -32,6 +33,9 @@ class Overlay {
   ~Overlay();  // removes the file, unless it is to be kept
 
   const std::string& path() const { return path_; }
+  // Brings to the host's disk what was written to it, by whomever, since it was made. Throws Error
+  // also where some of that failed before.
+  void sync() const;
   void keep() { kept_ = true; }
   // Whether it is this file, whatever its name leads to by now.
   bool is(const struct stat& file) const;
@@ -42,6 +46,7 @@ class Overlay {
  private:
   Overlay(std::string path, const ImageInfo& image, const Meanwhile& meanwhile);
   std::string path_;
+  Fd file_;
   dev_t device_ = 0;
   ino_t inode_ = 0;
   bool kept_ = false;

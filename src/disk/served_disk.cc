@@ -99,7 +99,7 @@ std::vector<std::string> server_command(const std::string& options, ServedDisk::
   if (gate)
     for (std::string& word : gate->words()) command.push_back(std::move(word));
   if (writes == ServedDisk::Writes::none) command.emplace_back("--read-only");
-  if (writes == ServedDisk::Writes::thrown_away) command.emplace_back("--cache=unsafe");
+  if (writes == ServedDisk::Writes::unsynced) command.emplace_back("--cache=unsafe");
   command.insert(command.end(), {"--image-opts", options});
   return command;
 }
@@ -268,12 +268,6 @@ void ServedDisk::finish() {
   server_.reset();
   if (finished.status != 0 || !finished.output.empty())
     throw Error(fmt::format("qemu-nbd ended with status {}: {}", finished.status, finished.output));
-}
-
-// It ends when its only client has gone.
-void ServedDisk::leave() {
-  nbd_close(nbd_);
-  nbd_ = nullptr;
 }
 
 std::vector<Range> ServedDisk::allocated() {

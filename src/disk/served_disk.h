@@ -33,8 +33,10 @@ class ServedDisk {
  public:
   enum class Writes {
     none,
-    kept,
-    thrown_away,  // they need not reach the host's disk
+    kept,  // on the host's disk after finish()
+    // In the file after finish(), and nowhere waited for: who wants them on the host's disk syncs
+    // the file then.
+    unsynced,
   };
   // Starts the server; the first call waits for it, and throws Error with qemu-nbd's own words if
   // it cannot open the image.
@@ -66,8 +68,6 @@ class ServedDisk {
   void flush();  // brings to the host's disk what was written
   // Flushes, and lets the server end; nobody has the image open then. Of no use afterwards.
   void finish();
-  // Lets the server of what nobody has written to end, and does not wait. Of no use afterwards.
-  void leave();
   // What the image itself holds and does not take from its backing file, in order, adjoining
   // ranges as one.
   std::vector<Range> allocated();

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "src/apply/find_windows.h"
+#include "src/disk/changes.h"
 #include "src/disk/qemu_commit.h"
 #include "src/support/error.h"
 #include "src/support/refusal.h"
@@ -56,6 +57,21 @@ class DirectGuestTest : public test::DiskTest {
     return std::make_unique<disk::ServedDisk>(
         disk::overlay_options(overlay_, image_, disk::Format::raw), disk::ServedDisk::Writes::kept,
         rules);
+  }
+
+  // Found by who has seen none of the writes.
+  void expect_all_of_overlay(const std::optional<std::vector<disk::Change>>& changes) const {
+    disk::ServedDisk after(disk::overlay_options(overlay_, image_, disk::Format::raw));
+    disk::ServedDisk before(disk::image_options(image_, disk::Format::raw));
+    const auto expected = disk::compare(after, before);
+    ASSERT_TRUE(changes.has_value());
+    ASSERT_EQ(changes->size(), expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_EQ(changes->at(i).range, expected[i].range);
+      EXPECT_EQ(changes->at(i).after, expected[i].after);
+      EXPECT_EQ(changes->at(i).sectors, expected[i].sectors);
+      EXPECT_EQ(changes->at(i).before, expected[i].before);
+    }
   }
 
   // The volume as the overlay shows it.
@@ -121,7 +137,9 @@ TEST_F(DirectGuestTest, AGuestsFilesAreReadWrittenAndSeenByOthers) {
   EXPECT_EQ(guest.list("/Windows/kvmnet"), entries);
   EXPECT_THROW(guest.write("/Windows/new", "x"), guestfs::Error);
   EXPECT_TRUE(guest.has_content(system, bytes_of(patched), {{5'000'000, 7}}));
+  const auto changes = guest.changes();
   guest.finish();
+  expect_all_of_overlay(changes);
   EXPECT_EQ(content(system) == patched, true);
   EXPECT_EQ(content("/Windows/kvmnet/firstboot.cmd"), "@echo off\r\n");
 }

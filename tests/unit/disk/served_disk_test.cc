@@ -71,6 +71,16 @@ TEST_F(ServedDiskTest, WhatIsWrittenIsReadAndInTheImageAfterwards) {
   EXPECT_EQ(text_at(again, 1 << 18, large.size()) == large, true);
 }
 
+TEST_F(ServedDiskTest, WhatIsNotSyncedIsInTheFileAllTheSame) {
+  const std::string image = qcow2("image", {});
+  const std::vector<landlock::Rule> rules = {{image, Access::read_write}};
+  ServedDisk disk(image_options(image, Format::qcow2), Writes::unsynced, rules);
+  put(disk, 512, "written");
+  disk.finish();
+  ServedDisk again(image_options(image, Format::qcow2));
+  EXPECT_EQ(text_at(again, 512, 7), "written");
+}
+
 TEST_F(ServedDiskTest, AnErrorOfTheDiskIsNotItsEnd) {
   const std::string image = qcow2("image", {});
   ServedDisk disk(image_options(image, Format::qcow2));

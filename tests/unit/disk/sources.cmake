@@ -11,6 +11,7 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/image_info_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/image_lock_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/open_files_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/originals_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/overlay_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/qcow2_tables_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/recover_tables_test.cc
