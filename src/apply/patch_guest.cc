@@ -105,6 +105,7 @@ void check_space(std::uint64_t there, std::uint64_t growth) {
 
 WindowsRoot mount_root(GuestFiles& guest, const GuestRequest& request, Outcome& outcome) {
   WindowsRoot root = value_or_refuse(choose_root(find_windows(guest, request.keys), request.root));
+  request.meanwhile.found();
   outcome.device = root.device;
   const Access access = check_state(guest, root, request.accept_unclean_ntfs);
   if (access == Access::read_write_unclean)
@@ -283,6 +284,7 @@ void look_at_guest(GuestFiles& guest, const GuestRequest& request, PhaseClock& c
   clock.begin(Phase::inspect);
   const WindowsRoot root =
       value_or_refuse(choose_root(find_windows(guest, request.keys), request.root));
+  request.meanwhile.found();
   outcome.device = root.device;
   const guestfs::NtfsState state = guest.ntfs_state(root.device);
   if (state == guestfs::NtfsState::hibernated || state == guestfs::NtfsState::unclean)

@@ -31,6 +31,7 @@ Decision to_revert(RevertOptions options);
 
 // What the caller has to do where there is time. It asks nothing of the guest but what is said.
 struct Meanwhile {
+  std::function<void()> found = [] {};   // when a Windows is, and nothing has been said of it yet
   std::function<void()> edited = [] {};  // while the SYSTEM hive is being edited; for `patch`
   // While the edit is being proven: all has been written by then, and nothing more will be.
   std::function<void()> proven = [] {};

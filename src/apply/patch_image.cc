@@ -61,8 +61,7 @@ class Patch {
     const ImageLock lock = take(image, disk::Use::read);
     // Under the lock: another kvmnet may have begun meanwhile.
     refuse_if(disk::check_committed(name()));
-    const Overlay overlay =
-        Overlay::in(context_.temporary_directory, image, while_it_is_made(image));
+    const Overlay overlay = Overlay::in(context_.temporary_directory, image, making_of(image));
     work_on(overlay, image);
   }
 
@@ -72,7 +71,7 @@ class Patch {
     refuse_if(check_in_place(image));
     refuse_if(check_room(image));
     const ImageLock lock = take(image, disk::Use::write);
-    Overlay overlay = Overlay::beside(image, while_it_is_made(image));
+    Overlay overlay = Overlay::beside(image, making_of(image));
     work_on(overlay, image);
     if (!is_changed()) return;
     clock_.begin(Phase::prepare);
@@ -88,7 +87,7 @@ class Patch {
     const ImageInfo image = identify(disk::BlockDevices::allow);
     disk::Copy copy = copy_of(image);
     {
-      const Overlay overlay = Overlay::beside(copy.info(), while_it_is_made(copy.info()));
+      const Overlay overlay = Overlay::beside(copy.info(), making_of(copy.info()));
       work_on(overlay, copy.info());
       begin_writing();
       if (is_changed()) warn(disk::commit_to_private_file(overlay, copy.info()));
@@ -168,7 +167,7 @@ class Patch {
   // Ends with the overlay at rest, and nobody that has it open.
   void work_on(const Overlay& overlay, const ImageInfo& image) {
     clock_.begin(Phase::launch);
-    if (request_.backend == Backend::libguestfs || !work_directly(image))
+    if (request_.backend == Backend::libguestfs || !work_directly(overlay, image))
       work_in_appliance(overlay, image);
   }
 
@@ -195,19 +194,29 @@ class Patch {
 
   // False: nothing was done, because the disk has a layout that only an appliance reads, and there
   // is one. No other refusal is put to a second judge.
-  bool work_directly(const ImageInfo& image) {
+  bool work_directly(const Overlay& overlay, const ImageInfo& image) {
     outcome_.backend = "direct";
+    try {
+      return work_on_served(overlay, image);
+    } catch (...) {
+      overlay.require_sound();  // else it is that what is wrong
+      throw;
+    }
+  }
+
+  bool work_on_served(const Overlay& overlay, const ImageInfo& image) {
     server_->go();
     DirectGuest guest(std::move(server_));
-    const bool is_committed = request_.guest.mode == Mode::patch && request_.output.empty();
+    Meanwhile meanwhile;
+    meanwhile.found = [&] { overlay.require_sound(); };
+    if (request_.guest.mode == Mode::patch && request_.output.empty()) {
+      meanwhile.edited = [&] { start_commit(image); };
+      meanwhile.proven = [&] { changes_ = guest.changes(); };
+    }
     try {
-      Meanwhile meanwhile;
-      if (is_committed) {
-        meanwhile.edited = [&] { start_commit(image); };
-        meanwhile.proven = [&] { changes_ = guest.changes(); };
-      }
       work_in(guest, std::move(meanwhile));
     } catch (const Refused& e) {
+      overlay.require_sound();
       if (!guest.is_for_appliance(e.refusal.reason, !request_.guest.keys.empty())) throw;
       const std::string why_none = guestfs::why_absent();
       if (request_.backend == Backend::automatic && why_none.empty()) return false;
@@ -222,10 +231,11 @@ class Patch {
            (why_none.empty() ? ": --backend auto" : ", but " + why_none);
   }
 
-  // The server starts, too.
-  Overlay::Meanwhile while_it_is_made(const ImageInfo& image) {
+  // For who works directly the server starts, too; the check of the image ends before more has been
+  // done than to look for Windows.
+  disk::OverlayMaking making_of(const ImageInfo& image) {
     if (request_.backend == Backend::libguestfs) return {};
-    return [this, &image](const std::string& overlay) { server_ = serve(overlay, image); };
+    return {[this, &image](const std::string& overlay) { server_ = serve(overlay, image); }, true};
   }
 
   std::unique_ptr<disk::ServedDisk> serve(const std::string& overlay,

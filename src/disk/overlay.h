@@ -6,25 +6,34 @@
 #include <sys/stat.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 
+#include "src/disk/image_check.h"
 #include "src/disk/image_info.h"
 #include "src/support/fd.h"
 
 namespace kvmnet::disk {
+
+// How one is made.
+struct OverlayMaking {
+  // Called with its path while the overlay is made: the file is there, but not ready.
+  std::function<void(const std::string& path)> meanwhile = {};
+  // Whether the image is still being checked when the overlay is there: see
+  // Overlay::require_sound().
+  bool check_goes_on = false;
+};
 
 class Overlay {
  public:
   // The overlay that patch uses: beside the image, so that it is on the same file system. The
   // caller holds the image's lock, and has recovered what a dead run had left. Its mode is 0600 and
   // its owner we: it will hold the guest's boot key, and who owns it could have QEMU led elsewhere.
-  // Throws Error, and Refused if the image is damaged (`qemu-img check`).
-  // `meanwhile`: called with its path while the overlay is made: the file is there, but not ready.
-  using Meanwhile = std::function<void(const std::string& path)>;
-  static Overlay beside(const ImageInfo& image, const Meanwhile& meanwhile = {});
+  // Throws Error, and Refused if the image is damaged (src/disk/image_check.h).
+  static Overlay beside(const ImageInfo& image, const OverlayMaking& making = {});
   // An overlay in `directory`, to be thrown away.
   static Overlay in(const std::string& directory, const ImageInfo& image,
-                    const Meanwhile& meanwhile = {});
+                    const OverlayMaking& making = {});
 
   Overlay(Overlay&& other) noexcept;
   Overlay& operator=(Overlay&&) = delete;
@@ -39,18 +48,21 @@ class Overlay {
   void keep() { kept_ = true; }
   // Whether it is this file, whatever its name leads to by now.
   bool is(const struct stat& file) const;
+  // Waits for the check of the image. Throws Refused if it is damaged, and Error. Nothing that was
+  // read of a damaged image counts.
+  void require_sound() const { check_->finish(); }
   // Whether the image has compressed clusters. What QEMU frees of them when they are overwritten it
   // uses again at once, before the image's tables say so on disk.
-  bool image_is_compressed() const { return image_is_compressed_; }
+  bool image_is_compressed() const { return check_->finds_compressed(); }
 
  private:
-  Overlay(std::string path, const ImageInfo& image, const Meanwhile& meanwhile);
+  Overlay(std::string path, const ImageInfo& image, const OverlayMaking& making);
   std::string path_;
+  std::unique_ptr<ImageCheck> check_;
   Fd file_;
   dev_t device_ = 0;
   ino_t inode_ = 0;
   bool kept_ = false;
-  bool image_is_compressed_ = false;
 };
 
 }  // namespace kvmnet::disk

@@ -14,6 +14,22 @@ refused() { # CODE ARGUMENT...
   expect_out "[$1]"
 }
 
+# QEMU reads what is missing of a truncated image as zeros: whatever somebody who does not wait for
+# the check finds there, or does not, it is the image that is wrong.
+image nt100-text.qcow2
+whole=$(stat -c %s nt100-text.qcow2)
+for size in 300000 1000000 $((whole / 2)) $((whole - 65536)); do
+  head -c "$size" nt100-text.qcow2 >truncated.qcow2
+  remember truncated.qcow2
+  for command in patch plan status; do
+    refused damaged-image "$command" --backend direct truncated.qcow2
+    kvmnet 3 "$command" --backend direct --json truncated.qcow2
+    expect_no_out '"device"' # nothing that was read there counts
+  done
+  expect_unchanged
+done
+rm nt100-text.qcow2 truncated.qcow2
+
 # Templates: a clone beside it, or in the run, whatever way it names the template.
 image nt52.qcow2
 mkdir elsewhere

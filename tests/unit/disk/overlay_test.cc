@@ -51,13 +51,13 @@ void commit_into(const std::string& path, Overlay overlay) {
 TEST_F(OverlayTest, ItsFileIsThereWhileItIsMade) {
   const std::string path = image("disk", "raw");
   std::string meanwhile;
-  const Overlay overlay = Overlay::beside(identified(path), [&](const std::string& made) {
-    meanwhile = made;
-    EXPECT_EQ(status_of(made).st_mode & 07777, 0600U);
-  });
+  const Overlay overlay = Overlay::beside(identified(path), {[&](const std::string& made) {
+                                            meanwhile = made;
+                                            EXPECT_EQ(status_of(made).st_mode & 07777, 0600U);
+                                          }});
   EXPECT_EQ(meanwhile, overlay.path());
   EXPECT_THROW(Overlay::in(this->path(""), identified(path),
-                           [](const std::string& /*made*/) { throw Error("no server"); }),
+                           {[](const std::string& /*made*/) { throw Error("no server"); }}),
                Error);
   EXPECT_EQ(names(), (Names{"disk", "disk.kvmnet-overlay"})) << "the other one has gone";
 }
@@ -91,13 +91,20 @@ TEST_F(OverlayTest, OfAnImageThatWasNotClosedIsRefusedAsDamaged) {
   const std::string disk = path("disk");
   run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-o", "lazy_refcounts=on", disk, "1M"});
   run({"qemu-io", "-c", "write -q 0 64k", "-c", "sigraise 9", disk});
-  try {
-    Overlay::beside(identified(disk));
-    FAIL() << "not refused";
-  } catch (const Refused& e) {
-    EXPECT_EQ(e.refusal.reason, Reason::damaged_image);
+  for (const bool check_goes_on : {false, true}) {
+    bool is_made = false;
+    try {
+      const Overlay overlay = Overlay::beside(identified(disk), {{}, check_goes_on});
+      is_made = true;
+      EXPECT_THROW(overlay.require_sound(), Refused);
+      overlay.require_sound();
+      FAIL() << "not refused";
+    } catch (const Refused& e) {
+      EXPECT_EQ(e.refusal.reason, Reason::damaged_image);
+    }
+    EXPECT_EQ(is_made, check_goes_on);
+    EXPECT_EQ(names(), Names{"disk"});
   }
-  EXPECT_EQ(names(), Names{"disk"});
 }
 
 TEST_P(OverlayOf, WithoutWritesChangesNothingOnCommit) {

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/disk/image_check.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "src/disk/confinement.h"
+#include "src/disk/qcow2_header.h"
+#include "src/support/error.h"
+#include "src/support/refusal.h"
+
+namespace kvmnet::disk {
+
+// qemu-img check does not speak of the mark, and qemu-img commit does not heed it.
+ImageCheck::ImageCheck(const ImageInfo& image)
+    : path_(image.path), has_tables_(image.format == Format::qcow2) {
+  if (has_tables_ && read_qcow2_header(open_file(path_, O_RDONLY), path_).is_corrupt)
+    throw Refused{{Reason::damaged_image,
+                   path_ + ": QEMU has marked the image as corrupt when it found its tables "
+                           "damaged, and writes to it no more"}};
+}
+
+void ImageCheck::begin() {
+  if (!has_tables_ || running_ || report_) return;
+  const std::vector<std::string> command = {"qemu-img", "check", "--output=json",
+                                            "-f",       "qcow2", path_};
+  running_.emplace(command, confine_to_image(path_, Format::qcow2, ""));
+}
+
+bool ImageCheck::finds_compressed() {
+  if (!has_tables_) return false;
+  if (!report_) {
+    begin();
+    report_ = running_->wait();
+    running_.reset();
+  }
+  constexpr int corruptions = 2;
+  constexpr int leaked_clusters = 3;  // wasted space, no harm
+  const std::string words = report_->output.substr(0, 400);
+  if (report_->status == corruptions)
+    throw Refused{
+        {Reason::damaged_image,
+         fmt::format("{}: the image is damaged, or was not closed; qemu-img check says: {}", path_,
+                     words)}};
+  if (report_->status != 0 && report_->status != leaked_clusters)
+    throw Error(fmt::format("{}: qemu-img cannot check the image: {}", path_, words));
+  // The report ends with "}" unless messages about leaks have left no room for it.
+  return report_->output.find("\"compressed-clusters\"") != std::string::npos ||
+         !report_->output.ends_with('}');
+}
+
+}  // namespace kvmnet::disk
