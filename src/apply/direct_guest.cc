@@ -163,6 +163,7 @@ std::vector<std::byte> DirectGuest::serve_read(unsigned file, std::uint64_t offs
     return {};
   }
   if (for_table) kvmnet::write_at(table_, offset, bytes);
+  originals_.note(offset, bytes);
   return bytes;
 }
 

@@ -206,6 +206,7 @@ class Patch {
 
   bool work_on_served(const Overlay& overlay, const ImageInfo& image) {
     server_->go();
+    overlay.begin_check();
     DirectGuest guest(std::move(server_));
     Meanwhile meanwhile;
     meanwhile.found = [&] { overlay.require_sound(); };

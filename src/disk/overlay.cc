@@ -58,7 +58,7 @@ Running start_making(const Fd& file, const std::string& cluster_size, const Imag
 // itself is not opened (-u). The check takes as long as that, and a server as long as both.
 Overlay::Overlay(std::string path, const ImageInfo& image, const OverlayMaking& making)
     : path_(std::move(path)), check_(std::make_unique<ImageCheck>(image)) {
-  if (!making.check_goes_on) check_->begin();
+  if (!making.check_later) check_->begin();
   file_ = create_private_file(path_);
   const Identity made = identity_of(proc_path(file_));
   device_ = made.device;
@@ -66,9 +66,8 @@ Overlay::Overlay(std::string path, const ImageInfo& image, const OverlayMaking& 
   try {
     Running create = start_making(file_, cluster_size(image, *check_), image);
     if (making.meanwhile) making.meanwhile(path_);
-    if (!making.check_goes_on) check_->finish();
+    if (!making.check_later) check_->finish();
     create.wait_checked();
-    check_->begin();
   } catch (...) {
     ::unlink(path_.c_str());
     throw;

@@ -19,9 +19,8 @@ namespace kvmnet::disk {
 struct OverlayMaking {
   // Called with its path while the overlay is made: the file is there, but not ready.
   std::function<void(const std::string& path)> meanwhile = {};
-  // Whether the image is still being checked when the overlay is there: see
-  // Overlay::require_sound().
-  bool check_goes_on = false;
+  // Whether the image is still to be checked when the overlay is there: see begin_check().
+  bool check_later = false;
 };
 
 class Overlay {
@@ -48,6 +47,8 @@ class Overlay {
   void keep() { kept_ = true; }
   // Whether it is this file, whatever its name leads to by now.
   bool is(const struct stat& file) const;
+  // Lets the check of the image begin, where it has not.
+  void begin_check() const { check_->begin(); }
   // Waits for the check of the image. Throws Refused if it is damaged, and Error. Nothing that was
   // read of a damaged image counts.
   void require_sound() const { check_->finish(); }

@@ -59,6 +59,43 @@ TEST_F(OriginalsTest, HasWhatWasThereBeforeTheFirstOfManyWrites) {
   }
 }
 
+TEST_F(OriginalsTest, WhatWasReadIsNotReadAgain) {
+  const auto disk = serve();
+  Originals originals;
+  write(*disk, originals, 2048, 512);
+  std::string known(8000, '\0');
+  const auto bytes = std::as_writable_bytes(std::span(known));
+  disk->read(1000, bytes);  // also what is not as it was any more
+  originals.note(1000, bytes);
+  // Were it read, it would not be as it was.
+  const std::string other(1024, 'o');
+  disk->write(4096, std::as_bytes(std::span(other)));
+  originals.keep(*disk, {4096, other.size()});
+  originals.keep(*disk, {1000, 1});  // of the first sector only a part was read
+  std::string found(10000, '\0');
+  disk->read(0, std::as_writable_bytes(std::span(found)));
+  originals.restore(0, std::as_writable_bytes(std::span(found)));
+  EXPECT_EQ(found == content_.substr(0, 10000), true);
+}
+
+TEST_F(OriginalsTest, OfMuchThatWasReadNotAllIsKeptButNoWriteIsForgotten) {
+  const auto disk = serve();
+  Originals originals;
+  std::string read(1 << 20, '\0');
+  for (std::uint64_t at = 0; at < 40 << 20; at += read.size()) {
+    disk->read(at, std::as_writable_bytes(std::span(read)));
+    originals.note(at, std::as_bytes(std::span(read)));
+  }
+  for (const std::uint64_t at : {1U << 20, 39U << 20}) write(*disk, originals, at, 3000);
+  EXPECT_TRUE(originals.are_complete());
+  for (const std::uint64_t at : {1U << 20, 39U << 20}) {
+    std::string found(4096, '\0');
+    disk->read(at, std::as_writable_bytes(std::span(found)));
+    originals.restore(at, std::as_writable_bytes(std::span(found)));
+    EXPECT_EQ(found == content_.substr(at, found.size()), true) << at;
+  }
+}
+
 TEST_F(OriginalsTest, OfMuchThereIsNothing) {
   const auto disk = serve();
   Originals originals;

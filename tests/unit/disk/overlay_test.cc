@@ -91,10 +91,10 @@ TEST_F(OverlayTest, OfAnImageThatWasNotClosedIsRefusedAsDamaged) {
   const std::string disk = path("disk");
   run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-o", "lazy_refcounts=on", disk, "1M"});
   run({"qemu-io", "-c", "write -q 0 64k", "-c", "sigraise 9", disk});
-  for (const bool check_goes_on : {false, true}) {
+  for (const bool check_later : {false, true}) {
     bool is_made = false;
     try {
-      const Overlay overlay = Overlay::beside(identified(disk), {{}, check_goes_on});
+      const Overlay overlay = Overlay::beside(identified(disk), {{}, check_later});
       is_made = true;
       EXPECT_THROW(overlay.require_sound(), Refused);
       overlay.require_sound();
@@ -102,7 +102,7 @@ TEST_F(OverlayTest, OfAnImageThatWasNotClosedIsRefusedAsDamaged) {
     } catch (const Refused& e) {
       EXPECT_EQ(e.refusal.reason, Reason::damaged_image);
     }
-    EXPECT_EQ(is_made, check_goes_on);
+    EXPECT_EQ(is_made, check_later);
     EXPECT_EQ(names(), Names{"disk"});
   }
 }
