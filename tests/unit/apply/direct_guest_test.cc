@@ -119,7 +119,7 @@ TEST_F(DirectGuestTest, AGuestsFilesAreReadWrittenAndSeenByOthers) {
   guest.write("/Windows/kvmnet/firstboot.cmd", "@echo off\r\n");
   EXPECT_TRUE(guest.has_content("/Windows/kvmnet/firstboot.cmd", bytes_of("@echo off\r\n"), {}));
   EXPECT_FALSE(guest.has_content("/Windows/kvmnet/firstboot.cmd", bytes_of("@echo on!\r\n"), {}));
-  guest.write("/Windows/kvmnet/gone", "x");
+  guest.write("/Windows/kvmnet/gone", std::string(300'000, 'x'));  // past the cache
   guest.remove("/Windows/kvmnet/gone");
   EXPECT_FALSE(guest.is_private("/Windows/kvmnet", FileType::directory));
   guest.set_private("/Windows/kvmnet", FileType::directory);
