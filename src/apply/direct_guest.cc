@@ -198,9 +198,15 @@ std::optional<std::vector<disk::Change>> DirectGuest::changes() {
   return disk::compare(*disk_, originals_);
 }
 
-void DirectGuest::finish() {
+void DirectGuest::begin_finish() {
+  is_finishing_ = true;
   unmount();
   child_->stop();
+  disk_->begin_finish();
+}
+
+void DirectGuest::finish() {
+  if (!is_finishing_) begin_finish();
   disk_->finish();
 }
 

@@ -33,8 +33,9 @@ class DirectGuest : public guestfs::GuestFiles {
   // kept.
   std::optional<std::vector<disk::Change>> changes();
 
-  // Unmounts, and lets the server end: only then nobody has the image open, and all that was
-  // written is on the host's disk. Of no use afterwards.
+  // Unmounts, and lets the server end. Of no use afterwards but for finish().
+  void begin_finish();
+  // Waits for that: only then nobody has the image open, and all that was written is in its file.
   void finish();
 
   // Whether an appliance may get further than this way, which ended with that refusal: there are
@@ -93,6 +94,7 @@ class DirectGuest : public guestfs::GuestFiles {
   Fd table_;               // with what libblkid has to see of the disk
   Fd table_for_reading_;   // the same for the child
   std::size_t chain_ = 0;  // sectors that the child has asked to be in it
+  bool is_finishing_ = false;
   std::unique_ptr<wall::Session> child_;
   std::vector<Part> parts_;
   bool has_unknown_layout_ = false;

@@ -222,6 +222,7 @@ void Change::verify() {
   if (!open.empty())
     throw Error(fmt::format("verification failed: {} has other permissions than it was given",
                             open.front()));
+  request_.meanwhile.released();
   const auto decision = request_.decide(again.facts);
   if (const auto* refusal = std::get_if<Refusal>(&decision))
     throw Error("verification failed: " + refusal->message);

@@ -35,6 +35,7 @@ struct Meanwhile {
   std::function<void()> edited = [] {};  // while the SYSTEM hive is being edited; for `patch`
   // While the edit is being proven: all has been written by then, and nothing more will be.
   std::function<void()> proven = [] {};
+  std::function<void()> released = [] {};  // when the guest is not needed any more; for `patch`
 };
 
 struct GuestRequest {

@@ -214,6 +214,7 @@ class Patch {
       meanwhile.edited = [&] { start_commit(image); };
       meanwhile.proven = [&] { changes_ = guest.changes(); };
     }
+    meanwhile.released = [&] { guest.begin_finish(); };
     try {
       work_in(guest, std::move(meanwhile));
     } catch (const Refused& e) {

@@ -259,11 +259,15 @@ void ServedDisk::flush() {
 
 // After a flush nothing is left for the server to write: what qemu-nbd could not write as it ends
 // it would only say, and end with status 0.
-void ServedDisk::finish() {
+void ServedDisk::begin_finish() {
   flush();
   if (nbd_shutdown(nbd_, 0) == -1) fail();
   nbd_close(nbd_);
   nbd_ = nullptr;
+}
+
+void ServedDisk::finish() {
+  if (socket_.is_open() || nbd_ != nullptr) begin_finish();
   const Finished finished = server_->wait();
   server_.reset();
   if (finished.status != 0 || !finished.output.empty())

@@ -66,7 +66,9 @@ class ServedDisk {
   void read(std::uint64_t offset, std::uint64_t size, const Taker& take);
   void write(std::uint64_t offset, std::span<const std::byte> bytes);
   void flush();  // brings to the host's disk what was written
-  // Flushes, and lets the server end; nobody has the image open then. Of no use afterwards.
+  // Flushes, and lets the server end. Of no use afterwards but for finish().
+  void begin_finish();
+  // Waits for that; nobody has the image open then.
   void finish();
   // What the image itself holds and does not take from its backing file, in order, adjoining
   // ranges as one.

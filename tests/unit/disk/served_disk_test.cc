@@ -76,6 +76,8 @@ TEST_F(ServedDiskTest, WhatIsNotSyncedIsInTheFileAllTheSame) {
   const std::vector<landlock::Rule> rules = {{image, Access::read_write}};
   ServedDisk disk(image_options(image, Format::qcow2), Writes::unsynced, rules);
   put(disk, 512, "written");
+  disk.begin_finish();
+  EXPECT_EQ(error_of([&] { text_at(disk, 0, 1); }), "using the disk with qemu-nbd: it has ended");
   disk.finish();
   ServedDisk again(image_options(image, Format::qcow2));
   EXPECT_EQ(text_at(again, 512, 7), "written");
