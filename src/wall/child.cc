@@ -17,7 +17,7 @@ namespace kvmnet::wall {
 namespace {
 
 template <typename T>
-std::span<std::byte> bytes_of(T& object) {
+std::span<std::byte> writable(T& object) {
   return std::as_writable_bytes(std::span(&object, 1));
 }
 
@@ -34,12 +34,11 @@ class Parent {
   }
 
   // False: there is none any more.
-  bool receive(Task& task) const { return read_exactly(socket_, bytes_of(task)); }
+  bool receive(Task& task) const { return read_exactly(socket_, writable(task)); }
 
   void say(Kind kind, std::string_view text) const {
-    Header header = {kind, 0, 0, text.size()};
-    write_whole(socket_, bytes_of(header));
-    write_whole(socket_, text);
+    const Header header = {kind, 0, 0, text.size()};
+    send({bytes_of(header), bytes_of(text)});
   }
 
   // As ReadAt, however much is asked for.
@@ -56,11 +55,10 @@ class Parent {
   bool write_at(unsigned file, std::uint64_t offset, std::span<const std::byte> bytes) const {
     while (!bytes.empty()) {
       const auto part = bytes.first(std::min(bytes.size(), largest_question));
-      Header header = {Kind::write, file, offset, part.size()};
-      write_whole(socket_, bytes_of(header));
-      write_whole(socket_, part);
+      const Header header = {Kind::write, file, offset, part.size()};
+      send({bytes_of(header), part});
       std::uint64_t done = 0;
-      receive(bytes_of(done));
+      receive(writable(done));
       if (done == 0) return false;
       offset += part.size();
       bytes = bytes.subspan(part.size());
@@ -69,13 +67,17 @@ class Parent {
   }
 
  private:
+  void send(std::initializer_list<std::span<const std::byte>> parts) const {
+    send_together(parts, [this](std::span<const std::byte> part) { write_whole(socket_, part); });
+  }
+
   // Appends the reply to `bytes`; its size.
   std::size_t ask(unsigned file, std::uint64_t offset, std::size_t size,
                   std::vector<std::byte>& bytes) const {
-    Header header = {Kind::question, file, offset, size};
+    const Header header = {Kind::question, file, offset, size};
     write_whole(socket_, bytes_of(header));
     std::uint64_t got = 0;
-    receive(bytes_of(got));
+    receive(writable(got));
     const std::size_t before = bytes.size();
     bytes.resize(before + got);
     receive(std::span(bytes).subspan(before));
@@ -96,7 +98,7 @@ void reset_signals() {
 Setup lock_self_up(const Parent& parent, const Child& child) {
   reset_signals();
   Setup setup;
-  parent.receive(bytes_of(setup));
+  parent.receive(writable(setup));
   close_from(first_file_number + static_cast<int>(setup.files));
   set_limits(setup.limits, setup.files);
   if (child.prepare) child.prepare();

@@ -7,6 +7,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string_view>
+#include <vector>
 
 #include "src/wall/wall.h"
 
@@ -53,5 +57,30 @@ struct Header {
   std::uint64_t offset = 0;
   std::uint64_t size = 0;
 };
+
+// Gives `send` what belongs together as one piece, unless it is so large that to copy it costs more
+// than what each piece does: it wakes the other side.
+template <typename Send>
+void send_together(std::initializer_list<std::span<const std::byte>> parts, const Send& send) {
+  constexpr std::size_t large = 64 << 10;
+  std::size_t size = 0;
+  for (const auto part : parts) size += part.size();
+  if (size > large) {
+    for (const auto part : parts) send(part);
+    return;
+  }
+  std::vector<std::byte> whole;
+  whole.reserve(size);
+  for (const auto part : parts) whole.insert(whole.end(), part.begin(), part.end());
+  send(std::span<const std::byte>(whole));
+}
+
+template <typename T>
+std::span<const std::byte> bytes_of(const T& object) {
+  return std::as_bytes(std::span(&object, 1));
+}
+inline std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 }  // namespace kvmnet::wall

@@ -68,9 +68,8 @@ class Session::Conversation {
 
   void begin(std::string_view operation, std::string_view message) {
     process_.begin(operation);
-    process_.send_object(Task{operation.size(), message.size()});
-    process_.send(std::as_bytes(std::span(operation)));
-    process_.send(std::as_bytes(std::span(message)));
+    const Task task = {operation.size(), message.size()};
+    send({bytes_of(task), bytes_of(operation), bytes_of(message)});
     begun_ = Clock::now();
   }
 
@@ -118,6 +117,10 @@ class Session::Conversation {
     }
   }
 
+  void send(std::initializer_list<std::span<const std::byte>> parts) {
+    send_together(parts, [this](std::span<const std::byte> part) { process_.send(part); });
+  }
+
   Header receive_header() {
     Header header;
     if (!process_.receive(std::as_writable_bytes(std::span(&header, 1)))) {
@@ -140,8 +143,8 @@ class Session::Conversation {
     const auto start = Clock::now();
     const auto bytes = means_.read_at(question.file, question.offset, question.size);
     process_.excuse(Clock::now() - start);
-    process_.send_object(std::uint64_t{bytes.size()});
-    process_.send(bytes);
+    const std::uint64_t size = bytes.size();
+    send({bytes_of(size), bytes});
   }
 
   void write(const Header& question) {
