@@ -17,13 +17,17 @@ constexpr std::size_t places = 64;
 struct Block {
   std::uint64_t number = 0;
   std::vector<std::byte> bytes;  // none: nothing is known
-  std::uint64_t last_used = 0;   // counts uses of all blocks
+  std::uint64_t last_used = 0;   // counts uses of all blocks; of an empty one 0
   // What the device has not got yet, from the first such byte to the last: it may end where our
   // part of a disk does, within the block.
   std::size_t changed_from = 0;
   std::size_t changed_to = 0;
 
   bool is_changed() const { return changed_from < changed_to; }
+  void empty() {
+    bytes.clear();
+    last_used = 0;
+  }
 };
 
 // The part of a request that lies in one block.
@@ -111,7 +115,7 @@ class BlockCache::Blocks {
   void write_large(std::uint64_t offset, std::span<const std::byte> bytes) {
     for_blocks_in(offset, bytes.size(), [this](Block& block) {
       write_back(block);
-      block.bytes.clear();
+      block.empty();
     });
     device_.write_at(offset, bytes);
   }
@@ -119,18 +123,24 @@ class BlockCache::Blocks {
   // Null: it cannot be read as a whole.
   Block* load(std::uint64_t number) {
     Block& block = place_for(number);
+    if (block.number != number || block.bytes.empty()) {
+      write_back(block);
+      if (!read_into(block, number)) return nullptr;
+    }
     block.last_used = ++uses_;
-    if (block.number == number && !block.bytes.empty()) return &block;
-    write_back(block);
-    block.bytes.clear();
+    return &block;
+  }
+
+  bool read_into(Block& block, std::uint64_t number) {
+    block.empty();
     block.number = number;
     block.bytes.resize(std::min(block_size, device_.size - start_of(block)));
     try {
       device_.read_at(start_of(block), block.bytes);
-      return &block;
+      return true;
     } catch (const std::exception&) {
-      block.bytes.clear();
-      return nullptr;
+      block.empty();
+      return false;
     }
   }
 

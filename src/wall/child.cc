@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <signal.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -67,15 +69,21 @@ class Parent {
   }
 
  private:
-  void send(std::initializer_list<std::span<const std::byte>> parts) const {
-    send_together(parts, [this](std::span<const std::byte> part) { write_whole(socket_, part); });
+  // Needs no memory: it may be to say that there is none.
+  void send(Parts parts) const {
+    while (!parts.empty()) {
+      const ssize_t n = ::writev(socket_.get(), parts.data(), static_cast<int>(parts.count()));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) throw Error("the parent has gone away");
+      parts.skip(static_cast<std::size_t>(n));
+    }
   }
 
   // Appends the reply to `bytes`; its size.
   std::size_t ask(unsigned file, std::uint64_t offset, std::size_t size,
                   std::vector<std::byte>& bytes) const {
     const Header header = {Kind::question, file, offset, size};
-    write_whole(socket_, bytes_of(header));
+    send({bytes_of(header)});
     std::uint64_t got = 0;
     receive(writable(got));
     const std::size_t before = bytes.size();

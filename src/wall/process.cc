@@ -122,12 +122,14 @@ void Process::close_sending() {
   ::shutdown(socket_.get(), SHUT_WR);
 }
 
-void Process::send(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n =
-        ::send(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+void Process::send(Parts parts) {
+  while (!parts.empty()) {
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = parts.count();
+    const ssize_t n = ::sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n >= 0)
-      bytes = bytes.subspan(static_cast<std::size_t>(n));
+      parts.skip(static_cast<std::size_t>(n));
     else if (errno == EAGAIN)
       wait_for(socket_, POLLOUT);
     else if (errno != EINTR)

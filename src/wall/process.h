@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "src/support/fd.h"
+#include "src/wall/protocol.h"
 #include "src/wall/wall.h"
 
 namespace kvmnet::wall {
@@ -33,11 +34,7 @@ class Process {
   void begin(std::string_view operation);
 
   // What the child does not read any more is lost.
-  void send(std::span<const std::byte> bytes);
-  template <typename T>
-  void send_object(const T& object) {
-    send(std::as_bytes(std::span(&object, 1)));
-  }
+  void send(Parts parts);
 
   // False: the child has closed its end before.
   bool receive(std::span<std::byte> into);

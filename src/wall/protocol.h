@@ -5,12 +5,15 @@
 // done. The child: a Header and what it announces, for each request up to an answer or a failure.
 #pragma once
 
+#include <sys/uio.h>
+
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
 #include <string_view>
-#include <vector>
+#include <type_traits>
 
 #include "src/wall/wall.h"
 
@@ -58,25 +61,36 @@ struct Header {
   std::uint64_t size = 0;
 };
 
-// Gives `send` what belongs together as one piece, unless it is so large that to copy it costs more
-// than what each piece does: it wakes the other side.
-template <typename Send>
-void send_together(std::initializer_list<std::span<const std::byte>> parts, const Send& send) {
-  constexpr std::size_t large = 64 << 10;
-  std::size_t size = 0;
-  for (const auto part : parts) size += part.size();
-  if (size > large) {
-    for (const auto part : parts) send(part);
-    return;
+// What belongs together and is sent at once, for each call that sends wakes the other side.
+class Parts {
+ public:
+  Parts(std::initializer_list<std::span<const std::byte>> parts) {
+    for (const auto part : parts)
+      parts_.at(count_++) = {const_cast<std::byte*>(part.data()), part.size()};  // only read
+    skip(0);
   }
-  std::vector<std::byte> whole;
-  whole.reserve(size);
-  for (const auto part : parts) whole.insert(whole.end(), part.begin(), part.end());
-  send(std::span<const std::byte>(whole));
-}
+
+  bool empty() const { return first_ == count_; }
+  // For writev() and sendmsg().
+  iovec* data() { return parts_.data() + first_; }
+  std::size_t count() const { return count_ - first_; }
+  // So many bytes have gone.
+  void skip(std::size_t bytes) {
+    for (; !empty() && bytes >= data()->iov_len; ++first_) bytes -= data()->iov_len;
+    if (empty()) return;
+    data()->iov_base = static_cast<std::byte*>(data()->iov_base) + bytes;
+    data()->iov_len -= bytes;
+  }
+
+ private:
+  std::array<iovec, 3> parts_{};
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
+};
 
 template <typename T>
 std::span<const std::byte> bytes_of(const T& object) {
+  static_assert(std::has_unique_object_representations_v<T>);  // else it has what is not its value
   return std::as_bytes(std::span(&object, 1));
 }
 inline std::span<const std::byte> bytes_of(std::string_view text) {

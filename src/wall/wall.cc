@@ -63,13 +63,13 @@ class Session::Conversation {
     setup.sandboxed = sandboxed;
     setup.has_read_at = static_cast<bool>(means_.read_at);
     setup.has_write_at = static_cast<bool>(means_.write_at);
-    process_.send_object(setup);
+    process_.send({std::as_bytes(std::span(&setup, 1))});
   }
 
   void begin(std::string_view operation, std::string_view message) {
     process_.begin(operation);
     const Task task = {operation.size(), message.size()};
-    send({bytes_of(task), bytes_of(operation), bytes_of(message)});
+    process_.send({bytes_of(task), bytes_of(operation), bytes_of(message)});
     begun_ = Clock::now();
   }
 
@@ -117,10 +117,6 @@ class Session::Conversation {
     }
   }
 
-  void send(std::initializer_list<std::span<const std::byte>> parts) {
-    send_together(parts, [this](std::span<const std::byte> part) { process_.send(part); });
-  }
-
   Header receive_header() {
     Header header;
     if (!process_.receive(std::as_writable_bytes(std::span(&header, 1)))) {
@@ -144,7 +140,7 @@ class Session::Conversation {
     const auto bytes = means_.read_at(question.file, question.offset, question.size);
     process_.excuse(Clock::now() - start);
     const std::uint64_t size = bytes.size();
-    send({bytes_of(size), bytes});
+    process_.send({bytes_of(size), bytes});
   }
 
   void write(const Header& question) {
@@ -154,7 +150,8 @@ class Session::Conversation {
     const bool done =
         means_.write_at(question.file, question.offset, std::as_bytes(std::span(bytes)));
     process_.excuse(Clock::now() - start);
-    process_.send_object(std::uint64_t{done ? 1U : 0U});
+    const std::uint64_t reply = done ? 1 : 0;
+    process_.send({bytes_of(reply)});
   }
 
   std::string announced(const Header& header, std::uint64_t longest) {

@@ -75,16 +75,34 @@ TEST_F(BlockCacheTest, AllOfTheDeviceIsReadRightInAnyOrderAndToItsEnd) {
 TEST_F(BlockCacheTest, WhatWasNotUsedForLongestGoesFirst) {
   const BlockDevice device = cache().device();
   constexpr std::uint64_t block = 32 * kibibyte;
-  for (std::uint64_t i = 0; i < 64; ++i) expect_content(device, (i % 2 * 64 + i) * block, 512);
-  for (std::uint64_t i = 0; i < 64; ++i) expect_content(device, (i % 2 * 64 + i) * block, 512);
+  for (int time = 0; time < 2; ++time)
+    for (std::uint64_t i = 0; i < 64; ++i)
+      expect_content(device, (i % 2 * 64 + i / 2) * block, 512);
   EXPECT_EQ(reads_.size(), 64U) << "all are kept, wherever they lie";
   expect_content(device, 0, 512);
   expect_content(device, 150 * block, 512);
   EXPECT_EQ(reads_.size(), 65U);
   expect_content(device, 0, 512);
   EXPECT_EQ(reads_.size(), 65U);
-  expect_content(device, 65 * block, 512);
+  expect_content(device, 64 * block, 512);
   EXPECT_EQ(reads_.size(), 66U) << "the next one after the first had to go";
+}
+
+TEST_F(BlockCacheTest, WhatCannotBeKeptTakesNoPlaceFromOthers) {
+  const BlockDevice device = cache().device();
+  constexpr std::uint64_t block = 32 * kibibyte;
+  for (std::uint64_t i = 0; i < 62; ++i) expect_content(device, i * block, 512);
+  bad_ = 100 * block;
+  std::vector<std::byte> sector(512);
+  for (int time = 0; time < 70; ++time) EXPECT_THROW(device.read_at(bad_, sector), Error);
+  for (std::uint64_t i = 70; i < 130; ++i) {
+    if (i == 100) continue;
+    expect_content(device, 61 * block, 512);
+    device.write_at(61 * block, std::vector<std::byte>(33 * kibibyte, content_[i]));  // and empties
+  }
+  reads_.clear();
+  for (std::uint64_t i = 0; i < 61; ++i) expect_content(device, i * block, 512);
+  EXPECT_EQ(reads_.size(), 0U);
 }
 
 TEST_F(BlockCacheTest, WhatIsLargeIsNotKept) {

@@ -232,6 +232,11 @@ TEST(Check, IgnoresWhatHasNoMeaning) {
       [](SoundHive& h) { h.set_u32(h.alpha, 32, 0x12345678); },
       [](SoundHive& h) { h.set_u32(h.gamma, 48, 0); },  // class name of no length
       [](SoundHive& h) { h.set_u32(h.fast_leaf, 8, 0); },
+      [](SoundHive& h) {  // a name that has the hash of another value's, "Big"
+        h.set_u16(h.plain_value, 2, 3);
+        for (std::size_t i = 0; i < 3; ++i)
+          h.set_u8(h.plain_value, 20 + i, static_cast<std::uint8_t>("BJ\""[i]));
+      },
       [](SoundHive& h) { h.set_u8(h.gamma, 80, 0xFF); },  // a letter of unknown upper case
       [](SoundHive& h) {                                  // a predefined handle
         h.set_u16(h.gamma, 2, 0x60);

@@ -45,6 +45,17 @@ TEST(StoredNameTest, HashOfNamesOfAllLengths) {
   }
 }
 
+TEST(StoredNameTest, HashOfWhatIsNotLatin1) {
+  std::u16string name;
+  std::uint32_t expected = 0;
+  for (const char16_t letter : std::u16string(u"\u6b63\u5f0f\u5e38\u7528\u0414\u0410")) {
+    name += letter;
+    expected = expected * 37 + letter;
+    const Bytes bytes = utf16(name);
+    EXPECT_EQ(name_hash({bytes, false}), expected) << name.size();
+  }
+}
+
 TEST(StoredNameTest, OneLetterOfUnknownUpperCaseLeavesTheHashUnknown) {
   for (std::size_t at = 0; at < 9; ++at) {
     std::string name = "parameter";
