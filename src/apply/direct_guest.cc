@@ -199,10 +199,10 @@ std::optional<std::vector<disk::Change>> DirectGuest::changes() {
 }
 
 void DirectGuest::begin_finish() {
-  is_finishing_ = true;
   unmount();
   child_->stop();
   disk_->begin_finish();
+  is_finishing_ = true;
 }
 
 void DirectGuest::finish() {

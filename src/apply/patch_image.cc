@@ -76,9 +76,8 @@ class Patch {
     if (!is_changed()) return;
     clock_.begin(Phase::prepare);
     const auto before_writing = [this] { begin_writing(); };
-    warn(changes_ ? disk::commit(std::move(overlay), image, std::move(*changes_),
-                                 std::move(commit_), lock, before_writing)
-                  : disk::commit(std::move(overlay), image, lock, before_writing));
+    warn(disk::commit(std::move(overlay), image, std::move(changes_), std::move(commit_), lock,
+                      before_writing));
   }
 
   // The copy has another name until all is well, so it needs no journal.
@@ -199,8 +198,18 @@ class Patch {
     try {
       return work_on_served(overlay, image);
     } catch (...) {
-      overlay.require_sound();  // else it is that what is wrong
+      refuse_if_damaged(overlay);
       throw;
+    }
+  }
+
+  // Whatever else was found then does not count; it does where the check itself has failed.
+  static void refuse_if_damaged(const Overlay& overlay) {
+    try {
+      overlay.require_sound();
+    } catch (const Refused&) {
+      throw;
+    } catch (const Error&) {
     }
   }
 
@@ -218,7 +227,7 @@ class Patch {
     try {
       work_in(guest, std::move(meanwhile));
     } catch (const Refused& e) {
-      overlay.require_sound();
+      refuse_if_damaged(overlay);
       if (!guest.is_for_appliance(e.refusal.reason, !request_.guest.keys.empty())) throw;
       const std::string why_none = guestfs::why_absent();
       if (request_.backend == Backend::automatic && why_none.empty()) return false;
@@ -246,7 +255,7 @@ class Patch {
     using landlock::Access;
     const std::string options = disk::overlay_options(overlay, image.path, image.format);
     const disk::ServerStart how = {context_.temporary_directory, true};
-    const auto writes = ServedDisk::Writes::unsynced;  // a commit syncs the overlay first
+    const auto writes = ServedDisk::Writes::kept;  // a commit syncs the overlay first
     if (!request_.sandboxed) return ServedDisk::unconfined(options, writes, how);
     std::vector<landlock::Rule> files = {disk::users_file(overlay, Access::read_write),
                                          disk::users_file(image.path, Access::read)};

@@ -64,23 +64,19 @@ std::unique_ptr<QemuCommit> prepare_commit(const std::string& image, Format form
 }
 
 std::vector<std::string> commit(Overlay overlay, const ImageInfo& image,
-                                std::vector<Change> changes, std::unique_ptr<QemuCommit> qemu,
-                                const ImageLock& lock, const BeforeWriting& before_writing) {
+                                std::optional<std::vector<Change>> changes,
+                                std::unique_ptr<QemuCommit> qemu, const ImageLock& lock,
+                                const BeforeWriting& before_writing) {
   overlay.sync();
   refuse_changed(image);
-  Journal journal = write_journal(overlay, image, std::move(changes));
+  if (!changes) changes = find_changes(overlay, image);
+  Journal journal = write_journal(overlay, image, std::move(*changes));
   overlay.keep();  // from here on the journal decides what becomes of it
   return Commit(image.path, std::move(journal), lock, before_writing, std::move(qemu)).run();
 }
 
-std::vector<std::string> commit(Overlay overlay, const ImageInfo& image, const ImageLock& lock,
-                                const BeforeWriting& before_writing) {
-  refuse_changed(image);
-  std::vector<Change> changes = find_changes(overlay, image);
-  return commit(std::move(overlay), image, std::move(changes), nullptr, lock, before_writing);
-}
-
 std::vector<std::string> commit_to_private_file(const Overlay& overlay, const ImageInfo& file) {
+  overlay.require_sound();
   overlay.sync();
   if (!QemuCommit(overlay.path(), file.path, file.format).write()) return {};
   return give_back_leaks(file.path, file.format, file.path);

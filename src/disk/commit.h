@@ -9,7 +9,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "src/disk/changes.h"
@@ -26,17 +28,19 @@ using BeforeWriting = std::function<void()>;
 // What commit() will run, for the image of that path. Does nothing yet.
 std::unique_ptr<QemuCommit> prepare_commit(const std::string& image, Format format);
 
-// `changes`: what compare() has found; `qemu`: from prepare_commit(), or null. Nothing else may
-// have the overlay open, and `lock` is the image's, for writing. Throws Refused if somebody uses
-// the image or has changed it, and Error for all else that goes wrong: the image is then as it was,
-// unless the error says that it is half written and what to do. Refused, too, if there is no room
-// for the changes. Returns warnings.
+// `changes`: what compare() has found, or nothing: they are then found by servers of its own;
+// `qemu`: from prepare_commit(), or null. No QEMU may have the overlay open, and `lock` is the
+// image's, for writing. Throws Refused if somebody uses the image or has changed it, and Error for
+// all else that goes wrong: the image is then as it was, unless the error says that it is half
+// written and what to do. Refused, too, if there is no room for the changes. Returns warnings.
 std::vector<std::string> commit(Overlay overlay, const ImageInfo& image,
-                                std::vector<Change> changes, std::unique_ptr<QemuCommit> qemu,
-                                const ImageLock& lock, const BeforeWriting& before_writing);
-// Finds them, with servers of its own.
-std::vector<std::string> commit(Overlay overlay, const ImageInfo& image, const ImageLock& lock,
+                                std::optional<std::vector<Change>> changes,
+                                std::unique_ptr<QemuCommit> qemu, const ImageLock& lock,
                                 const BeforeWriting& before_writing);
+inline std::vector<std::string> commit(Overlay overlay, const ImageInfo& image,
+                                       const ImageLock& lock, const BeforeWriting& before_writing) {
+  return commit(std::move(overlay), image, std::nullopt, nullptr, lock, before_writing);
+}
 
 // The same for a file that nobody else knows: no other name, no journal.
 std::vector<std::string> commit_to_private_file(const Overlay& overlay, const ImageInfo& file);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <vector>
 
 #include "src/disk/confinement.h"
@@ -13,13 +14,33 @@
 
 namespace kvmnet::disk {
 
-// qemu-img check does not speak of the mark, and qemu-img commit does not heed it.
+namespace {
+
+// What qemu-img check does not speak of.
+void refuse_bad_header(const Qcow2Header& header, const std::string& path) {
+  constexpr std::uint64_t sector = 512;
+  const auto refuse = [&path](const std::string& why) {
+    throw Refused{{Reason::damaged_image, path + ": " + why}};
+  };
+  // qemu-img commit does not heed the mark.
+  if (header.is_corrupt)
+    refuse(
+        "QEMU has marked the image as corrupt when it found its tables damaged, and writes to it "
+        "no more");
+  // QEMU makes no such image, reads it without its last bytes, and would give it another size: what
+  // a commit that was interrupted has done to it could not be told.
+  if (header.disk_size % sector != 0)
+    refuse(fmt::format(
+        "its disk has {} bytes, which is no whole number of sectors of {}; 'qemu-img resize -f "
+        "qcow2 IMAGE {}' makes it one",
+        header.disk_size, sector, (header.disk_size / sector + 1) * sector));
+}
+
+}  // namespace
+
 ImageCheck::ImageCheck(const ImageInfo& image)
     : path_(image.path), has_tables_(image.format == Format::qcow2) {
-  if (has_tables_ && read_qcow2_header(open_file(path_, O_RDONLY), path_).is_corrupt)
-    throw Refused{{Reason::damaged_image,
-                   path_ + ": QEMU has marked the image as corrupt when it found its tables "
-                           "damaged, and writes to it no more"}};
+  if (has_tables_) refuse_bad_header(read_qcow2_header(open_file(path_, O_RDONLY), path_), path_);
 }
 
 void ImageCheck::begin() {

@@ -14,7 +14,7 @@ namespace kvmnet::disk {
 
 class ImageCheck {
  public:
-  // Throws Refused if QEMU has marked the image as corrupt, and Error.
+  // Throws Refused if the header says that the image is damaged, and Error.
   explicit ImageCheck(const ImageInfo& image);
 
   // It goes on by itself. Does nothing where it has been begun, and of formats without tables.

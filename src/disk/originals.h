@@ -21,7 +21,7 @@ class Originals {
   void keep(ServedDisk& disk, const Range& written);
   // What was just read there: keep() need not read it again.
   void note(std::uint64_t offset, std::span<const std::byte> bytes);
-  // Whether it has all that keep() was called for. After more than a few MiB it has nothing.
+  // Whether it has all that keep() was called for. After more than 32 MiB it has nothing.
   bool are_complete() const { return !too_much_; }
   // Puts it into `bytes`, which are what the disk has at `offset` now.
   void restore(std::uint64_t offset, std::span<std::byte> bytes) const;

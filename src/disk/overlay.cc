@@ -55,7 +55,7 @@ Running start_making(const Fd& file, const std::string& cluster_size, const Imag
 
 // qemu-img would make the file readable for everyone, and truncates one that is there. It gets the
 // file by its descriptor: in a directory of others the name may lead elsewhere by then. The image
-// itself is not opened (-u). The check takes as long as that, and a server as long as both.
+// itself is not opened (-u).
 Overlay::Overlay(std::string path, const ImageInfo& image, const OverlayMaking& making)
     : path_(std::move(path)), check_(std::make_unique<ImageCheck>(image)) {
   if (!making.check_later) check_->begin();

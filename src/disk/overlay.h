@@ -52,8 +52,8 @@ class Overlay {
   // Waits for the check of the image. Throws Refused if it is damaged, and Error. Nothing that was
   // read of a damaged image counts.
   void require_sound() const { check_->finish(); }
-  // Whether the image has compressed clusters. What QEMU frees of them when they are overwritten it
-  // uses again at once, before the image's tables say so on disk.
+  // Waits and throws likewise. Whether the image has compressed clusters. What QEMU frees of them
+  // when they are overwritten it uses again at once, before the image's tables say so on disk.
   bool image_is_compressed() const { return check_->finds_compressed(); }
 
  private:

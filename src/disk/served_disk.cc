@@ -99,7 +99,7 @@ std::vector<std::string> server_command(const std::string& options, ServedDisk::
   if (gate)
     for (std::string& word : gate->words()) command.push_back(std::move(word));
   if (writes == ServedDisk::Writes::none) command.emplace_back("--read-only");
-  if (writes == ServedDisk::Writes::unsynced) command.emplace_back("--cache=unsafe");
+  if (writes == ServedDisk::Writes::kept) command.emplace_back("--cache=unsafe");
   command.insert(command.end(), {"--image-opts", options});
   return command;
 }
@@ -253,21 +253,17 @@ void ServedDisk::write(std::uint64_t offset, std::span<const std::byte> bytes) {
   }
 }
 
-void ServedDisk::flush() {
-  if (nbd_flush(connection(), 0) == -1) fail();
-}
-
 // After a flush nothing is left for the server to write: what qemu-nbd could not write as it ends
 // it would only say, and end with status 0.
 void ServedDisk::begin_finish() {
-  flush();
-  if (nbd_shutdown(nbd_, 0) == -1) fail();
+  if (nbd_flush(connection(), 0) == -1 || nbd_shutdown(nbd_, 0) == -1) fail();
   nbd_close(nbd_);
   nbd_ = nullptr;
+  is_finishing_ = true;
 }
 
 void ServedDisk::finish() {
-  if (socket_.is_open() || nbd_ != nullptr) begin_finish();
+  if (!is_finishing_) begin_finish();
   const Finished finished = server_->wait();
   server_.reset();
   if (finished.status != 0 || !finished.output.empty())

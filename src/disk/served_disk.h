@@ -33,10 +33,9 @@ class ServedDisk {
  public:
   enum class Writes {
     none,
-    kept,  // on the host's disk after finish()
-    // In the file after finish(), and nowhere waited for: who wants them on the host's disk syncs
-    // the file then.
-    unsynced,
+    // In the file after finish(). Nothing waits for the host's disk: who wants them there syncs the
+    // file then.
+    kept,
   };
   // Starts the server; the first call waits for it, and throws Error with qemu-nbd's own words if
   // it cannot open the image.
@@ -65,8 +64,8 @@ class ServedDisk {
   using Taker = std::function<bool(std::span<const std::byte> piece)>;
   void read(std::uint64_t offset, std::uint64_t size, const Taker& take);
   void write(std::uint64_t offset, std::span<const std::byte> bytes);
-  void flush();  // brings to the host's disk what was written
-  // Flushes, and lets the server end. Of no use afterwards but for finish().
+  // Lets the server write what it still has in memory, and end. Of no use afterwards but for
+  // finish().
   void begin_finish();
   // Waits for that; nobody has the image open then.
   void finish();
@@ -85,6 +84,7 @@ class ServedDisk {
   [[noreturn]] void fail(std::string problem);
 
   std::optional<Gate> gate_;  // closed
+  bool is_finishing_ = false;
   std::unique_ptr<Running> server_;
   Fd socket_;  // to the server, until we have spoken to it
   nbd_handle* nbd_ = nullptr;

@@ -182,11 +182,18 @@ bool Running::has_ended() const {
 }
 
 std::string Running::stop() {
+  require_running();
   ::kill(pid_, SIGKILL);
   return wait().output;
 }
 
+// Else kill() and waitpid() are about other processes.
+void Running::require_running() const {
+  if (pid_ < 0) throw Error(command_[0] + ": has ended before");
+}
+
 Finished Running::wait() {
+  require_running();
   Finished finished;
   finished.output = read_output(output_.get());
   finished.status = wait_for(pid_);

@@ -44,6 +44,7 @@ class Running {
   ~Running();
 
   bool has_ended() const;
+  // Of these one, and once; after that they throw Error.
   // Ends it; what it has said, at most 64 KiB.
   std::string stop();
   // Waits until it ends by itself.
@@ -52,6 +53,8 @@ class Running {
   std::string wait_checked();
 
  private:
+  void require_running() const;
+
   std::vector<std::string> command_;
   pid_t pid_ = -1;
   Fd output_;

@@ -73,7 +73,7 @@ expect_nothing_left
 # under_strace INJECTION: for qemu-nbd, which is too fast to be watched. Counts by thread.
 under_strace() {
   under=(strace -f --seccomp-bpf -o trace -P "$work/disk/image.qcow2.kvmnet-overlay"
-    -e "trace=pwrite64,pwritev,fdatasync" -e "inject=$1")
+    -e "trace=pwrite64,pwritev,fdatasync,fsync" -e "inject=$1")
 }
 
 if [ "${KVMNET_BACKEND-}" = direct ]; then
@@ -91,8 +91,8 @@ if [ "${KVMNET_BACKEND-}" = direct ]; then
     fill
     ended 120 'failed: '
   done
-  # Writes fail, or succeed, and nothing makes them last.
-  for injection in pwrite64,pwritev:error=EIO:when=3+ fdatasync:error=EIO; do
+  # Writes fail, or succeed, and nothing makes them last: while the overlay is made, and when it is done.
+  for injection in pwrite64,pwritev:error=EIO:when=3+ fdatasync:error=EIO fsync:error=EIO; do
     echo "== $injection"
     under_strace "$injection"
     start

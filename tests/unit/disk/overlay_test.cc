@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/disk/overlay.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -105,6 +106,25 @@ TEST_F(OverlayTest, OfAnImageThatWasNotClosedIsRefusedAsDamaged) {
     EXPECT_EQ(is_made, check_later);
     EXPECT_EQ(names(), Names{"disk"});
   }
+}
+
+TEST_F(OverlayTest, OfADiskThatDoesNotEndWithASectorIsRefused) {
+  const std::string disk = image("disk", "qcow2");
+  const Fd file = open_file(disk, O_RDWR);
+  const auto set_size = [&file](std::uint32_t size) {
+    const std::uint32_t stored = ::htonl(size);
+    write_at(file, 28, std::as_bytes(std::span(&stored, 1)));
+  };
+  set_size((1 << 20) - 100);
+  try {
+    Overlay::beside(identified(disk));
+    FAIL() << "not refused";
+  } catch (const Refused& e) {
+    EXPECT_EQ(e.refusal.reason, Reason::damaged_image);
+    EXPECT_NE(e.refusal.message.find("resize -f qcow2 IMAGE 1048576"), std::string::npos);
+  }
+  set_size((1 << 20) - 512);
+  EXPECT_NO_THROW(Overlay::beside(identified(disk)));
 }
 
 TEST_P(OverlayOf, WithoutWritesChangesNothingOnCommit) {

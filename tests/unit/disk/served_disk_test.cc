@@ -71,10 +71,10 @@ TEST_F(ServedDiskTest, WhatIsWrittenIsReadAndInTheImageAfterwards) {
   EXPECT_EQ(text_at(again, 1 << 18, large.size()) == large, true);
 }
 
-TEST_F(ServedDiskTest, WhatIsNotSyncedIsInTheFileAllTheSame) {
+TEST_F(ServedDiskTest, WhatIsWrittenIsInTheFileWhenTheServerHasEnded) {
   const std::string image = qcow2("image", {});
   const std::vector<landlock::Rule> rules = {{image, Access::read_write}};
-  ServedDisk disk(image_options(image, Format::qcow2), Writes::unsynced, rules);
+  ServedDisk disk(image_options(image, Format::qcow2), Writes::kept, rules);
   put(disk, 512, "written");
   disk.begin_finish();
   EXPECT_EQ(error_of([&] { text_at(disk, 0, 1); }), "using the disk with qemu-nbd: it has ended");
