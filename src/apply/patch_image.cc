@@ -76,8 +76,8 @@ class Patch {
     if (!is_changed()) return;
     clock_.begin(Phase::prepare);
     const auto before_writing = [this] { begin_writing(); };
-    warn(disk::commit(std::move(overlay), image, std::move(changes_), std::move(commit_), lock,
-                      before_writing));
+    warn(disk::commit(std::move(overlay), image, lock, before_writing, std::move(changes_),
+                      std::move(commit_)));
   }
 
   // The copy has another name until all is well, so it needs no journal.
@@ -171,6 +171,7 @@ class Patch {
   }
 
   void work_in_appliance(const Overlay& overlay, const ImageInfo& image) {
+    overlay.require_sound();
     clock_.begin(Phase::launch);
     outcome_.backend = "libguestfs";
     if (const std::string why = guestfs::why_absent(); !why.empty())
@@ -227,7 +228,6 @@ class Patch {
     try {
       work_in(guest, std::move(meanwhile));
     } catch (const Refused& e) {
-      refuse_if_damaged(overlay);
       if (!guest.is_for_appliance(e.refusal.reason, !request_.guest.keys.empty())) throw;
       const std::string why_none = guestfs::why_absent();
       if (request_.backend == Backend::automatic && why_none.empty()) return false;

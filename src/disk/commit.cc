@@ -63,10 +63,10 @@ std::unique_ptr<QemuCommit> prepare_commit(const std::string& image, Format form
   return std::make_unique<QemuCommit>(overlay_path(image), commit_path(image), format);
 }
 
-std::vector<std::string> commit(Overlay overlay, const ImageInfo& image,
+std::vector<std::string> commit(Overlay overlay, const ImageInfo& image, const ImageLock& lock,
+                                const BeforeWriting& before_writing,
                                 std::optional<std::vector<Change>> changes,
-                                std::unique_ptr<QemuCommit> qemu, const ImageLock& lock,
-                                const BeforeWriting& before_writing) {
+                                std::unique_ptr<QemuCommit> qemu) {
   overlay.sync();
   refuse_changed(image);
   if (!changes) changes = find_changes(overlay, image);

@@ -11,7 +11,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "src/disk/changes.h"
@@ -33,14 +32,10 @@ std::unique_ptr<QemuCommit> prepare_commit(const std::string& image, Format form
 // image's, for writing. Throws Refused if somebody uses the image or has changed it, and Error for
 // all else that goes wrong: the image is then as it was, unless the error says that it is half
 // written and what to do. Refused, too, if there is no room for the changes. Returns warnings.
-std::vector<std::string> commit(Overlay overlay, const ImageInfo& image,
-                                std::optional<std::vector<Change>> changes,
-                                std::unique_ptr<QemuCommit> qemu, const ImageLock& lock,
-                                const BeforeWriting& before_writing);
-inline std::vector<std::string> commit(Overlay overlay, const ImageInfo& image,
-                                       const ImageLock& lock, const BeforeWriting& before_writing) {
-  return commit(std::move(overlay), image, std::nullopt, nullptr, lock, before_writing);
-}
+std::vector<std::string> commit(Overlay overlay, const ImageInfo& image, const ImageLock& lock,
+                                const BeforeWriting& before_writing,
+                                std::optional<std::vector<Change>> changes = std::nullopt,
+                                std::unique_ptr<QemuCommit> qemu = nullptr);
 
 // The same for a file that nobody else knows: no other name, no journal.
 std::vector<std::string> commit_to_private_file(const Overlay& overlay, const ImageInfo& file);

@@ -13,7 +13,6 @@
 #include "src/support/refusal.h"
 
 namespace kvmnet::disk {
-
 namespace {
 
 // What qemu-img check does not speak of.

@@ -5,15 +5,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "src/disk/beside.h"
-#include "src/disk/confinement.h"
 #include "src/disk/qcow2_header.h"
 #include "src/support/error.h"
 #include "src/support/secrets.h"

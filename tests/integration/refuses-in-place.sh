@@ -23,6 +23,7 @@ for size in 300000 1000000 $((whole / 2)) $((whole - 65536)); do
   remember truncated.qcow2
   for command in patch plan status; do
     refused damaged-image "$command" --backend direct truncated.qcow2
+    refused damaged-image "$command" --backend auto truncated.qcow2
     kvmnet 3 "$command" --backend direct --json truncated.qcow2
     expect_no_out '"device"' # nothing that was read there counts
   done
