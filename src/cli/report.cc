@@ -89,13 +89,31 @@ ordered_json refusal_json(const Refusal& refusal) {
   return object;
 }
 
+// As the guest's own file has it, see result_json().
+std::string full_text(const NetshCommand& command) {
+  return "netsh interface tcp " + command.arguments;
+}
+
+ordered_json steps_json(const std::vector<NetshStep>& steps) {
+  ordered_json commands = ordered_json::array();
+  for (const NetshStep& step : steps) {
+    ordered_json otherwise = ordered_json::array();
+    for (const NetshCommand& command : step.otherwise) otherwise.push_back(full_text(command));
+    commands.push_back({{"command", full_text(step.command)},
+                        {"mandatory", step.command.duty == Duty::mandatory},
+                        {"otherwise", std::move(otherwise)}});
+  }
+  return commands;
+}
+
 ordered_json firstboot_json(const FirstBoot& firstboot) {
   ordered_json beside = ordered_json::array();
   for (const OtherFirstBoot& other : firstboot.beside)
     beside.push_back({{"service", other.service}, {"program", other.program}});
   return {{"mechanism", to_string(firstboot.mechanism)},
           {"why", clean(firstboot.why)},
-          {"beside", std::move(beside)}};
+          {"beside", std::move(beside)},
+          {"commands", steps_json(firstboot.steps)}};
 }
 
 ordered_json value_json(const std::optional<hive::Value>& value) {
@@ -223,12 +241,18 @@ class Text {
 
   void firstboot() {
     if (!outcome_.firstboot) return;
-    const auto& [mechanism, why, beside] = *outcome_.firstboot;
+    const auto& [mechanism, why, beside, steps] = *outcome_.firstboot;
     const std::string_view what = mechanism == Mechanism::none ? "no script"
                                   : mechanism == Mechanism::service
                                       ? "a service starts the script"
                                       : "a service and SetupComplete.cmd start the script";
     line(fmt::format("  first boot: {} ({})", what, clean(why)));
+    for (const NetshStep& step : steps) {
+      line(fmt::format("         {}{}", full_text(step.command),
+                       step.command.duty == Duty::mandatory ? "" : " (may fail)"));
+      for (const NetshCommand& command : step.otherwise)
+        line(fmt::format("           if refused: {}", full_text(command)));
+    }
     // Where there is a script a warning says more of them.
     if (mechanism == Mechanism::none)
       for (const OtherFirstBoot& other : beside)

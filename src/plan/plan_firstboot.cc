@@ -58,6 +58,7 @@ class Planner {
     plan_service();
     plan_setup_complete();
     warn_about_others();
+    plan_.chosen.steps = std::move(wanted.steps);
     return plan_;
   }
 

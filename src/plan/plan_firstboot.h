@@ -10,6 +10,7 @@
 
 #include "src/plan/edit.h"
 #include "src/plan/facts.h"
+#include "src/plan/netsh.h"
 #include "src/plan/other_firstboot.h"
 #include "src/plan/settings.h"
 #include "src/support/refusal.h"
@@ -28,6 +29,7 @@ struct FirstBoot {
   Mechanism mechanism = Mechanism::none;
   std::string why;  // half a sentence
   std::vector<OtherFirstBoot> beside;
+  std::vector<NetshStep> steps;  // of the script, before the user's work; no script: empty
   bool operator==(const FirstBoot&) const = default;
 };
 

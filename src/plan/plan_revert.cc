@@ -261,7 +261,8 @@ class Planner {
                                    "it runs",
                                    set.name, firstboot_service_key)};
     plan_.restored = restoration.settings;
-    plan_.firstboot = {Mechanism::service, "puts back what an earlier first boot has set", {}};
+    plan_.firstboot = {
+        Mechanism::service, "puts back what an earlier first boot has set", {}, restoration.steps};
     plan_script(restoration.steps);
     for (const ControlSet& set : facts_.control_sets) plan_service(set);
     for (const ControlSet& set : facts_.other_sets) remove_service(set);

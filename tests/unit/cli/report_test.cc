@@ -46,6 +46,11 @@ Outcome with_edits(Status status) {
   return result;
 }
 
+std::vector<NetshStep> some_steps() {
+  return {{{"set a", Duty::mandatory}, {}},
+          {{"set b", Duty::soft}, {{"set c", Duty::mandatory}, {"set d", Duty::mandatory}}}};
+}
+
 Outcome refused() {
   Outcome result = outcome(Status::refused);
   result.refusal = Refusal{Reason::hibernated, "w7.qcow2: the volume is hibernated"};
@@ -90,15 +95,38 @@ TEST(Report, TextSaysWhatStartsTheFirstBootScriptAndWhy) {
       {Mechanism::service_and_setup_complete, "a service and SetupComplete.cmd start the script"}};
   for (const auto& [mechanism, words] : table) {
     Outcome result = outcome(Status::unchanged);
-    result.firstboot = FirstBoot{mechanism, "for a reason", {}};
+    result.firstboot = FirstBoot{mechanism, "for a reason", {}, {}};
     EXPECT_EQ(report(result, as_text),
               guest_text + "  first boot: " + words + " (for a reason)\nw7.qcow2: nothing to do\n");
   }
 }
 
+TEST(Report, TextHasTheCommandsOfTheFirstBootAndWhatStandsInForThem) {
+  Outcome result = outcome(Status::unchanged);
+  result.firstboot = FirstBoot{Mechanism::service, "for a reason", {}, some_steps()};
+  EXPECT_EQ(report(result, as_text),
+            guest_text +
+                "  first boot: a service starts the script (for a reason)\n"
+                "         netsh interface tcp set a\n"
+                "         netsh interface tcp set b (may fail)\n"
+                "           if refused: netsh interface tcp set c\n"
+                "           if refused: netsh interface tcp set d\n"
+                "w7.qcow2: nothing to do\n");
+}
+
+TEST(Report, JsonHasTheCommandsOfTheFirstBoot) {
+  Outcome result = outcome(Status::unchanged);
+  result.firstboot = FirstBoot{Mechanism::service, "for a reason", {}, some_steps()};
+  EXPECT_EQ(json::parse(report(result, as_json))["firstboot"]["commands"],
+            json::parse(R"([{"command": "netsh interface tcp set a", "mandatory": true,
+                "otherwise": []},
+                {"command": "netsh interface tcp set b", "mandatory": false,
+                "otherwise": ["netsh interface tcp set c", "netsh interface tcp set d"]}])"));
+}
+
 TEST(Report, TextNamesOtherFirstBootServicesWhereNoWarningDoes) {
   Outcome result = outcome(Status::unchanged);
-  result.firstboot = FirstBoot{Mechanism::none, "a", {{"firstboot", "virt-v2v"}}};
+  result.firstboot = FirstBoot{Mechanism::none, "a", {{"firstboot", "virt-v2v"}}, {}};
   const std::string line =
       "  first boot: the guest has a service of virt-v2v (service firstboot)\n";
   EXPECT_NE(report(result, as_text).find(line), std::string::npos);
@@ -111,10 +139,12 @@ TEST(Report, JsonSaysWhatStartsTheFirstBootScriptAndWhatElseThereIs) {
   EXPECT_FALSE(json::parse(report(result, as_json)).contains("firstboot"));
   result.firstboot = FirstBoot{Mechanism::service_and_setup_complete,
                                "for a reason",
-                               {{"cloudbase-init", "cloudbase-init"}}};
+                               {{"cloudbase-init", "cloudbase-init"}},
+                               {}};
   EXPECT_EQ(json::parse(report(result, as_json))["firstboot"],
             json::parse(R"({"mechanism": "service+setupcomplete", "why": "for a reason",
-                "beside": [{"service": "cloudbase-init", "program": "cloudbase-init"}]})"));
+                "beside": [{"service": "cloudbase-init", "program": "cloudbase-init"}],
+                "commands": []})"));
 }
 
 TEST(Report, TextOfOneChangeIsSingular) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "src/plan/firstboot.h"
+#include "src/plan/netsh.h"
 #include "src/plan/plan.h"
 #include "src/plan/setup_complete.h"
 #include "src/support/error.h"
@@ -68,6 +69,17 @@ TEST(PlanMechanism, AnInstalledWindowsGetsTheService) {
   }
   EXPECT_EQ(chosen(facts, automatic()).why, "this Windows is installed");
   EXPECT_EQ(chosen(facts, choice("service")).why, "--firstboot service");
+}
+
+TEST(PlanMechanism, TheCommandsAreThoseOfTheScript) {
+  for (const WindowsVersion& version : plan_tests::netsh_releases) {
+    const Facts facts = guest(version);
+    const auto netsh = plan_netsh(version, *facts.product_type, automatic());
+    const auto& steps = std::get<NetshPlan>(netsh).steps;
+    ASSERT_FALSE(steps.empty());
+    EXPECT_EQ(chosen(facts, automatic()).steps, steps);
+    EXPECT_TRUE(chosen(facts, choice("none")).steps.empty());
+  }
 }
 
 TEST(PlanMechanism, AGeneralisedImageGetsSetupCompleteToo) {
@@ -150,7 +162,7 @@ TEST(PlanMechanism, NoneWritesTheRegistryPartOnly) {
     EXPECT_EQ(lines(plan.edits),
               Lines{"set ControlSet001\\Services\\Tcpip\\Parameters\\EnableWsd: absent -> "
                     "dword:0x00000000"});
-    EXPECT_EQ(*plan.firstboot, (FirstBoot{Mechanism::none, "--firstboot none", {}}));
+    EXPECT_EQ(*plan.firstboot, (FirstBoot{Mechanism::none, "--firstboot none", {}, {}}));
     EXPECT_TRUE(plan.warnings.empty());
   }
 }

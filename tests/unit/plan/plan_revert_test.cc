@@ -337,6 +337,7 @@ TEST(PlanRevert, LetsTheNextBootUndoWhatTheFirstHasSet) {
   EXPECT_FALSE(plan.restored[3].from_dump);
   ASSERT_TRUE(plan.firstboot);
   EXPECT_EQ(plan.firstboot->mechanism, Mechanism::service);
+  EXPECT_EQ(plan.firstboot->steps.size(), 4U);
 }
 
 TEST(PlanRevert, RemovesSetupsDirectoriesBeforeThatBootAndOursAfterIt) {
