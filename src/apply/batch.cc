@@ -189,19 +189,24 @@ class Batch {
   }
 
   // Removes what a killed worker left beside the image, and nobody else's: the lock tells. Returns
-  // what the user must know if it was killed while it wrote to the image.
+  // what the user must know if it was killed while it wrote to the image, or when it had.
   std::string clean_up(const std::string& image) {
     if (!request_.writes) return {};
     try {
       if (!request_.output.empty()) {
         static_cast<void>(disk::remove_leftover_copy(request_.output));
-        return {};
+        return disk::is_there(request_.output) ? "; the copy was complete by then" : "";
       }
       const std::string name = disk::resolve_image(image);
-      if (!disk::has_leftovers(name)) return {};
-      if (const auto refusal = disk::check_committed(name))
+      // The last that it does is to remove what is beside the image.
+      const std::string otherwise =
+          is_writing() ? "; the image may be changed completely: 'kvmnet status IMAGE' tells" : "";
+      if (!disk::has_leftovers(name)) return otherwise;
+      const auto refusal = disk::check_committed(name);
+      if (refusal && !disk::has_only_prepared(name))
         return fmt::format("; {}; {}", refusal->message, remedy(refusal->reason));
       disk::recover(name, disk::Interruption::start_anew, [] {});
+      return refusal ? "" : otherwise;
     } catch (const Refused& e) {
       output_.note(fmt::format("{}: cleaning up: {}", image, e.refusal.message));
     } catch (const std::exception& e) {

@@ -45,6 +45,7 @@ class Patch {
   void run() {
     clock_.begin(Phase::open);
     refuse_if(disk::check_name(outcome_.image));
+    refuse_if(disk::check_name(name()));
     if (request_.guest.mode == Mode::plan || request_.only_look)
       plan();
     else if (request_.output.empty())

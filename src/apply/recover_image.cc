@@ -11,12 +11,13 @@ Outcome recover_image(const std::string& path, disk::Interruption interruption,
     PhaseClock clock(context.begin, outcome.phases);
     clock.begin(Phase::recover);
     if (const auto refusal = disk::check_name(path)) throw Refused{*refusal};
+    const std::string image = disk::resolve_image(path);
+    if (const auto refusal = disk::check_name(image)) throw Refused{*refusal};
     const auto begin_writing = [&] {
       clock.begin(Phase::commit);
       if (context.before_writing) context.before_writing();
     };
-    disk::Recovered recovered =
-        disk::recover(disk::resolve_image(path), interruption, begin_writing);
+    disk::Recovered recovered = disk::recover(image, interruption, begin_writing);
     outcome.warnings = std::move(recovered.warnings);
     switch (recovered.recovery) {
       case disk::Recovery::nothing:

@@ -174,6 +174,14 @@ void add_key_options(CLI::App& app, Options& options) {
                "read such keys from standard input, one a line, each for all volumes");
 }
 
+void add_timeout(CLI::App& app, Options& options) {
+  app.add_option("--timeout", options.time_limit,
+                 "seconds after which a step that hangs is given up; writing to the image is not")
+      ->check(CLI::Range(1, 86400).description(""))
+      ->type_name("SECONDS")
+      ->capture_default_str();
+}
+
 void add_guest_options(CLI::App& app, Options& options) {
   // Without it CLI11 lets the environment set options of commands that are not the one given.
   app.parse_complete_callback([] {});
@@ -214,11 +222,7 @@ void add_guest_options(CLI::App& app, Options& options) {
       ->default_str("auto");
   add_no_sandbox(app, options);
   add_key_options(app, options);
-  app.add_option("--timeout", options.time_limit,
-                 "seconds after which a step that hangs is given up; writing to the image is not")
-      ->check(CLI::Range(1, 86400).description(""))
-      ->type_name("SECONDS")
-      ->capture_default_str();
+  add_timeout(app, options);
   add_output_options(app, options);
   app.add_flag("-x,--trace", options.trace, "trace libguestfs calls on standard error")
       ->group("Output");
@@ -373,6 +377,7 @@ void add_recover(CLI::App& app, Options& options) {
   add_images(*recover, options);
   recover->add_flag("--discard", options.discard,
                     "drop the patch instead, if nothing of it has been written yet");
+  add_timeout(*recover, options);
   add_output_options(*recover, options);
   recover->callback([&options] { options.command = Command::recover; });
 }

@@ -174,6 +174,7 @@ BatchRequest batch_request(const Options& options) {
   request.images = options.files;
   request.writes = options.command == Command::patch || options.command == Command::revert ||
                    options.command == Command::recover;
+  request.time_limit = std::chrono::seconds(options.time_limit);
   if (options.command == Command::recover) {
     request.accelerator = AcceleratorChoice::tcg;  // no appliance: nothing is to be tried or said
     const auto interruption =
@@ -186,7 +187,6 @@ BatchRequest batch_request(const Options& options) {
   // Without an appliance nothing is to be tried or said.
   const bool without = options.backend == Backend::direct || !guestfs::is_built_in();
   request.accelerator = without ? AcceleratorChoice::tcg : options.accelerator;
-  request.time_limit = std::chrono::seconds(options.time_limit);
   request.output = options.output;
   request.job = [patch = patch_request(options)](const std::string& image,
                                                  const JobContext& context) {

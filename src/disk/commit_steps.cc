@@ -24,8 +24,7 @@ Refusal changed_meanwhile(const std::string& image) {
 std::vector<std::string> Commit::run() {
   try {
     before_writing_();
-    hide();
-    check_untouched();
+    hide_untouched();
   } catch (...) {
     roll_back();
     throw;
@@ -100,8 +99,19 @@ void Commit::hide() {
   sync_directory_of(image_);
 }
 
+void Commit::hide_untouched() {
+  hide();
+  try {
+    check_untouched();
+  } catch (...) {
+    show();
+    throw;
+  }
+}
+
 void Commit::put_back_tables() {
   if (content().tables.empty()) return;  // a raw image
+  if (auto refusal = lock_.check_unused()) throw Refused{*refusal};
   try {
     if (!lock_.is_of(commit_path(image_))) throw Error("another file is in the image's place");
     journal_.set_state(State::restoring);

@@ -44,15 +44,18 @@ class Commit {
   // from then on nothing may finish this commit without a look at the image.
   void roll_back();
 
-  // The image's other name, so that nobody can start the guest.
-  void hide();
+  // The image's other name, so that nobody can start the guest. Refused, and it keeps its name, if
+  // somebody has just begun to use it, or has changed it.
+  void hide_untouched();
   // From `writing` and `restoring`, before write(): a qcow2 image's tables as they were. What a
   // commit that was interrupted or met an error of the disk has made of them does not matter then.
   // QEMU must not open the image before its header has been judged: the journal lay beside it.
+  // Refused if somebody has just begun to use it by its other name.
   void put_back_tables();
 
  private:
   const Journal::Content& content() const { return *journal_.content(); }
+  void hide();
   void check_untouched() const;
   bool is_as_before(const std::string& path) const;
   [[noreturn]] void fail_half_written(const std::exception& e) const;

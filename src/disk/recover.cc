@@ -49,9 +49,10 @@ class Recoverer {
     const State state = journal->state();
     Commit commit(image_, std::move(*journal), lock_, before_writing_);
     if (state == State::done) {
-      if (hidden) check_same_file(commit_path(image_));
-      if (hidden) judge(commit_path(image_));
-      return {hidden ? Recovery::finished : Recovery::nothing, commit.finish()};
+      if (!hidden) return {Recovery::nothing, commit.finish()};
+      check_written_whole(commit_path(image_));
+      before_writing_();
+      return {Recovery::finished, commit.finish()};
     }
     if (interruption == Interruption::discard ||
         (interruption == Interruption::start_anew && state == State::ready))
@@ -67,14 +68,35 @@ class Recoverer {
   // What a rename that was interrupted can leave, see rename_to_free_name(). Nothing is written
   // before the first of them has ended, and everything before the second begins.
   void remove_second_name() const {
-    if (is_there(image_) && is_there(commit_path(image_)) &&
-        identity_of(image_).inode == identity_of(commit_path(image_)).inode)
-      remove_if_there(commit_path(image_));
+    struct stat first {};
+    struct stat second {};
+    const bool both = ::lstat(image_.c_str(), &first) == 0 &&
+                      ::lstat(commit_path(image_).c_str(), &second) == 0 &&
+                      first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+    // No link of somebody else's may pass for the name that stays.
+    if (both && S_ISREG(first.st_mode) && first.st_nlink > 1) remove_if_there(commit_path(image_));
   }
 
-  void check_same_file(const std::string& path) const {
-    if (identity_of(path).inode != content_.identity.inode)
-      conflict(fmt::format("{} is not the file whose commit was interrupted", path));
+  // Its inode tells which file it is, but not of one that was moved to where there is more space,
+  // with the files beside it, nor on a file system that numbers its files anew at each mount. There
+  // what it holds must tell: check_content().
+  bool has_moved(const std::string& path) const {
+    return identity_of(path).inode != content_.identity.inode;
+  }
+
+  void check_size(const std::string& path) const {
+    const off_t size = identity_of(path).size;
+    const off_t least = content_.identity.size;
+    if (size < least || (content_.format == Format::raw && size != least))
+      conflict(path + " is not the file whose commit was interrupted: it has another size");
+  }
+
+  void check_written_whole(const std::string& path) const {
+    judge(path);
+    if (!has_moved(path)) return;
+    check_overlay();
+    if (check_content(path, State::done).before > 0)
+      conflict(path + " is not the file whose commit was interrupted: it has not all of its patch");
   }
 
   // Anybody who may write to the directory can put such files there, and root would follow them.
@@ -95,11 +117,10 @@ class Recoverer {
 
   Recovered discard(Commit& commit, State state, bool hidden) const {
     // A backup was restored in the place of the half-written image.
-    const bool replaced = !hidden && identity_of(image_).inode != content_.identity.inode;
+    const bool replaced = !hidden && has_moved(image_);
     if (state != State::ready && !replaced)
       throw Refused{{Reason::commit_half_done,
                      image_ + ": may be half written, so that its patch cannot be discarded"}};
-    if (hidden) check_same_file(commit_path(image_));
     if (state != State::ready) check_restored();
     commit.roll_back();
     return {Recovery::discarded, {}};
@@ -135,16 +156,7 @@ class Recoverer {
 
   Recovered finish(Commit& commit, State state, bool hidden) const {
     const std::string path = hidden ? commit_path(image_) : image_;
-    check_same_file(path);
-    if (!is_unchanged(identity_of(path), content_.identity)) {
-      if (state == State::ready)
-        conflict("was changed by somebody else since its patch was interrupted");
-      if (!hidden)
-        conflict(fmt::format(
-            "may be half written, and was given its name back by hand; if nobody has used it "
-            "since, rename it to {} and recover it then",
-            commit_path(image_)));
-    }
+    check_untouched(path, state, hidden);
     // While tables are being put back its header may be torn; QEMU takes it for a mere file then.
     if (state != State::restoring) judge(path);
     if (state != State::ready) forget_cached(path);
@@ -152,9 +164,29 @@ class Recoverer {
     check_content(path, state);
     if (state == State::ready && !hidden) return {Recovery::finished, commit.run()};
     before_writing_();
-    if (!hidden) commit.hide();
+    if (!hidden) commit.hide_untouched();
     if (state != State::ready) put_back_tables(commit);
     return {Recovery::finished, commit.write()};
+  }
+
+  // A half-written image is touched by its commit alone, as long as nobody finds it by its name.
+  void check_untouched(const std::string& path, State state, bool hidden) const {
+    if (state != State::ready && hidden) return;
+    Identity now = identity_of(path);
+    if (hidden) now.inode = content_.identity.inode;  // check_content() looks at that
+    if (is_unchanged(now, content_.identity)) return;
+    if (!hidden && has_moved(path))
+      conflict(fmt::format(
+          "another file is in the place of the one whose commit was interrupted; if it was "
+          "restored from a backup, drop the patch with --discard; if it is half written, was moved "
+          "here, and nobody has used it since, rename it to {} and recover it then",
+          commit_path(image_)));
+    if (state == State::ready)
+      conflict("was changed by somebody else since its patch was interrupted");
+    conflict(
+        fmt::format("may be half written, and was given its name back by hand; if nobody has used "
+                    "it since, rename it to {} and recover it then",
+                    commit_path(image_)));
   }
 
   // Before QEMU opens it: it lay beside us meanwhile.
@@ -220,17 +252,30 @@ class Recoverer {
     return state == State::writing && content_.format == Format::qcow2 && find_damage(path);
   }
 
-  void check_content(const std::string& path, State state) const {
+  Progress check_content(const std::string& path, State state) const {
     if (state != State::restoring) check_closed(path);
-    if (has_lost_its_tables(path, state)) return check_overlay_alone(path);
+    const bool moved = has_moved(path);
+    if (moved) check_size(path);
+    const bool has_tables = !has_lost_its_tables(path, state);
+    // What a half-written image has in the place of compressed clusters cannot even be read.
+    const bool tells = has_tables && !(content_.is_compressed && state == State::writing);
+    if (moved && !tells)
+      conflict(
+          fmt::format("{} is not the file whose commit was interrupted, or was moved; and what it "
+                      "holds cannot tell which",
+                      path));
     try {
-      check_rest(path);
-      // What a half-written image has in the place of compressed clusters cannot even be read.
-      if (content_.is_compressed && state == State::writing) return check_overlay_alone(path);
+      if (has_tables) check_rest(path);
+      if (!tells) {
+        check_overlay_alone(path);
+        return {};
+      }
       const Fd ruleset = confine_to_image(path, content_.format, overlay_path(image_));
       ServedDisk after(overlay_options(overlay_path(image_), path, content_.format), ruleset);
       ServedDisk before(image_options(path, content_.format), ruleset);
-      check_progress(look(content_.changes, after, before, content_.format));
+      Progress progress = look(content_.changes, after, before, content_.format);
+      check_progress(progress);
+      return progress;
     } catch (const OverlayHasChanged& e) {
       conflict(e.what());
     }
@@ -299,6 +344,13 @@ bool has_leftovers(const std::string& image) {
          is_there(overlay_path(image));
 }
 
+bool has_only_prepared(const std::string& image) {
+  if (!is_there(journal_path(image))) return false;
+  const ImageLock lock = lock_in_place(image, Use::read);
+  const auto journal = Journal::open(image, Use::read);
+  return journal && journal->content() && journal->state() == State::ready;
+}
+
 std::optional<Refusal> check_committed(const std::string& image) {
   if (!has_leftovers(image)) return std::nullopt;
   try {
@@ -307,8 +359,10 @@ std::optional<Refusal> check_committed(const std::string& image) {
     const auto journal = Journal::open(image, Use::read);
     const bool interrupted = journal && journal->content() && journal->state() != State::done;
     if (!hidden && !interrupted) return std::nullopt;  // nothing that matters to a reader
+    const bool untouched = interrupted && journal->state() == State::ready;
     return Refusal{Reason::commit_interrupted,
-                   fmt::format("{}: its patch was interrupted while it was written{}", image,
+                   fmt::format("{}: its patch was interrupted {} it was written{}", image,
+                               untouched ? "before" : "while",
                                hidden ? "; it is now called " + commit_path(image) : "")};
   } catch (const Refused& e) {
     return e.refusal;

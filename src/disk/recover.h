@@ -35,6 +35,10 @@ Recovered recover(const std::string& image, Interruption interruption,
 // Whether a run has left something beside the image, or is at work on it: recover() tells.
 bool has_leftovers(const std::string& image);
 
+// Whether a run has died that was about to commit, and had not yet written to the image. Throws
+// Refused if a run is at work on it, and Error.
+bool has_only_prepared(const std::string& image);
+
 // For those who only read. Refused: an image with an interrupted commit, or one that is being
 // committed right now.
 std::optional<Refusal> check_committed(const std::string& image);

@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "src/apply/patch_image.h"
+#include "src/disk/commit.h"
 #include "src/support/subprocess.h"
 #include "tests/unit/apply/windows_guest.h"
 #include "tests/unit/disk/disk_files.h"
@@ -34,6 +35,26 @@ class BatchTest : public test::DiskTest {
     request.job = [patch](const std::string& image, const JobContext& context) {
       return patch_image(image, patch, context);
     };
+    return run(std::move(request));
+  }
+
+  // A job that ends with the worker's death, in that phase.
+  int run_deadly(const std::string& image, Phase phase,
+                 const std::function<void(const JobContext&)>& work) {
+    BatchRequest request;
+    request.images = {image};
+    request.writes = true;
+    request.job = [&](const std::string&, const JobContext& context) -> Outcome {
+      context.begin(phase);
+      work(context);
+      ::raise(SIGKILL);
+      return {};
+    };
+    render = [](const Outcome& outcome) { return outcome.error; };
+    return run(std::move(request));
+  }
+
+  int run(BatchRequest request) {
     request.accelerator = AcceleratorChoice::tcg;
     BatchOutput output;
     output.render = render;
@@ -101,6 +122,32 @@ TEST_F(BatchTest, GoesOnWhenAWorkerDies) {
   EXPECT_NE(results[1].text.find("killed by signal 9"), std::string::npos) << results[1].text;
   EXPECT_NE(results[1].text.find("phase 'open'"), std::string::npos) << results[1].text;
   EXPECT_NE(results[2].text.find("last"), std::string::npos);
+}
+
+// The last that such a worker does is to remove what is beside the image.
+TEST_F(BatchTest, SaysThatAnImageMayBeChangedWhoseWorkerDiedWhenItHadWritten) {
+  const std::string disk = image("disk", "raw");
+  run_deadly(disk, Phase::commit, [](const JobContext&) {});
+  ASSERT_EQ(results.size(), 1U);
+  EXPECT_NE(results[0].text.find("may be changed completely"), std::string::npos)
+      << results[0].text;
+  results.clear();
+  run_deadly(disk, Phase::prepare, [](const JobContext&) {});
+  EXPECT_EQ(results[0].text.find("changed"), std::string::npos) << results[0].text;
+}
+
+TEST_F(BatchTest, DropsWhatAWorkerHasPreparedThatDiedBeforeItWrote) {
+  const std::string disk = image("disk", "raw");
+  run_deadly(disk, Phase::prepare, [&](const JobContext&) {
+    const auto lock = disk::ImageLock::take(disk, disk::Use::write);
+    const disk::ImageInfo info = test::identified(disk);
+    disk::commit(disk::Overlay::beside(info), info, std::get<disk::ImageLock>(lock),
+                 [] { ::raise(SIGKILL); });
+  });
+  ASSERT_EQ(results.size(), 1U);
+  EXPECT_EQ(results[0].text,
+            disk + ": the worker process was killed by signal 9 (Killed) in phase 'prepare'");
+  EXPECT_EQ(names(), std::vector<std::string>{"disk"});
 }
 
 TEST_F(BatchTest, StopsForASignalAndSaysWhich) {

@@ -14,6 +14,7 @@ target_sources(kvmnet_unit_tests PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/hive_messages_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/patch_guest_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/probe_test.cc
+  ${CMAKE_CURRENT_LIST_DIR}/recover_image_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/reg_files_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/reg_guest_test.cc
   ${CMAKE_CURRENT_LIST_DIR}/replacement_test.cc

@@ -99,6 +99,23 @@ std::string CommitTest::prepared(bool hidden) {
   return path;
 }
 
+std::string CommitTest::move_away(const std::string& image) {
+  const std::string moved = path("elsewhere/" + fs::path(image).filename().string());
+  fs::create_directory(path("elsewhere"));
+  const auto move = [](const std::string& from, const std::string& to) {
+    if (!fs::exists(from)) return;
+    fs::copy(from, to);
+    fs::permissions(to, fs::status(from).permissions());
+    fs::last_write_time(to, fs::last_write_time(from));
+    fs::remove(from);
+  };
+  move(image, moved);
+  move(commit_path(image), commit_path(moved));
+  move(journal_path(image), journal_path(moved));
+  move(overlay_path(image), overlay_path(moved));
+  return moved;
+}
+
 std::string CommitTest::refusal_of(const std::string& path, Interruption interruption) {
   try {
     recover(path, interruption, [] {});

@@ -50,6 +50,9 @@ class CommitTest : public test::DiskTest {
   std::string half_written(const std::string& name = "disk", const std::string& format = "raw");
   // Journal `ready`: hidden, or not even that.
   std::string prepared(bool hidden);
+  // The image, and what is beside it, as copies with the same times in another directory, and here
+  // no more. Returns its new path.
+  std::string move_away(const std::string& image);
 
   // The reason and the message.
   static std::string refusal_of(const std::string& path,

@@ -193,6 +193,14 @@ TEST_F(RecoverTables, WithoutTheEntriesOfCompressedClusters) {
   expect_clusters_written(compressed_and_used_again("disk"));
 }
 
+TEST_F(RecoverTables, NotOfAnImageThatWasMovedAndCannotBeRead) {
+  const std::string moved = move_away(compressed_and_used_again("disk"));
+  const std::string before = text_of(commit_path(moved));
+  const std::string refusal = refusal_of(moved);
+  EXPECT_NE(refusal.find("cannot tell which"), std::string::npos) << refusal;
+  EXPECT_EQ(text_of(commit_path(moved)), before);
+}
+
 // The data had been written when the machine died, and the tables had not.
 TEST_F(RecoverTables, WhereCompressedClustersCannotBeRead) {
   const std::string path = compressed_and_used_again("disk");

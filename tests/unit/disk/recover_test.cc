@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <memory>
 
 #include "src/disk/beside.h"
 #include "src/disk/journal.h"
@@ -48,10 +49,66 @@ TEST_P(RecoverOf, FinishesWhatWasWrittenWholeButNotRenamed) {
   EXPECT_EQ(names(), Names{"disk"});
 }
 
+// To where there is more space, say. A copy is another file; some file systems number theirs anew.
+TEST_P(RecoverOf, FinishesWhatWasMovedWithAllFilesBesideIt) {
+  const std::string format = GetParam();
+  const std::string moved = move_away(half_written("disk", format));
+  EXPECT_EQ(recover(moved, Interruption::keep, [] {}).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(moved, format));
+  EXPECT_EQ(names(), Names{"elsewhere"});
+}
+
+TEST_P(RecoverOf, FinishesWhatWasMovedWhenItHadBeenWrittenWhole) {
+  const std::string format = GetParam();
+  const std::string path = image("disk", format);
+  die_committing(path, "qemu-img \"$@\"");
+  Journal::open(path, Use::write)->set_state(State::done);
+  const std::string moved = move_away(path);
+  EXPECT_EQ(recover(moved, Interruption::keep, [] {}).recovery, Recovery::finished);
+  EXPECT_TRUE(is_after(moved, format));
+}
+
+TEST_P(RecoverOf, DoesNotTakeAnotherFileForWhatWasMoved) {
+  const std::string format = GetParam();
+  const std::string moved = move_away(half_written("disk", format));
+  const auto change = [&](const char* command) {
+    run_checked({"qemu-io", "-f", format, "-c", command, commit_path(moved)});
+  };
+  change("write -q -P 0x44 600k 512");
+  EXPECT_EQ(refusal_of(moved).substr(0, 15), "commit-conflict");
+  change("write -q -P 0x11 600k 512");
+  Journal::open(moved, Use::write)->set_state(State::done);
+  const std::string refusal = refusal_of(moved);
+  EXPECT_NE(refusal.find("has not all of its patch"), std::string::npos) << refusal;
+  fs::resize_file(commit_path(moved), fs::file_size(commit_path(moved)) - (4 << 10));
+  EXPECT_NE(refusal_of(moved), "not refused");
+  EXPECT_FALSE(fs::exists(moved));
+}
+
 INSTANTIATE_TEST_SUITE_P(Recover, RecoverOf, testing::Values("raw", "qcow2"),
                          [](const auto& instance) { return std::string(instance.param); });
 
 using RecoverTest = CommitTest;
+
+TEST_F(RecoverTest, FinishesOrDiscardsWhatWasMovedWhenItWasOnlyPrepared) {
+  for (const bool hidden : {true, false}) {
+    const std::string moved = move_away(prepared(hidden));
+    if (hidden) {
+      EXPECT_EQ(recover(moved, Interruption::keep, [] {}).recovery, Recovery::finished);
+      EXPECT_TRUE(is_after(moved, "raw"));
+    } else {
+      EXPECT_NE(refusal_of(moved).find("another file is in the place"), std::string::npos);
+    }
+    fs::remove_all(path("elsewhere"));
+    const std::string again = move_away(prepared(hidden));
+    EXPECT_EQ(recover(again, Interruption::discard, [] {}).recovery, Recovery::discarded);
+    EXPECT_TRUE(is_before(again, "raw"));
+    fs::remove_all(path("elsewhere"));
+  }
+  const std::string changed = move_away(prepared(true));
+  run_checked({"qemu-io", "-f", "raw", "-c", "write -q -P 0x44 700k 4k", commit_path(changed)});
+  EXPECT_NE(refusal_of(changed).find("changed by somebody else"), std::string::npos);
+}
 
 TEST_F(RecoverTest, FindsNothingBesideAWholeImage) {
   const std::string path = image("disk", "raw");
@@ -206,10 +263,53 @@ TEST_F(RecoverTest, RemovesTheSecondNameOfARenameThatWasInterrupted) {
 
 TEST_F(RecoverTest, RefusesAnotherFileInTheImagesPlace) {
   const std::string path = half_written();
-  const std::string content = text_of(commit_path(path));
+  std::string content = text_of(commit_path(path));
   fs::rename(commit_path(path), path + ".moved");
-  file("disk.kvmnet-commit", content);
+  file("disk.kvmnet-commit", content + std::string(512, 'x'));
   expect_conflict(path, "is not the file");
+  content[600 << 10] ^= 1;
+  file("disk.kvmnet-commit", content);
+  expect_conflict(path, "512 bytes at ");
+}
+
+// A commit that died before its first byte, and a guest that is started while we look.
+TEST_F(RecoverTest, LeavesAnImageAloneThatSomebodyHasJustBegunToUse) {
+  const std::string path = image("disk", "qcow2");
+  die_committing(path, "");
+  const auto qemu = [&](const std::string& name) {
+    return std::make_unique<Holder>([name] {
+      constexpr off_t used_for_writing = 101;  // QEMU's raw_apply_lock_bytes()
+      struct flock lock {};
+      lock.l_type = F_RDLCK;
+      lock.l_start = used_for_writing;
+      lock.l_len = 1;
+      if (::fcntl(::open(name.c_str(), O_RDWR), F_OFD_SETLK, &lock) != 0) ::_exit(1);
+    });
+  };
+  for (const bool hidden : {true, false}) {
+    const std::string place = hidden ? commit_path(path) : path;
+    if (!hidden) fs::rename(commit_path(path), path);
+    const std::string before = text_of(place);
+    const Names files = names();
+    std::unique_ptr<Holder> user;
+    try {
+      recover(path, Interruption::keep, [&] { user = qemu(place); });
+      ADD_FAILURE() << "not refused";
+    } catch (const Refused& e) {
+      EXPECT_EQ(e.refusal.reason, Reason::image_in_use);
+    }
+    EXPECT_EQ(text_of(place), before);
+    EXPECT_EQ(names(), files);
+  }
+}
+
+// By then the link leads nowhere: the image's only name must not go.
+TEST_F(RecoverTest, TakesNoLinkForASecondName) {
+  const std::string path = half_written();
+  fs::create_symlink("disk.kvmnet-commit", path);
+  expect_conflict(path, "and so is");
+  fs::remove(path);
+  EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
 }
 
 // Nobody knows whether its guest has run since.
@@ -243,8 +343,12 @@ TEST_F(RecoverTest, DoesNotDiscardWhatAnotherFileHasInPart) {
     fs::remove(commit_path(path));
     const Names files = names();
     EXPECT_EQ(refusal_of(path, Interruption::discard).substr(0, 16), "commit-half-done") << format;
+    expect_conflict(path, "rename it to " + commit_path(path));
     EXPECT_EQ(names(), files);
-    for (const std::string& name : files) fs::remove(this->path(name));
+    fs::rename(path, commit_path(path));
+    EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::finished);
+    EXPECT_TRUE(is_after(path, format));
+    fs::remove(path);
   }
 }
 
