@@ -32,7 +32,7 @@ inline constexpr std::string_view is_private = "direct is private";
 namespace direct_file {
 inline constexpr unsigned disk = 0;
 // The disk once more: what is read here the parent also puts into the file of the partition table,
-// which the child can only read.
+// which the child can only read (Limits::file).
 inline constexpr unsigned table = 1;
 }  // namespace direct_file
 

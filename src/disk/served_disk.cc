@@ -129,7 +129,8 @@ void ServedDisk::start(const std::string& options, Writes writes, const Fd& rule
                        const std::string& directory) {
   Sockets sockets = directory.empty() ? make_sockets() : make_sockets(directory);
   server_ =
-      std::make_unique<Running>(server_command(options, writes, gate_), ruleset, sockets.listening);
+      std::make_unique<Running>(server_command(options, writes, gate_), ruleset, sockets.listening,
+                                writes == Writes::none ? 0 : largest_written);
   socket_ = std::move(sockets.connected);
 }
 

@@ -37,6 +37,10 @@ class ServedDisk {
     // file then.
     kept,
   };
+  // No file that is written to gets larger: a write that would make it so fails. However little of
+  // the disk is written, and wherever, each write can take a whole cluster of the file.
+  static constexpr std::uint64_t largest_written = 1 << 30;
+
   // Starts the server; the first call waits for it, and throws Error with qemu-nbd's own words if
   // it cannot open the image.
   // `options`: what --image-opts takes; name every driver, so that QEMU probes nothing.

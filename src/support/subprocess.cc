@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ struct Image {
   std::vector<int> descriptors;
   char* listen_pid = nullptr;  // where its process number is to stand; null: nowhere
   int ruleset = -1;
+  std::uint64_t largest_file = 0;
 };
 
 // Descriptors get out of the way of the numbers that the program expects them at, then there.
@@ -53,6 +55,16 @@ bool confine(int ruleset) {
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && landlock::enter(ruleset);
 }
 
+// A write that goes further fails, and does not end the program.
+bool limit_files(std::uint64_t size) {
+  if (size == 0) return true;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
+  limit.rlim_max = std::min<rlim_t>(limit.rlim_max, size);
+  limit.rlim_cur = limit.rlim_max;
+  return ::signal(SIGXFSZ, SIG_IGN) != SIG_ERR && ::setrlimit(RLIMIT_FSIZE, &limit) == 0;
+}
+
 // Between fork and exec: only calls that are safe there. An errno on `failure` says that it did not
 // come to exec.
 [[noreturn]] void become(Image& image, int failure, pid_t parent) {
@@ -61,7 +73,8 @@ bool confine(int ruleset) {
   if (::getppid() != parent) ::_exit(1);  // it died before the line above
   ::signal(SIGPIPE, SIG_DFL);             // main() ignores it, and exec would keep that
   if (image.listen_pid != nullptr) write_number(image.listen_pid, ::getpid());
-  if (confine(image.ruleset) && place(image.descriptors, failure))
+  if (limit_files(image.largest_file) && confine(image.ruleset) &&
+      place(image.descriptors, failure))
     ::execvpe(image.argv[0], image.argv.data(), image.environment.data());
   const int error = errno;
   [[maybe_unused]] const ssize_t n = ::write(failure, &error, sizeof error);
@@ -95,12 +108,14 @@ struct Started {
 
 // Without input, and with one pipe for all output. `socket`: a listening socket that the program
 // gets as descriptor 3, as sd_listen_fds(3) says; -1: none.
-Started start_with_output(const std::vector<std::string>& command, int socket, int ruleset) {
+Started start_with_output(const std::vector<std::string>& command, int socket, int ruleset,
+                          std::uint64_t largest_file) {
   const Fd null = open_file("/dev/null", O_RDONLY);
   Pipe output = make_pipe();
   const int end = output.write_end.get();
   Program program = {command, our_environment(), {null.get(), end, end}};
   program.ruleset = ruleset;
+  program.largest_file = largest_file;
   if (socket >= 0) {
     program.descriptors.push_back(socket);
     program.environment.emplace_back("LISTEN_FDS=1");
@@ -145,6 +160,7 @@ pid_t start(const Program& program) {
   listen_pid.resize(digits + 20);
   Image image = {pointers(copy.command), pointers(copy.environment), copy.descriptors};
   image.ruleset = program.ruleset;
+  image.largest_file = program.largest_file;
   if (program.listens) {
     image.listen_pid = listen_pid.data() + digits;
     image.environment.insert(image.environment.begin(), listen_pid.data());
@@ -164,9 +180,10 @@ pid_t start(const Program& program) {
   return pid;
 }
 
-Running::Running(const std::vector<std::string>& command, const Fd& ruleset, const Fd& listening)
+Running::Running(const std::vector<std::string>& command, const Fd& ruleset, const Fd& listening,
+                 std::uint64_t largest_file)
     : command_(command) {
-  Started started = start_with_output(command, listening.get(), ruleset.get());
+  Started started = start_with_output(command, listening.get(), ruleset.get(), largest_file);
   pid_ = started.pid;
   output_ = std::move(started.output);
 }

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct Program {
   std::vector<int> descriptors;          // become 0, 1, 2, ... of the program
   bool listens = false;  // gets LISTEN_PID, its process number, as sd_listen_fds(3) says
   int ruleset = -1;      // of Landlock, that holds for it; -1: none
+  std::uint64_t largest_file = 0;  // in bytes, that it can write; 0: as we can
 };
 
 // Starts it in a process group of its own; it is killed when we die. Of our other descriptors it
@@ -35,10 +37,10 @@ struct Finished {
 class Running {
  public:
   // `command`: found in PATH. `ruleset`: of Landlock, that holds for it; closed: none.
-  // `listening`: a socket that it gets in the way of sd_listen_fds(3); closed: none. Throws Error
-  // if it cannot be started.
+  // `listening`: a socket that it gets in the way of sd_listen_fds(3); closed: none.
+  // `largest_file`: of Program. Throws Error if it cannot be started.
   explicit Running(const std::vector<std::string>& command, const Fd& ruleset = Fd(),
-                   const Fd& listening = Fd());
+                   const Fd& listening = Fd(), std::uint64_t largest_file = 0);
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
   ~Running();

@@ -110,7 +110,7 @@ Setup lock_self_up(const Parent& parent, const Child& child) {
   close_from(first_file_number + static_cast<int>(setup.files));
   set_limits(setup.limits, setup.files);
   if (child.prepare) child.prepare();
-  if (setup.sandboxed) lock_up();
+  if (setup.sandboxed) lock_up(setup.limits);
   return setup;
 }
 

@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <filesystem>
+#include <initializer_list>
 #include <limits>
 #include <memory>
 
@@ -44,16 +45,15 @@ void give_up_paths() {
 
 // ---- seccomp
 
-// For memory, files that are open or in memory, and ending. openat: hivex opens /proc/self/fd/N for
-// each open and commit; Landlock lets it open nothing else. fadvise64: libblkid.
+// For memory, files that are open or in memory, and ending. fadvise64: libblkid.
 constexpr auto allowed = std::to_array<int>(
-    {SCMP_SYS(read),      SCMP_SYS(write),         SCMP_SYS(writev),       SCMP_SYS(pread64),
-     SCMP_SYS(pwrite64),  SCMP_SYS(lseek),         SCMP_SYS(openat),       SCMP_SYS(close),
-     SCMP_SYS(fstat),     SCMP_SYS(newfstatat),    SCMP_SYS(ftruncate),    SCMP_SYS(munmap),
-     SCMP_SYS(fadvise64), SCMP_SYS(mremap),        SCMP_SYS(brk),          SCMP_SYS(madvise),
-     SCMP_SYS(futex),     SCMP_SYS(getpid),        SCMP_SYS(gettid),       SCMP_SYS(getrusage),
-     SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
-     SCMP_SYS(exit),      SCMP_SYS(exit_group)});
+    {SCMP_SYS(read),          SCMP_SYS(write),        SCMP_SYS(writev),         SCMP_SYS(pread64),
+     SCMP_SYS(pwrite64),      SCMP_SYS(lseek),        SCMP_SYS(close),          SCMP_SYS(fstat),
+     SCMP_SYS(newfstatat),    SCMP_SYS(ftruncate),    SCMP_SYS(munmap),         SCMP_SYS(fadvise64),
+     SCMP_SYS(mremap),        SCMP_SYS(brk),          SCMP_SYS(madvise),        SCMP_SYS(futex),
+     SCMP_SYS(getpid),        SCMP_SYS(gettid),       SCMP_SYS(getrusage),      SCMP_SYS(getrandom),
+     SCMP_SYS(clock_gettime), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(exit),
+     SCMP_SYS(exit_group)});
 
 // What AddressSanitizer asks for while it makes its report.
 constexpr auto allowed_to_sanitizers = std::to_array<int>(
@@ -68,8 +68,13 @@ class Filter {
   }
 
   void allow(int call) { check(::seccomp_rule_add_array(get(), SCMP_ACT_ALLOW, call, 0, nullptr)); }
-  void allow_if(int call, const scmp_arg_cmp& condition) {
-    check(::seccomp_rule_add_array(get(), SCMP_ACT_ALLOW, call, 1, &condition));
+  void allow_if(int call, std::initializer_list<scmp_arg_cmp> conditions) {
+    check(::seccomp_rule_add_array(get(), SCMP_ACT_ALLOW, call,
+                                   static_cast<unsigned>(conditions.size()), conditions.begin()));
+  }
+  // It fails, and the process goes on.
+  void deny(int call, std::uint16_t error) {
+    check(::seccomp_rule_add_array(get(), SCMP_ACT_ERRNO(error), call, 0, nullptr));
   }
   void load() { check(::seccomp_load(get())); }
 
@@ -94,16 +99,30 @@ scmp_arg_cmp argument_has_not(unsigned number, scmp_datum_t bits) {
   return {number, SCMP_CMP_MASKED_EQ, bits, 0};
 }
 
-void give_up_system_calls() {
+scmp_arg_cmp argument_has(unsigned number, scmp_datum_t bits) {
+  return {number, SCMP_CMP_MASKED_EQ, bits, bits};
+}
+
+void give_up_system_calls(bool opens_files) {
   Filter filter;
   for (const int call : allowed) filter.allow(call);
   // Memory for data, never for code.
-  for (const int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)})
-    filter.allow_if(call, argument_has_not(2, PROT_EXEC));
+  const scmp_arg_cmp no_code = argument_has_not(2, PROT_EXEC);
+  filter.allow_if(SCMP_SYS(mprotect), {no_code});
+  if (opens_files) {
+    // hivex opens /proc/self/fd/N for each open and commit; Landlock lets it open nothing else.
+    filter.allow(SCMP_SYS(openat));
+    filter.allow_if(SCMP_SYS(mmap), {no_code});
+  } else {
+    // As Landlock denies it. Who opens a file in memory anew has it for writing; and who maps one
+    // fills it, and so the host's memory, even if it is only to be read.
+    filter.deny(SCMP_SYS(openat), EACCES);
+    filter.allow_if(SCMP_SYS(mmap), {no_code, argument_has(3, MAP_ANONYMOUS)});
+  }
   // hivex says so although open() has got O_CLOEXEC.
-  filter.allow_if(SCMP_SYS(fcntl), argument_is(1, F_SETFD));
+  filter.allow_if(SCMP_SYS(fcntl), {argument_is(1, F_SETFD)});
   // abort() sends a signal, to the process itself.
-  filter.allow_if(SCMP_SYS(tgkill), argument_is(0, static_cast<scmp_datum_t>(::getpid())));
+  filter.allow_if(SCMP_SYS(tgkill), {argument_is(0, static_cast<scmp_datum_t>(::getpid()))});
   if (sanitized)
     for (const int call : allowed_to_sanitizers) filter.allow(call);
   filter.load();
@@ -142,14 +161,14 @@ void set_limits(const Limits& limits, unsigned files) {
   if (!sanitized) set_limit(RLIMIT_AS, limits.memory);
 }
 
-void lock_up() {
+void lock_up(const Limits& limits) {
   constexpr std::uintmax_t links_of_one_thread = 3;  // ".", ".." and one for each thread
   if (std::filesystem::hard_link_count("/proc/self/task") != links_of_one_thread)
     throw Error("a process with several threads cannot be locked up");
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     throw system_error("giving up privileges", errno);
   give_up_paths();
-  give_up_system_calls();
+  give_up_system_calls(limits.file > 0);
 }
 
 }  // namespace kvmnet::wall

@@ -25,7 +25,7 @@ void set_limits(const Limits& limits, unsigned files);
 
 // Every path (Landlock), then every system call that parsing files in memory does not need: making
 // one ends the process with SIGSYS. What the process or its libraries load from files has to be
-// loaded by now. The process must have one thread.
-void lock_up();
+// loaded by now. The process must have one thread. Of `limits`: whether it may write to files.
+void lock_up(const Limits& limits);
 
 }  // namespace kvmnet::wall

@@ -56,7 +56,9 @@ struct Limits {
   // For one request, by the clock, without what `read_at` and `write_at` take.
   std::chrono::milliseconds time{120'000};
   std::uint64_t stack = 8 << 20;
-  std::uint64_t file = 512 << 20;   // that the child can write to: none gets larger
+  // That the child can write to: none gets larger. 0: it writes to none, and opens and maps none
+  // anew, so that a file in memory which is handed over for reading stays as it is.
+  std::uint64_t file = 512 << 20;
   std::uint64_t read = 512 << 20;   // by `read_at` in all; a short read counts as 4 KiB
   std::uint64_t write = 512 << 20;  // by `write_at`, likewise
   std::size_t answer = 256 << 20;

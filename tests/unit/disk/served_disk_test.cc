@@ -83,6 +83,23 @@ TEST_F(ServedDiskTest, WhatIsWrittenIsInTheFileWhenTheServerHasEnded) {
   EXPECT_EQ(text_at(again, 512, 7), "written");
 }
 
+// Who may write half a gigabyte could take two of the host for each sector.
+TEST_F(ServedDiskTest, FewBytesInManyPlacesDoNotFillTheHost) {
+  const std::string image = path("image");
+  run_checked({"qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=2M", image, "8G"});
+  const std::vector<landlock::Rule> rules = {{image, Access::read_write}};
+  ServedDisk disk(image_options(image, Format::qcow2), Writes::kept, rules);
+  constexpr std::uint64_t cluster = 2 << 20;
+  std::uint64_t written = 0;
+  EXPECT_NE(error_of([&] {
+              for (; written < 4096; ++written) put(disk, written * cluster, "x");
+            }),
+            "no error");
+  EXPECT_GT(written * cluster, ServedDisk::largest_written / 2);
+  EXPECT_LE(std::filesystem::file_size(image), ServedDisk::largest_written);
+  EXPECT_EQ(text_at(disk, 0, 1), "x");
+}
+
 TEST_F(ServedDiskTest, AnErrorOfTheDiskIsNotItsEnd) {
   const std::string image = qcow2("image", {});
   ServedDisk disk(image_options(image, Format::qcow2));

@@ -117,9 +117,9 @@ std::string open(const Call& call) {
 // "NUMBER ARGUMENT ARGUMENT ARGUMENT": the result.
 std::string make_system_call(const Call& call) {
   std::istringstream words{std::string(call.message)};
-  long number = 0, first = 0, second = 0, third = 0;
-  words >> number >> first >> second >> third;
-  return std::to_string(::syscall(number, first, second, third));
+  long number = 0, first = 0, second = 0, third = 0, fourth = 0, fifth = 0;
+  words >> number >> first >> second >> third >> fourth >> fifth;
+  return std::to_string(::syscall(number, first, second, third, fourth, fifth, 0L));
 }
 
 std::string make_forbidden_call(const Call&) {
@@ -328,8 +328,10 @@ wall::Request request(std::string operation, std::string message) {
   return request;
 }
 
-wall::Request system_call(long number, long first, long second, long third) {
-  return request("system call", fmt::format("{} {} {} {}", number, first, second, third));
+wall::Request system_call(long number, long first, long second, long third, long fourth,
+                          long fifth) {
+  return request("system call",
+                 fmt::format("{} {} {} {} {} {}", number, first, second, third, fourth, fifth));
 }
 
 std::string result_of(const wall::Request& request) {

@@ -19,7 +19,8 @@ inline constexpr std::string_view brings_to = "brings to ";
 // A request for an operation of operations.cc.
 wall::Request request(std::string operation, std::string message = {});
 // The operation that makes the system call `number` with these arguments.
-wall::Request system_call(long number, long first = 0, long second = 0, long third = 0);
+wall::Request system_call(long number, long first = 0, long second = 0, long third = 0,
+                          long fourth = 0, long fifth = 0);
 
 // What call() says: the answer, or "Breach: ...", or "Error: ...".
 std::string result_of(const wall::Request& request);

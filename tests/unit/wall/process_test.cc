@@ -321,7 +321,7 @@ TEST(WallProcess, IsNotLockedUpForTheUserWhoDoesWithout) {
 TEST(WallProcess, IsNotLockedUpWithThreadsThatWouldStayFree) {
   EXPECT_EQ(in_another_process([]() -> std::string {
               std::thread([] { ::pause(); }).detach();
-              lock_up();
+              lock_up({});
               return "locked up";
             }),
             "exception: a process with several threads cannot be locked up");

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -61,6 +62,33 @@ TEST(Sandbox, AFileThatIsHandedOverCanBeOpenedOnlyIfItIsInMemory) {
     open.files = {&on_disk};
     EXPECT_EQ(result_of(open), "EACCES") << flags;
   }
+}
+
+// A file in memory that is as long as a guest's disk would take all of the host's memory, as soon
+// as it is written to, or only mapped and looked at.
+TEST(Sandbox, AFileStaysAsItIsIfNoneIsToBeWritten) {
+  const Fd file = make_memory_file("test");
+  ASSERT_EQ(::ftruncate(file.get(), 1 << 20), 0);
+  const Fd for_reading = open_file(proc_path(file), O_RDONLY);
+  const auto with_file = [&](Request request) {
+    request.files = {&for_reading};
+    request.limits.file = 0;
+    return request;
+  };
+  for (const int flags : {O_RDONLY, O_RDWR})
+    EXPECT_EQ(result_of(with_file(request("open", fmt::format("/proc/self/fd/4 {}", flags)))),
+              "EACCES");
+  for (const int flags : {MAP_SHARED, MAP_PRIVATE})
+    EXPECT_EQ(forbidden(with_file(system_call(SYS_mmap, 0, 4096, PROT_READ, flags, 4))),
+              "forbidden");
+  EXPECT_NE(result_of(with_file(system_call(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE,
+                                            MAP_PRIVATE | MAP_ANONYMOUS, -1))),
+            "-1");
+  EXPECT_EQ(result_of(with_file(system_call(SYS_ftruncate, 4, 2 << 20))), "-1");
+  EXPECT_EQ(result_of(with_file(request("double files"))), "Error: files");
+  struct stat st {};
+  ASSERT_EQ(::fstat(file.get(), &st), 0);
+  EXPECT_EQ(st.st_blocks, 0);
 }
 
 struct Call {
