@@ -104,6 +104,11 @@ bool contains(const disk::Range& range, std::uint64_t offset, std::uint64_t size
          size <= range.length - (offset - range.start);
 }
 
+[[noreturn]] void refuse_encrypted(const std::string& device) {
+  throw Refused{{Reason::encrypted_volume,
+                 device + " is encrypted, and only an appliance opens such a volume"}};
+}
+
 guestfs::Content content_of(direct::Content content) {
   switch (content) {
     case direct::Content::ntfs:
@@ -212,8 +217,8 @@ void DirectGuest::finish() {
 }
 
 bool DirectGuest::is_for_appliance(Reason reason, bool has_keys) const {
-  if (reason == Reason::no_windows) return has_unknown_layout_;
-  return has_keys && reason == Reason::encrypted_volume;
+  if (reason == Reason::no_windows || reason == Reason::no_such_root) return has_unknown_layout_;
+  return reason == Reason::encrypted_volume && (has_keys || has_unknown_layout_);
 }
 
 std::vector<guestfs::Volume> DirectGuest::volumes() {
@@ -263,14 +268,13 @@ guestfs::NtfsState DirectGuest::ntfs_state(const std::string& device) {
   return guestfs::NtfsState::damaged;
 }
 
-std::string DirectGuest::uuid(const std::string& /*device*/) {
-  return {};
+std::string DirectGuest::uuid(const std::string& device) {
+  refuse_encrypted(device);
 }
 
 std::optional<guestfs::Volume> DirectGuest::unlock(const std::string& device,
                                                    const std::string& /*key*/) {
-  throw Refused{{Reason::encrypted_volume,
-                 device + " is encrypted, and only an appliance opens such a volume"}};
+  refuse_encrypted(device);
 }
 
 void DirectGuest::mount(const std::string& device, guestfs::Access access) {

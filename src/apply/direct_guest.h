@@ -44,7 +44,7 @@ class DirectGuest : public guestfs::GuestFiles {
   bool is_for_appliance(Reason reason, bool has_keys) const;
 
   std::vector<guestfs::Volume> volumes() override;
-  // Encrypted volumes are for the appliance: nothing opens one here.
+  // Encrypted volumes are for the appliance: nothing opens one here. Both throw Refused.
   std::string uuid(const std::string& device) override;
   std::optional<guestfs::Volume> unlock(const std::string& device, const std::string& key) override;
   guestfs::NtfsState ntfs_state(const std::string& device) override;

@@ -48,6 +48,12 @@ Refusal no_windows(const Search& search) {
   return {Reason::no_windows, message};
 }
 
+// Its device or its UUID, which not every way to a guest's files can tell.
+bool is_for(const VolumeKey& key, const std::string& device, GuestFiles& guest) {
+  if (key.volume.empty() || key.volume == "all" || key.volume == device) return true;
+  return !key.volume.starts_with("/dev/") && key.volume == guest.uuid(device);
+}
+
 bool is_encrypted(const guestfs::Volume& volume) {
   return volume.content == guestfs::Content::bitlocker || volume.content == guestfs::Content::luks;
 }
@@ -60,9 +66,7 @@ std::variant<guestfs::Volume, Refusal> unlock(GuestFiles& guest, const guestfs::
                   volume.content == guestfs::Content::luks ? "LUKS" : "BitLocker");
   bool tried = false;
   for (const VolumeKey& key : keys) {
-    const bool fits = key.volume.empty() || key.volume == "all" || key.volume == volume.device ||
-                      key.volume == guest.uuid(volume.device);
-    if (!fits) continue;
+    if (!is_for(key, volume.device, guest)) continue;
     tried = true;
     if (auto inner = guest.unlock(volume.device, key.key)) return *inner;
   }
@@ -74,11 +78,11 @@ std::variant<guestfs::Volume, Refusal> unlock(GuestFiles& guest, const guestfs::
 void unlock_volumes(GuestFiles& guest, const std::vector<VolumeKey>& keys, Search& search) {
   for (guestfs::Volume& volume : search.volumes) {
     if (!is_encrypted(volume)) continue;
-    try {
-      volume = value_or_refuse(unlock(guest, volume, keys));
-    } catch (const Refused& e) {
-      search.locked = e.refusal;  // a Windows beside it may be open
-    }
+    auto opened = unlock(guest, volume, keys);
+    if (auto* refusal = std::get_if<Refusal>(&opened))
+      search.locked = std::move(*refusal);  // a Windows beside it may be open
+    else
+      volume = std::get<guestfs::Volume>(opened);
   }
 }
 

@@ -36,7 +36,8 @@ struct Search {
 };
 
 // Looks into every NTFS volume, mounted read-only: the search never writes. Leaves nothing mounted,
-// but encrypted volumes unlocked.
+// but encrypted volumes unlocked. Throws what `guest` throws where it opens no encrypted volume at
+// all, and there is a key for one: that may be the Windows that is meant.
 Search find_windows(guestfs::GuestFiles& guest, const std::vector<VolumeKey>& keys = {});
 
 // `selector`: "single" (refused if there are several), "first", a device, or

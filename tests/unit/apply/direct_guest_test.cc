@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <set>
+
 #include "src/apply/find_windows.h"
 #include "src/disk/changes.h"
 #include "src/disk/qemu_commit.h"
@@ -198,12 +200,35 @@ TEST_F(DirectGuestTest, LogicalPartitionsAreFound) {
   EXPECT_EQ(guest.volumes(), volumes);
 }
 
+// Of all that there are.
+std::set<std::string> reasons_for_appliance(const DirectGuest& guest, bool has_keys) {
+  std::set<std::string> codes;
+  const auto last = static_cast<int>(Reason::changed_since_patch);
+  for (int number = 0; number <= last; ++number) {
+    const auto reason = static_cast<Reason>(number);
+    if (guest.is_for_appliance(reason, has_keys)) codes.emplace(code(reason));
+  }
+  return codes;
+}
+
 TEST_F(DirectGuestTest, LayoutsThatOnlyAnApplianceReadsAreTold) {
   overwrite(mebibyte + 3, std::string_view("ReFS\0\0\0\0", 8));
   DirectGuest guest(serve());
   const std::vector<guestfs::Volume> volumes = {{"/dev/sda1", guestfs::Content::other}};
   EXPECT_EQ(guest.volumes(), volumes);
-  EXPECT_TRUE(guest.is_for_appliance(Reason::no_windows, false));
+  for (const bool has_keys : {true, false})
+    EXPECT_EQ(reasons_for_appliance(guest, has_keys),
+              (std::set<std::string>{"no-windows", "no-such-root", "encrypted-volume"}));
+}
+
+void expect_for_appliance(DirectGuest& guest, const std::string& volume) {
+  try {
+    find_windows(guest, {{volume, "key"}});
+    ADD_FAILURE() << volume << ": not refused";
+  } catch (const Refused& e) {
+    EXPECT_EQ(e.refusal.reason, Reason::encrypted_volume) << volume;
+    EXPECT_NE(e.refusal.message.find("only an appliance opens"), std::string::npos);
+  }
 }
 
 TEST_F(DirectGuestTest, OnlyAnApplianceOpensEncryptedVolumesButOverrulesNoRefusal) {
@@ -211,15 +236,24 @@ TEST_F(DirectGuestTest, OnlyAnApplianceOpensEncryptedVolumesButOverrulesNoRefusa
   DirectGuest guest(serve());
   const std::vector<guestfs::Volume> volumes = {{"/dev/sda1", guestfs::Content::bitlocker}};
   EXPECT_EQ(guest.volumes(), volumes);
-  const auto root = choose_root(find_windows(guest, {{"all", "key"}}), "single");
-  ASSERT_TRUE(std::holds_alternative<Refusal>(root));
-  EXPECT_EQ(code(std::get<Refusal>(root).reason), "encrypted-volume");
-  EXPECT_NE(std::get<Refusal>(root).message.find("only an appliance opens"), std::string::npos);
-  EXPECT_TRUE(guest.is_for_appliance(Reason::encrypted_volume, true));
-  EXPECT_FALSE(guest.is_for_appliance(Reason::encrypted_volume, false));
-  for (const Reason reason : {Reason::hibernated, Reason::fast_startup, Reason::unclean_ntfs,
-                              Reason::damaged_ntfs, Reason::image_in_use, Reason::no_windows})
-    EXPECT_FALSE(guest.is_for_appliance(reason, true));
+  expect_for_appliance(guest, "all");
+  EXPECT_EQ(reasons_for_appliance(guest, true), std::set<std::string>{"encrypted-volume"});
+  EXPECT_EQ(reasons_for_appliance(guest, false), std::set<std::string>{});
+}
+
+// The Windows that is meant may be the one that only an appliance opens.
+TEST_F(DirectGuestTest, AKeyForAnEncryptedVolumeIsNotIgnoredForAWindowsBesideIt) {
+  run_checked({"sh", "-c",
+               "printf '%s\\n' 'start=1MiB, size=48MiB, type=7' 'start=54MiB, size=2MiB, type=7' | "
+               "/sbin/sfdisk -q \"$1\"",
+               "sh", image_});
+  overwrite(54 * mebibyte + 3, "-FVE-FS-");
+  DirectGuest guest(serve());
+  ASSERT_EQ(guest.volumes().size(), 2U);
+  for (const char* key : {"all", "", "/dev/sda2", "01234567-89ab-cdef-0123-456789abcdef"})
+    expect_for_appliance(guest, key);
+  EXPECT_NO_THROW(find_windows(guest, {{"/dev/sda1", "key"}}));
+  EXPECT_NO_THROW(find_windows(guest));
 }
 
 // ---- a child that the disk has got hold of
