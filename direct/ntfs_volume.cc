@@ -429,6 +429,9 @@ std::optional<std::vector<Extent>> NtfsVolume::extents(const std::string& path) 
   for (const runlist_element* run = data->rl; left > 0; ++run) {
     if (run == nullptr || run->length <= 0) fail(path, EIO);
     if (run->lcn < 0) return std::nullopt;
+    // libntfs-3g does not look at that before somebody reads there.
+    if (run->lcn > volume_->nr_clusters || run->length > volume_->nr_clusters - run->lcn)
+      fail(path, EIO);
     const unsigned bits = volume_->cluster_size_bits;
     const auto length = std::min(left, static_cast<std::uint64_t>(run->length) << bits);
     extents.push_back({static_cast<std::uint64_t>(run->lcn) << bits, length});

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "direct/block_cache.h"
 #include "direct/error.h"
 #include "direct/ntfs_volume.h"
 #include "ntfs/security_descriptor.h"
@@ -57,6 +58,17 @@ class Disk {
   Bytes& volume_;
 };
 
+// As the child of the direct backend has it: through a cache, which is emptied at the end.
+class Cached {
+ public:
+  Cached(Disk& disk, bool writable) : cache_(disk.part(writable)) {}
+  BlockDevice device() { return cache_.device(); }
+  void flush() { cache_.flush(); }
+
+ private:
+  direct::BlockCache cache_;
+};
+
 // Whether it could be done.
 template <typename Step>
 bool done(Step step) {
@@ -72,7 +84,7 @@ bool done(Step step) {
 // Looks at everything as far as there is no end of it.
 class Reader {
  public:
-  explicit Reader(NtfsVolume& volume) : volume_(volume) {}
+  Reader(NtfsVolume& volume, std::uint64_t size) : volume_(volume), size_of_volume_(size) {}
 
   void walk(const std::string& at, std::size_t depth) {
     std::vector<direct::DirectoryEntry> entries;
@@ -95,6 +107,7 @@ class Reader {
     });
     done([&] { expect(!volume_.descriptor(path).empty(), "a descriptor is not empty"); });
     done([&] { read(path); });
+    done([&] { find(path); });
   }
 
  private:
@@ -118,14 +131,30 @@ class Reader {
       });
   }
 
+  // Who is told where a file lies reads there without the library.
+  void find(const std::string& path) {
+    const auto extents = volume_.extents(path);
+    if (!extents) return;
+    std::uint64_t left = volume_.size(path);
+    for (const direct::Extent& extent : *extents) {
+      expect(extent.offset <= size_of_volume_ && extent.length <= size_of_volume_ - extent.offset,
+             "a file lies on its volume");
+      expect(extent.length > 0 && extent.length <= left, "a file is no longer than it is");
+      left -= extent.length;
+    }
+    expect(left == 0, "a file lies somewhere, whole");
+  }
+
   NtfsVolume& volume_;
+  std::uint64_t size_of_volume_;
   std::size_t looked_at_ = 0;
 };
 
 void read_all(Disk& disk) {
+  Cached part(disk, false);
   done([&] {
-    NtfsVolume volume(disk.part(false), Access::read_only);
-    Reader reader(volume);
+    NtfsVolume volume(part.device(), Access::read_only);
+    Reader reader(volume, part.device().size);
     for (const char* name : {"SYSTEM", "SOFTWARE", "SYSTEM.LOG1", "SYSTEM.LOG2"})
       reader.look_at(std::string("/Windows/System32/config/") + name);
     reader.walk("", 0);
@@ -134,6 +163,7 @@ void read_all(Disk& disk) {
     done([&] { volume.remove(system_hive); });
     volume.close();
   });
+  done([&] { part.flush(); });  // of nothing
 }
 
 std::span<const std::byte> as_bytes(const std::string& text) {
@@ -147,9 +177,10 @@ const std::string text(3000, 't');
 // none.
 bool write_all(Disk& disk) {
   bool good = true;
+  Cached part(disk, true);
   const auto step = [&](const auto& what) { good = done(what) && good; };
   step([&] {
-    NtfsVolume volume(disk.part(true), Access::read_write);
+    NtfsVolume volume(part.device(), Access::read_write);
     step([&] {
       volume.write("/Windows/kvmnet-write-test", "");
       volume.remove("/Windows/kvmnet-write-test");
@@ -170,6 +201,7 @@ bool write_all(Disk& disk) {
     step([&] { volume.write_at(system_hive, 0, as_bytes(page)); });
     volume.close();
   });
+  step([&] { part.flush(); });
   return good;
 }
 
@@ -181,8 +213,9 @@ std::string content(NtfsVolume& volume, const std::string& path, std::size_t siz
 // Whether it is there.
 bool verify(Disk& disk) {
   bool good = false;
+  Cached part(disk, false);
   done([&] {
-    NtfsVolume volume(disk.part(false), Access::read_only);
+    NtfsVolume volume(part.device(), Access::read_only);
     good = content(volume, script, text.size() + 1) == text &&
            content(volume, script + ".2", std::size_t{1} << 20) == text + page + page &&
            content(volume, system_hive, page.size()) == page && volume.size(system_hive) > 0 &&
@@ -199,9 +232,13 @@ bool work_on_ntfs(Bytes& volume) {
   Disk disk(volume);
   read_all(disk);
   NtfsState state = NtfsState::damaged;
-  done([&] { state = NtfsVolume::state(disk.part(true)); });
+  done([&] {
+    Cached part(disk, true);
+    state = NtfsVolume::state(part.device());
+    part.flush();
+  });
   if (state != NtfsState::clean) {
-    expect(!done([&] { NtfsVolume(disk.part(true), Access::read_write); }),
+    expect(!done([&] { NtfsVolume(Cached(disk, true).device(), Access::read_write); }),
            "what is not clean is not opened for writing");
     return false;
   }
