@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The states of an image that it is refused for, with real images: each has its reason code in the JSON output, a
-# remedy, exit status 3, and keeps every byte of the image. No appliance.
+# remedy, exit status 3, and keeps every byte of the image. No appliance: it could not even be started, so that
+# --backend auto shows that no refusal is put to a second judge. KVMNET_TEST_BACKENDS=libguestfs has the appliance
+# judge all of them.
 #
 # Not here: read-only-mount and unsupported-system-root, which tools for NTFS cannot make, have unit
 # tests only. What opens with its key is in opens-with-a-key.sh and opens-bitlocker.sh.
 export KVMNET_BACKEND=direct
+read -ra backends <<<"${KVMNET_TEST_BACKENDS:-direct auto}"
+[ "${backends[*]}" != "direct auto" ] || export LIBGUESTFS_PATH=/nonexistent
 # shellcheck source=tests/integration/own-mounts.sh
 source "$(dirname "$0")/own-mounts.sh"
 # shellcheck source=tests/integration/lib.sh
@@ -16,11 +20,14 @@ guest_file sound.raw /Windows/System32/config/SYSTEM SYSTEM
 guest_file sound.raw /Windows/System32/config/SOFTWARE SOFTWARE
 
 refused() { # CODE ARGUMENT...
-  kvmnet 3 "${@:2}" --json
-  expect_out "\"code\":\"$1\""
-  ! grep -q '"remedy":""' out || fail "$1 has no remedy"
-  expect_json out
-  expect_unchanged
+  local backend
+  for backend in "${backends[@]}"; do
+    KVMNET_BACKEND=$backend kvmnet 3 "${@:2}" --json
+    expect_out "\"code\":\"$1\""
+    ! grep -q '"remedy":""' out || fail "$1 has no remedy"
+    expect_json out
+    expect_unchanged
+  done
 }
 
 # The same images are shown to the appliance in one launch, by refusals_test.cc.
