@@ -39,6 +39,8 @@ int main(int argc, char** argv) {
   } catch (const kvmnet::UsageError& e) {
     std::fprintf(stderr, "kvmnet: %s\n", e.what());
     return static_cast<int>(ExitStatus::usage);
+  } catch (const kvmnet::OutputClosed&) {
+    return 128 + SIGPIPE;  // without a word, as who is ended by that signal
   } catch (const std::exception& e) {
     std::fprintf(stderr, "kvmnet: error: %s\n", e.what());
     return static_cast<int>(ExitStatus::failed);

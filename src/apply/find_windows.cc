@@ -101,7 +101,9 @@ Search find_windows(GuestFiles& guest, const std::vector<VolumeKey>& keys) {
       search_volume(guest, volume.device, search.roots);
     } catch (const guestfs::Error& e) {
       // A damaged data volume must not hide a sound Windows beside it.
-      search.problems.push_back(fmt::format("{}: {}", volume.device, hive::escaped(e.what())));
+      const std::string what = hive::escaped(e.what());
+      search.problems.push_back(
+          what.starts_with(volume.device + ": ") ? what : volume.device + ": " + what);
     }
     if (mounted) guest.unmount();
   }

@@ -166,9 +166,16 @@ class Patch {
 
   // Ends with the overlay at rest, and nobody that has it open.
   void work_on(const Overlay& overlay, const ImageInfo& image) {
-    clock_.begin(Phase::launch);
-    if (request_.backend == Backend::libguestfs || !work_directly(overlay, image))
-      work_in_appliance(overlay, image);
+    try {
+      clock_.begin(Phase::launch);
+      if (request_.backend == Backend::libguestfs || !work_directly(overlay, image))
+        work_in_appliance(overlay, image);
+    } catch (Refused& e) {
+      const bool is_guess = image.format == disk::Format::raw && !request_.format;
+      if (is_guess && e.refusal.reason == Reason::no_windows)
+        e.refusal.message += "; the file does not begin as qcow2 does, and was read as a raw disk";
+      throw;
+    }
   }
 
   void work_in_appliance(const Overlay& overlay, const ImageInfo& image) {

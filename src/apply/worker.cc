@@ -86,9 +86,12 @@ Outcome work(const WorkerTask& task, const Fd& out, const Fd& permission) {
   } catch (const guestfs::LaunchError& e) {
     Outcome outcome;
     outcome.image = task.image;
+    std::string why = e.what();
+    while (why.ends_with('.')) why.pop_back();
     outcome.error = fmt::format(
-        "{}: the appliance could not be started ({}): {}; 'libguestfs-test-tool' tells more",
-        task.image, guestfs::to_string(context.accelerator), e.what());
+        "{}: the appliance could not be started ({}): {}; 'libguestfs-test-tool' (Debian's package "
+        "libguestfs-tools) tells more, and --backend direct does without",
+        task.image, guestfs::to_string(context.accelerator), why);
     return outcome;
   }
 }

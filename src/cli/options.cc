@@ -10,6 +10,7 @@
 #include <iostream>
 #include <map>
 #include <span>
+#include <sstream>
 
 #include "guestfs/appliance.h"
 #include "src/cli/exit_status.h"
@@ -39,6 +40,25 @@ constexpr const char* examples = R"(Examples:
 
 Exit status: 0 done or nothing to do, 1 failed, 2 wrong usage, 3 refused (the image was not
 touched), 4 changes pending (with --exit-code), 128+n interrupted by signal n.)";
+
+// Of a command the examples that are its own; it would have all of them otherwise.
+void add_footers(CLI::App& app, const std::string& name) {
+  for (CLI::App* command : app.get_subcommands({})) {
+    const std::string words = name + " " + command->get_name();
+    std::istringstream lines(examples);
+    std::string own;
+    bool is_example = true;
+    for (std::string line; std::getline(lines, line);) {
+      is_example = is_example && !line.empty();
+      if (!is_example || line.starts_with("Examples") || line.starts_with("  " + words + " "))
+        own += line + "\n";
+    }
+    own.pop_back();
+    const std::string_view none = "Examples:\n\n";
+    command->footer(own.starts_with(none) ? own.substr(none.size()) : own);
+    add_footers(*command, words);
+  }
+}
 
 // The library's own check; its list of words is left out of --help, where the type has it already.
 CLI::Validator one_of(std::span<const std::string_view> words) {
@@ -453,8 +473,10 @@ void add_commands(CLI::App& app, Options& options, bool& dry_run) {
   add_import(*hive, options, dry_run);
 }
 
-int usage_error(const std::string& message) {
-  std::cerr << fmt::format("kvmnet: {}\nkvmnet: 'kvmnet --help' tells more\n", message);
+// `command`: that was given; empty: none.
+int usage_error(const std::string& message, const std::string& command = {}) {
+  std::cerr << fmt::format("kvmnet: {}\nkvmnet: 'kvmnet {}{}--help' tells more\n", message, command,
+                           command.empty() ? "" : " ");
   return static_cast<int>(ExitStatus::usage);
 }
 
@@ -492,9 +514,25 @@ std::string error_of(const CLI::ParseError& error, std::span<const char* const> 
   const bool has_key = std::any_of(words.begin(), words.end(), [](std::string_view word) {
     return word.starts_with("--key") || word.starts_with("-key");
   });
+  const std::string what = error.what();
+  const bool names_backend = std::any_of(words.begin(), words.end(), [](std::string_view word) {
+    return word.starts_with("--backend");
+  });
+  if (what.starts_with("--backend: ") && !names_backend)
+    return "KVMNET_BACKEND in the environment: " + what.substr(std::string("--backend: ").size());
   if (has_key && error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError))
     return "there are arguments that this command does not take; --key is for commands on images";
-  return error.what();
+  return what;
+}
+
+// "hive check"
+std::string command_of(const CLI::App& app) {
+  std::string words;
+  for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
+    at = at->get_subcommands().front();
+    words += (words.empty() ? "" : " ") + at->get_name();
+  }
+  return words;
 }
 
 std::string version_text() {
@@ -516,6 +554,7 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
   app.footer(examples);
   app.get_formatter()->column_width(36);
   add_commands(app, options, dry_run);
+  add_footers(app, "kvmnet");
   const std::span<const char* const> words(argv, static_cast<std::size_t>(argc));
   if (const std::string problem = misplaced_key(words); !problem.empty())
     return usage_error(problem);
@@ -527,10 +566,11 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv) {
     const bool no_command = app.get_subcommands().empty();
     return usage_error(no_command && argc > 1 && argv[1][0] != '-'
                            ? fmt::format("'{}' is not a command", argv[1])
-                           : error_of(e, words));
+                           : error_of(e, words),
+                       command_of(app));
   }
   if (const std::string problem = contradiction(options); !problem.empty())
-    return usage_error(problem);
+    return usage_error(problem, command_of(app));
   return options;
 }
 

@@ -39,8 +39,12 @@ int number(ExitStatus status) {
 }
 
 void print(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-    throw system_error("writing to standard output", errno);
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0)
+    return;
+  const int reason = errno;
+  const Error error = system_error("writing to standard output", reason);
+  if (reason == EPIPE) throw OutputClosed(error.what());
+  throw error;
 }
 
 ReportOptions report_options(const Options& options) {
@@ -52,6 +56,9 @@ ReportOptions report_options(const Options& options) {
 
 // Two workers on one image would refuse each other; a list that names one twice is a mistake.
 void check_images(const std::vector<std::string>& images) {
+  // An unset variable in a script.
+  if (std::any_of(images.begin(), images.end(), [](const std::string& i) { return i.empty(); }))
+    throw UsageError("IMAGE is empty: name a disk image");
   for (std::size_t i = 0; i < images.size(); ++i)
     for (std::size_t j = 0; j < i; ++j) {
       std::error_code ignored;

@@ -72,6 +72,8 @@ Paths backing_files(const std::string& path) {
     return files;
   } catch (const Error&) {
     return {};
+  } catch (const Refused&) {
+    return {};
   }
 }
 

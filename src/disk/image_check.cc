@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -37,6 +38,17 @@ void refuse_bad_header(const Qcow2Header& header, const std::string& path) {
 
 }  // namespace
 
+std::string first_words(const std::string& output) {
+  constexpr std::size_t longest = 300;
+  const std::size_t error = output.find("ERROR");
+  const std::size_t start = error == std::string::npos ? 0 : error;
+  std::string line = output.substr(start, output.find('\n', start) - start);
+  const auto more =
+      std::count(output.begin() + static_cast<std::ptrdiff_t>(start), output.end(), '\n');
+  if (line.size() > longest) line = line.substr(0, longest) + "...";
+  return more == 0 ? line : fmt::format("{} (and {} more lines)", line, more);
+}
+
 ImageCheck::ImageCheck(const ImageInfo& image)
     : path_(image.path), has_tables_(image.format == Format::qcow2) {
   if (has_tables_) refuse_bad_header(read_qcow2_header(open_file(path_, O_RDONLY), path_), path_);
@@ -58,7 +70,7 @@ bool ImageCheck::finds_compressed() {
   }
   constexpr int corruptions = 2;
   constexpr int leaked_clusters = 3;  // wasted space, no harm
-  const std::string words = report_->output.substr(0, 400);
+  const std::string words = first_words(report_->output);
   if (report_->status == corruptions)
     throw Refused{
         {Reason::damaged_image,

@@ -12,6 +12,9 @@
 
 namespace kvmnet::disk {
 
+// Of what it prints, for a message of one line: the first error, else the first line.
+std::string first_words(const std::string& output);
+
 class ImageCheck {
  public:
   // Throws Refused if the header says that the image is damaged, and Error.

@@ -16,6 +16,10 @@ namespace {
 constexpr std::size_t header_size = 104;  // a version 3 header without extensions
 constexpr std::size_t most_read = 4096;   // QEMU's own headers and extensions need less
 
+[[noreturn]] void refuse_damaged(const std::string& path, std::string_view why) {
+  throw Refused{{Reason::damaged_image, fmt::format("{}: {}", path, why)}};
+}
+
 // What the file has of `size` bytes at `offset`; nothing where it cannot be asked there.
 std::optional<std::string> read_at(const Fd& fd, std::uint64_t offset, std::size_t size) {
   std::string bytes(size, '\0');
@@ -31,24 +35,24 @@ std::string read_backing_name(const Fd& fd, std::uint64_t offset, std::uint64_t 
   std::optional<std::string> name;
   if (size <= longest) name = read_at(fd, offset, size);
   if (!name || name->size() != size)
-    throw Error(path + ": the name of the backing file in the qcow2 header is damaged");
+    refuse_damaged(path, "the name of the backing file in the qcow2 header is damaged");
   return *name;
 }
 
 // The header extensions of a type, found as QEMU finds them: from `start` up to `end`, which is
-// where the backing file's name is, or the end of the first cluster. Throws Error if they go on
-// behind `head`.
+// where the backing file's name is, or the end of the first cluster. Refused if they go on behind
+// `head`.
 std::vector<std::string_view> find_extensions(std::string_view head, std::uint64_t start,
                                               std::uint64_t end, std::uint64_t wanted,
                                               const std::string& path) {
   std::vector<std::string_view> found;
   for (std::uint64_t at = start; at + 8 <= end;) {
-    if (at + 8 > head.size()) throw Error(path + ": unusually long qcow2 header extensions");
+    if (at + 8 > head.size()) refuse_damaged(path, "unusually long qcow2 header extensions");
     const std::uint64_t type = qcow2_number(head, at, 4);
     const std::uint64_t length = qcow2_number(head, at + 4, 4);
     at += 8;
     if (type == 0 || length > end - at) break;
-    if (at + length > head.size()) throw Error(path + ": unusually long qcow2 header extensions");
+    if (at + length > head.size()) refuse_damaged(path, "unusually long qcow2 header extensions");
     if (type == wanted) found.push_back(head.substr(at, length));
     at += (length + 7) / 8 * 8;
   }
@@ -114,16 +118,16 @@ Qcow2Header read_qcow2_header(const Fd& fd, const std::string& path) {
   if (is_qcow2(head) && head.size() >= 8 && qcow2_number(head, 4, 4) == 1)
     throw Refused{{Reason::unsupported_format, path + ": is a qcow image (version 1)"}};
   if (version != 2 && version != 3)
-    throw Error(fmt::format("{}: the qcow2 header is damaged or of an unknown version", path));
+    refuse_damaged(path, "the qcow2 header is damaged or of an unknown version");
   const std::uint64_t cluster_bits = qcow2_number(head, 20, 4);
   if (cluster_bits < 9 || cluster_bits > 21)  // 512 bytes to 2 MiB, as QEMU has it
-    throw Error(path + ": the cluster size in the qcow2 header is damaged");
+    refuse_damaged(path, "the cluster size in the qcow2 header is damaged");
   Qcow2Header header = parse_fixed_part(head, version);
   const std::uint64_t offset = qcow2_number(head, 8, 8);
   // QEMU puts it right behind the header extensions. Farther away there is room for extensions that
   // it would see and this would not.
   if (offset > most_read)
-    throw Error(path + ": the name of the backing file is in an unusual place of the qcow2 header");
+    refuse_damaged(path, "the name of the backing file is in an unusual place of the qcow2 header");
   const std::uint64_t start = version == 2 ? 72 : qcow2_number(head, 100, 4);
   const std::uint64_t end = offset != 0 ? offset : header.cluster_size;
   // Where an unknowing writer has cleared the bit, the extension leads to what is anything by now.

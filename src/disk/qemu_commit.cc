@@ -10,6 +10,7 @@
 
 #include "src/disk/confinement.h"
 #include "src/disk/gate.h"
+#include "src/disk/image_check.h"
 #include "src/disk/qcow2_header.h"
 #include "src/support/error.h"
 #include "src/support/fd.h"
@@ -54,9 +55,7 @@ bool loses_snapshots_by_repair(const std::string& path) {
 
 // The most telling of its words.
 std::string words_of(const Finished& check) {
-  constexpr std::size_t longest = 400;
-  const std::size_t error = check.output.find("ERROR");
-  return check.output.substr(error == std::string::npos ? 0 : error, longest);
+  return first_words(check.output);
 }
 
 // What it has found, if that is damage. Throws if it could not check.

@@ -223,8 +223,11 @@ class Recoverer {
     const std::string overlay = overlay_path(image_);
     if (!is_there(overlay)) conflict(overlay + ", which has the changes, is missing");
     const Fd fd = open_file(overlay, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-    if (check_qcow2(read_qcow2_header(fd, overlay), overlay))
-      conflict(overlay + " is not the overlay that kvmnet has made");
+    try {
+      if (!check_qcow2(read_qcow2_header(fd, overlay), overlay)) return;
+    } catch (const Refused&) {
+    }
+    conflict(overlay + " is not the overlay that kvmnet has made");
   }
 
   // With the image below it as a mere file: its tables may be such that QEMU cannot read them.
@@ -322,7 +325,7 @@ ImageLock lock_in_place(const std::string& image, Use use) {
     if (!is_there(path)) continue;
     auto lock = ImageLock::take(path, use);
     if (const auto* refusal = std::get_if<Refusal>(&lock);
-        refusal != nullptr && refusal->reason == Reason::not_a_regular_file)
+        refusal != nullptr && refusal->reason == Reason::not_a_regular_file && path != image)
       throw Refused{{Reason::commit_conflict, refusal->message}};
     // A live run holds the lock for as long as the image has its other name.
     if (std::holds_alternative<Refusal>(lock) || std::get<ImageLock>(lock).is_of(place_of(image)))

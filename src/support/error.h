@@ -23,6 +23,12 @@ class UsageError : public Error {
   using Error::Error;
 };
 
+// Nobody reads our output any more, as `head` does not when it has enough.
+class OutputClosed : public Error {
+ public:
+  using Error::Error;
+};
+
 // "WHAT: strerror(ERRNO)".
 Error system_error(std::string_view what, int error_number);
 

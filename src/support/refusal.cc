@@ -99,7 +99,8 @@ constexpr std::array<Row, 47> rows = {{
      "--unclean-ntfs accept (with --backend libguestfs) goes on and loses what is only in its "
      "journal"},
     {Reason::damaged_ntfs, "damaged-ntfs", "the NTFS is damaged",
-     "start the guest and run 'chkdsk /f' in it, or restore the image"},
+     "see whether the image was cut short, as by a copy that did not end; else start the guest and "
+     "run 'chkdsk /f' in it, or restore the image"},
     {Reason::read_only_mount, "read-only-mount", "the NTFS can be mounted read-only only",
      shut_down_fully},
     {Reason::no_guest_space, "no-guest-space", "too little space on the guest's system volume",

@@ -18,7 +18,7 @@ refused() { # CODE ARGUMENT...
 # the check finds there, or does not, it is the image that is wrong.
 image nt100-text.qcow2
 whole=$(stat -c %s nt100-text.qcow2)
-for size in 300000 1000000 $((whole / 2)) $((whole - 65536)); do
+for size in 60 300000 1000000 $((whole / 2)) $((whole - 65536)); do
   head -c "$size" nt100-text.qcow2 >truncated.qcow2
   remember truncated.qcow2
   for command in patch plan status; do

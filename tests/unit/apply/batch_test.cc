@@ -20,6 +20,9 @@ namespace {
 
 class BatchTest : public test::DiskTest {
  protected:
+  // As main() does: what is written to a worker that is gone is no end of ours.
+  BatchTest() { ::signal(SIGPIPE, SIG_IGN); }
+
   struct Result {
     Status status;
     std::string text;

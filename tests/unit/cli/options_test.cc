@@ -131,9 +131,9 @@ TEST(Options, TheBackendIsChosenByOptionOrEnvironment) {
   EXPECT_EQ(options_of({"plan", "a"}).backend, Backend::direct);
   EXPECT_EQ(options_of({"plan", "--backend", "libguestfs", "a"}).backend, Backend::libguestfs);
   ::setenv("KVMNET_BACKEND", "nbd", 1);
-  expect_usage_error({"plan", "a"}, "nbd");
+  expect_usage_error({"plan", "a"}, "KVMNET_BACKEND in the environment: nbd not in");
   ::unsetenv("KVMNET_BACKEND");
-  expect_usage_error({"plan", "a", "--backend", "nbd"}, "nbd");
+  expect_usage_error({"plan", "a", "--backend", "nbd"}, "--backend: nbd not in");
 }
 
 TEST(Options, ImagesMayHaveTheNamesOfCommands) {
@@ -272,6 +272,27 @@ TEST(Options, HelpAndVersionAreNoErrors) {
   const Parsed version = parse({"--version"});
   EXPECT_EQ(std::get<int>(version.result), 0);
   EXPECT_EQ(version.out.rfind("kvmnet ", 0), 0U) << version.out;
+}
+
+TEST(Options, HelpOfACommandHasItsOwnExamples) {
+  for (const auto& [words, own, other] :
+       {std::tuple{Words{"plan"}, "kvmnet plan --json", "kvmnet patch "},
+        std::tuple{Words{"hive", "check"}, "kvmnet hive check SYSTEM", "kvmnet hive import"},
+        std::tuple{Words{"reasons"}, "Exit status: 0", "Examples:"}}) {
+    Words asked = words;
+    asked.emplace_back("--help");
+    const std::string help = parse(asked).out;
+    EXPECT_NE(help.find(own), std::string::npos) << help;
+    EXPECT_EQ(help.find(other), std::string::npos) << help;
+    EXPECT_NE(help.find("Exit status: 0"), std::string::npos) << help;
+  }
+}
+
+TEST(Options, WrongUsageOfACommandLeadsToItsHelp) {
+  expect_usage_error({"plan", "--foo", "a.img"}, "'kvmnet plan --help' tells more");
+  expect_usage_error({"hive", "check", "--foo", "a"}, "'kvmnet hive check --help' tells more");
+  expect_usage_error({"plan"}, "'kvmnet plan --help' tells more");
+  expect_usage_error({"--foo"}, "'kvmnet --help' tells more");
 }
 
 TEST(Options, HelpNamesEveryWordOfEveryOption) {

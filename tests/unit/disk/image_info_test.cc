@@ -7,6 +7,7 @@
 
 #include <filesystem>
 
+#include "src/disk/image_check.h"
 #include "src/support/error.h"
 #include "src/support/subprocess.h"
 #include "tests/unit/disk/disk_files.h"
@@ -105,11 +106,19 @@ TEST_F(ImageInfoTest, RefusesWhatQemuWouldReadElsewhereOrNotAtAll) {
   EXPECT_EQ(identify_word(file("a", Qcow2{.incompatible = 1}.bytes())), "qcow2");
 }
 
-TEST_F(ImageInfoTest, FailsOnADamagedQcow2Header) {
+TEST_F(ImageInfoTest, RefusesADamagedQcow2Header) {
   for (const std::uint32_t version : {0U, 4U, 0xFFFFFFFFU})
-    EXPECT_THROW(identify(file("a", Qcow2{.version = version}.bytes()), {}), Error) << version;
+    EXPECT_THROW(identify(file("a", Qcow2{.version = version}.bytes()), {}), Refused) << version;
   for (const std::size_t size : {4U, 8U, 71U, 103U})
-    EXPECT_THROW(identify(file("a", Qcow2().bytes().substr(0, size)), {}), Error) << size;
+    EXPECT_THROW(identify(file("a", Qcow2().bytes().substr(0, size)), {}), Refused) << size;
+}
+
+TEST(ImageCheck, TellsTheFirstErrorInOneLine) {
+  EXPECT_EQ(first_words(""), "");
+  EXPECT_EQ(first_words("all is well"), "all is well");
+  EXPECT_EQ(first_words("a\nERROR b: \nERROR c\n"), "ERROR b:  (and 2 more lines)");
+  const std::string line(1000, 'x');
+  EXPECT_EQ(first_words(line), line.substr(0, 300) + "...");
 }
 
 TEST_F(ImageInfoTest, FollowsSymbolicLinksToTheFileItself) {

@@ -116,6 +116,8 @@ TEST_F(RecoverTest, FindsNothingBesideAWholeImage) {
   EXPECT_EQ(recover(path, Interruption::keep, [] {}).recovery, Recovery::nothing);
   EXPECT_EQ(recover(path, Interruption::discard, [] {}).recovery, Recovery::nothing);
   EXPECT_THROW(recover(path + "x", Interruption::keep, [] {}), Error);
+  fs::create_directory(this->path("directory"));
+  EXPECT_EQ(refusal_of(this->path("directory")).substr(0, 19), "not-a-regular-file:");
 }
 
 TEST_F(RecoverTest, RemovesWhatADeadRunHasLeftBeforeItsCommit) {
@@ -202,7 +204,7 @@ TEST_F(RecoverTest, RefusesAnOverlayThatIsNotWhatItWas) {
        R"(json:{"driver": "qcow2", "backing": null, "file.filename": ")" + overlay + "\"}"});
   expect_conflict(path, "does not hold any more");
   file("disk.kvmnet-overlay", "not even qcow2");
-  EXPECT_THROW(recover(path, Interruption::keep, [] {}), Error);
+  expect_conflict(path, "is not the overlay");
   file("disk.kvmnet-overlay", test::Qcow2{.version = 3, .incompatible = 4}.bytes());
   expect_conflict(path, "is not the overlay");
   fs::remove(overlay);
