@@ -16,8 +16,8 @@ struct Program {
   std::vector<std::string> command;      // found in PATH
   std::vector<std::string> environment;  // NAME=VALUE
   std::vector<int> descriptors;          // become 0, 1, 2, ... of the program
-  bool listens = false;  // gets LISTEN_PID, its process number, as sd_listen_fds(3) says
-  int ruleset = -1;      // of Landlock, that holds for it; -1: none
+  bool listens = false;            // gets LISTEN_PID, its process number, as sd_listen_fds(3) says
+  int ruleset = -1;                // of Landlock, that holds for it; -1: none
   std::uint64_t largest_file = 0;  // in bytes, that it can write; 0: as we can
 };
 

@@ -71,7 +71,9 @@ kvmnet 2 patch --backup no-such-directory nt52.qcow2
 kvmnet 2 patch --output new.qcow2 nt52.qcow2 other.qcow2
 kvmnet 2 patch --output link.qcow2 nt52.qcow2
 expect_err 'exists already'
-kvmnet 2 recover --timeout 5 nt52.qcow2
+kvmnet 2 recover --root first nt52.qcow2
+kvmnet 2 patch ""
+expect_err "name a disk image"
 
 # Formats that are not QEMU's own to write safely: convert first. A test knows their magic only by
 # making them.
