@@ -158,7 +158,8 @@ void add_output_options(CLI::App& app, Options& options) {
 
 void add_no_sandbox(CLI::App& app, Options& options) {
   app.add_flag("--no-sandbox", options.no_sandbox,
-               "read hives without locking up the process that does it (for kernels that cannot)");
+               "read guests without locking up the processes that parse what is in them, nor the "
+               "QEMU of --backend direct (for kernels that cannot)");
 }
 
 void add_dirty_hive(CLI::App& app, Options& options) {

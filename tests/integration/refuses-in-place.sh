@@ -64,6 +64,26 @@ expect_err 'same image'
 kvmnet 2 patch nt52.qcow2 hard.qcow2
 rm hard.qcow2
 
+# A kernel without Landlock: nothing of a guest is parsed, and no image opened for it, unless the user says so.
+image nt61-text.qcow2
+remember nt61-text.qcow2
+without_landlock() { # STATUS ARGUMENT...
+  local status=0
+  strace -f -qq -o calls -e trace=landlock_create_ruleset -e inject=landlock_create_ruleset:error=EOPNOTSUPP \
+    "$KVMNET" "${@:2}" >out 2>err || status=$?
+  expect_equal "$status" "$1" "exit status of ${*:2}"
+  grep -q INJECTED calls || fail "nobody has asked for Landlock"
+}
+for command in patch plan status; do
+  without_landlock 1 "$command" --backend direct nt61-text.qcow2
+  expect_out '--no-sandbox does'
+  expect_unchanged
+done
+without_landlock 0 plan --backend direct --no-sandbox nt61-text.qcow2
+without_landlock 0 patch --backend direct --no-sandbox nt61-text.qcow2
+kvmnet 0 plan --backend direct --exit-code nt61-text.qcow2
+rm nt61-text.qcow2
+
 # Options that contradict each other, or name nothing.
 kvmnet 2 patch --output '' nt52.qcow2
 kvmnet 2 patch --backup '' nt52.qcow2

@@ -2,11 +2,16 @@
 #include "src/apply/direct_guest.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstring>
+#include <map>
 #include <set>
 
+#include "direct/error.h"
+#include "direct/ntfs_volume.h"
 #include "src/apply/find_windows.h"
 #include "src/disk/changes.h"
 #include "src/disk/qemu_commit.h"
@@ -174,6 +179,74 @@ TEST_F(DirectGuestTest, OfAChangedFileWhatIsInTheOverlayIsRead) {
   EXPECT_FALSE(guest.has_content(system, bytes, {{6'000'000, 4096}}));
 }
 
+// A hive need not lie on its volume as it is, nor in one piece.
+TEST_F(DirectGuestTest, HivesThatLieOtherwiseAreReadAndWritten) {
+  const std::string directory = "/Windows/System32/";
+  volume_.make_compressed(directory + "compressed", hive_.substr(0, 900'000));
+  volume_.copy_in("in the record of the file", directory + "resident");
+  {
+    direct::NtfsVolume volume(volume_.device(), direct::Access::read_write);
+    volume.write(directory + "sparse", "start");
+    volume.write_at(directory + "sparse", 3 << 20, std::as_bytes(std::span(hive_).first(5000)));
+    // Small files, and what fills the rest; then every other of them goes, and only holes are left.
+    const std::string_view cluster = std::string_view(hive_).substr(0, 4096);
+    const auto small = [](std::size_t number) { return fmt::format("/Windows/{}", number); };
+    for (std::size_t number = 0; number < 200; ++number) volume.write(small(number), cluster);
+    volume.write("/rest", "");
+    const auto fill = [&](std::size_t piece) {
+      try {
+        const auto bytes = std::as_bytes(std::span(hive_).first(piece));
+        while (true) volume.write_at("/rest", volume.size("/rest"), bytes);
+      } catch (const direct::Error&) {
+      }
+    };
+    fill(1 << 20);
+    fill(cluster.size());
+    for (std::size_t number = 0; number < 200; number += 2) volume.remove(small(number));
+    volume.write(directory + "fragmented", "");
+    for (std::size_t at = 0; at < 40 * cluster.size(); at += cluster.size())
+      volume.write_at(directory + "fragmented", at,
+                      std::as_bytes(std::span(hive_).subspan(at, cluster.size())));
+    volume.remove("/rest");
+    volume.close();
+  }
+  const std::string info = volume_.info(directory + "fragmented");
+  const std::string_view fragments = "fragments: ";
+  ASSERT_GT(std::stoi(info.substr(info.find(fragments) + fragments.size())), 1) << info;
+  put_volume();
+  DirectGuest guest(serve());
+  guest.volumes();
+  const auto round = [&](const std::string& path) {
+    guest.mount("/dev/sda1", Access::read_write);
+    const Fd file = make_memory_file("hive");
+    guest.download(path, file.get());
+    auto bytes = read_whole(file);
+    EXPECT_EQ(bytes.size(), guest.size(path));
+    const std::size_t at = bytes.size() / 2;
+    const std::string_view change = "changed";
+    std::memcpy(bytes.data() + at, change.data(), change.size());
+    guest.write_at(path, at, std::as_bytes(std::span(change)));
+    guest.unmount();
+    guest.mount("/dev/sda1", Access::read_only);
+    EXPECT_TRUE(guest.has_content(path, bytes, {{at, change.size()}}));
+    bytes[at] ^= std::byte{1};
+    EXPECT_FALSE(guest.has_content(path, bytes, {{at, change.size()}}));
+    bytes[at] ^= std::byte{1};
+    guest.unmount();
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  std::map<std::string, std::string> expected;
+  for (const char* name : {"compressed", "resident", "sparse", "fragmented"}) {
+    SCOPED_TRACE(name);
+    expected[directory + name] = round(directory + name);
+  }
+  const auto changes = guest.changes();
+  guest.finish();
+  expect_all_of_overlay(changes);
+  for (const auto& [path, content] : expected)
+    EXPECT_EQ(this->content(path) == content, true) << path;
+}
+
 TEST_F(DirectGuestTest, ErrorsAreOfTheSeamAndTheGuestCanStillBeUsed) {
   DirectGuest guest(serve());
   EXPECT_THROW(guest.mount("/dev/sda1", Access::read_only), guestfs::Error) << "not looked for yet";
@@ -295,6 +368,33 @@ TEST_F(HostileDiskTest, ASystemCallThatItMustNotMakeIsARefusal) {
   DirectGuest guest(serve());
   const std::string refusal = refusal_of([&] { guest.volumes(); });
   EXPECT_NE(refusal.find("made a forbidden system call"), std::string::npos) << refusal;
+}
+
+TEST_F(HostileDiskTest, NothingIsTakenFromItThatCannotBe) {
+  for (const char* lie : {"volume of no kind", "volume that is cut short", "volumes without end"}) {
+    bring_to(lie);
+    DirectGuest guest(serve());
+    EXPECT_THROW(guest.volumes(), std::exception) << lie;
+  }
+  for (const char* lie : {"volume behind the disk", "volume that ends before it begins"}) {
+    bring_to(std::string(lie) + "|direct volumes");
+    DirectGuest guest(serve());
+    ASSERT_EQ(guest.volumes().size(), 1U) << lie;
+    EXPECT_THROW(guest.ntfs_state("/dev/sda1"), guestfs::Error) << lie;
+    EXPECT_THROW(guest.mount("/dev/sda1", Access::read_only), guestfs::Error) << lie;
+  }
+}
+
+TEST_F(HostileDiskTest, NoFileIsReadFromWhereItCannotLie) {
+  for (const char* lie :
+       {"file behind its volume", "file far behind its volume", "file without end"}) {
+    bring_to(std::string(lie) + "|direct extents");
+    DirectGuest guest(serve());
+    ASSERT_EQ(guest.volumes().size(), 1U);
+    guest.mount("/dev/sda1", Access::read_only);
+    const Fd file = make_memory_file("hive");
+    EXPECT_THROW(guest.download("/Windows/System32/SYSTEM", file.get()), guestfs::Error) << lie;
+  }
 }
 
 TEST_F(HostileDiskTest, NothingIsWrittenUnlessAVolumeIsMountedForWriting) {

@@ -5,8 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <ctime>
+#include <iomanip>
 #include <random>
+#include <sstream>
+#include <thread>
 
 #include "direct/error.h"
 #include "ntfs/security_descriptor.h"
@@ -322,20 +326,41 @@ TEST(NtfsVolume, AttributesThatNobodyKnowsAreKept) {
   EXPECT_EQ(file.attributes("/file"), unknown | archive);
 }
 
+// By its name in what ntfsinfo says; the first is that of the record, which is the one that counts.
+std::time_t time_in(const std::string& info, const std::string& name) {
+  const std::size_t at = info.find(name + ":");
+  std::tm broken_down{};
+  const std::string rest = at == std::string::npos ? "" : info.substr(at + name.size() + 1, 40);
+  std::istringstream words(rest);
+  words >> std::get_time(&broken_down, "%a %b %d %H:%M:%S %Y");
+  return words ? ::timegm(&broken_down) : 0;
+}
+
 TEST(NtfsVolume, ChangesCarryTheTimeOfNow) {
+  constexpr std::time_t a_while = 120;
   const VolumeFile file;
   file.copy_in("old", "/file");
+  const std::string past = "File Creation Time";
+  const std::time_t created = time_in(file.info("/file"), past);
+  ASSERT_GT(created, 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  const std::time_t start = std::time(nullptr);
   NtfsVolume volume(file.device(), Access::read_write);
   volume.write_at("/file", 0, as_bytes("new"));
+  volume.write("/new", "x");
+  volume.make_directory("/directory");
   volume.close();
-  std::array<char, 32> year{};
-  const std::time_t now = std::time(nullptr);
-  std::tm broken_down{};
-  ::gmtime_r(&now, &broken_down);
-  std::strftime(year.data(), year.size(), "%Y UTC", &broken_down);
-  const std::string info = file.info("/file");
-  const std::size_t at = info.find("File Altered Time:");
-  EXPECT_NE(info.substr(at, 60).find(year.data()), std::string::npos) << info;
+  const auto is_now = [&](const std::string& path, const std::string& name) {
+    const std::time_t time = time_in(file.info(path), name);
+    return time >= start && time <= start + a_while;
+  };
+  EXPECT_EQ(time_in(file.info("/file"), past), created);
+  for (const char* name : {"File Altered Time", "MFT Changed Time"})
+    for (const char* path : {"/file", "/new", "/directory", "/"})
+      EXPECT_TRUE(is_now(path, name)) << path << ' ' << file.info(path);
+  for (const char* name : {"File Creation Time", "Last Accessed Time"})
+    for (const char* path : {"/new", "/directory"})
+      EXPECT_TRUE(is_now(path, name)) << path << ' ' << file.info(path);
 }
 
 TEST(NtfsVolume, WhatIsNewHasWhatItsDirectoryHandsDown) {

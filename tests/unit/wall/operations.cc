@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <linux/futex.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,12 +15,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <map>
 #include <sstream>
 #include <stdexcept>
 
 #include "hive/hive.h"
 #include "hive/preload.h"
+#include "src/apply/direct_messages.h"
 #include "src/apply/guest_child.h"
 #include "src/wall/protocol.h"
 
@@ -120,6 +124,20 @@ std::string make_system_call(const Call& call) {
   long number = 0, first = 0, second = 0, third = 0, fourth = 0, fifth = 0;
   words >> number >> first >> second >> third >> fourth >> fifth;
   return std::to_string(::syscall(number, first, second, third, fourth, fifth, 0L));
+}
+
+// What the parent is told of a disk by a child that makes it up.
+std::string lie_of_volumes(std::initializer_list<std::uint64_t> numbers, std::size_t times = 1) {
+  MessageWriter lie;
+  for (; times > 0; --times)
+    for (const std::uint64_t number : numbers) lie.number(number);
+  return lie.take();
+}
+
+std::string privacy(const Call&) {
+  rlimit core{};
+  ::getrlimit(RLIMIT_CORE, &core);
+  return fmt::format("core {} dumpable {}", core.rlim_max, ::prctl(PR_GET_DUMPABLE));
 }
 
 std::string make_forbidden_call(const Call&) {
@@ -271,6 +289,39 @@ const std::map<std::string_view, Operation>& operations() {
       {"system call", make_system_call},
       {"forbidden call", make_forbidden_call},
       {"descriptors", descriptors},
+      {"privacy", privacy},
+      {"volume behind the disk",
+       [](const Call&) {
+         return lie_of_volumes({1, 1 << 20, 1ULL << 40, 0});
+       }},
+      {"volume that ends before it begins",
+       [](const Call&) {
+         return lie_of_volumes({1, 1 << 20, ~0ULL - 100, 0});
+       }},
+      {"volume of no kind",
+       [](const Call&) {
+         return lie_of_volumes({1, 1 << 20, 1 << 20, 99});
+       }},
+      {"volume that is cut short",
+       [](const Call&) {
+         return lie_of_volumes({1, 1 << 20});
+       }},
+      {"volumes without end",
+       [](const Call&) {
+         return lie_of_volumes({1, 0, 512, 0}, 5000);
+       }},
+      {"file behind its volume",
+       [](const Call&) {
+         return lie_of_volumes({0, 49 << 20});
+       }},
+      {"file far behind its volume",
+       [](const Call&) {
+         return lie_of_volumes({~0ULL - 9, 100});
+       }},
+      {"file without end",
+       [](const Call&) {
+         return lie_of_volumes({0, 40 << 20}, 1000);
+       }},
       {"double files", double_files},
       {"fill file", fill_file},
       {"read at", read_at},

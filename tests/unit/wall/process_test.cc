@@ -292,6 +292,15 @@ TEST(WallProcess, IsNotStartedWhereItCannotBeLockedUp) {
             "Error: " + why + ", and nothing of a guest is parsed without; --no-sandbox does");
 }
 
+// A SYSTEM hive holds the boot key. By the time it could be asked it must not ask any more.
+TEST(WallProcess, LeavesNoCoreAndIsNotLookedInto) {
+  EXPECT_EQ(in_another_process([] {
+              do_without();
+              return result_of(request("privacy"));
+            }),
+            "core 0 dumpable 0");
+}
+
 TEST(WallProcess, IsNotLockedUpForTheUserWhoDoesWithout) {
   const auto results = [] {
     do_without();
