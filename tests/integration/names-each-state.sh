@@ -6,7 +6,7 @@
 # judge all of them.
 #
 # Not here: read-only-mount and unsupported-system-root, which tools for NTFS cannot make, have unit
-# tests only. What opens with its key is in opens-with-a-key.sh and opens-bitlocker.sh.
+# tests only. What opens with its key is in asks-the-appliance.sh and opens-bitlocker.sh.
 export KVMNET_BACKEND=direct
 read -ra backends <<<"${KVMNET_TEST_BACKENDS:-direct auto}"
 [ "${backends[*]}" != "direct auto" ] || export LIBGUESTFS_PATH=/nonexistent

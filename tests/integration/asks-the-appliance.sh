@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# An encrypted volume: --backend auto asks the appliance once there is a key, and the key is in
-# nothing that anybody can see: no command line, no file that is left, no output, no trace, no core.
+# What direct does not read is put to the appliance by --backend auto: a dynamic disk; an encrypted volume, once there is
+# a key, which is in nothing that anybody can see: no command line, no file that is left, no output, no trace, no core.
 # shellcheck source=tests/integration/lib.sh
 source "$(dirname "$0")/lib.sh"
 image luks.qcow2
@@ -42,3 +42,18 @@ done
 expect_out '"status":"unchanged"'
 kvmnet 3 status --key all:key:wrong luks.qcow2
 expect_out '[wrong-key]'
+
+# A dynamic disk (LDM) has no partition table that direct reads; Linux lists what it finds in the old one.
+image nt61-text.qcow2
+qemu-img convert -O raw nt61-text.qcow2 dynamic.raw
+for number in 1 2; do sfdisk -q --part-type dynamic.raw "$number" 42; done
+remember dynamic.raw
+kvmnet 3 plan --backend direct dynamic.raw
+expect_out '[no-windows]'
+expect_out 'an appliance may read this disk: --backend auto'
+expect_unchanged
+kvmnet 0 patch --backend auto --json dynamic.raw
+expect_out '"backend":"libguestfs"'
+expect_out '"status":"patched"'
+volume dynamic.raw 101 after.vol
+guest_has_file after.vol /Windows/kvmnet/firstboot.cmd || fail "no script on the dynamic disk"
