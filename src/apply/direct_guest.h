@@ -3,7 +3,8 @@
 // what it reads and writes of the disk comes from and goes to a QEMU that serves the image.
 //
 // The child is not trusted, because it parses what the guest has made. Nothing that it says is
-// parsed but for lengths, and it writes only to the volume that is mounted for writing.
+// parsed but for lengths, and it writes only to the volume that is mounted for writing, which lies
+// where it has said before: on the guest's own disk.
 #pragma once
 
 #include <cstdint>
